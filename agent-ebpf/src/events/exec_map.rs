@@ -1,0 +1,66 @@
+//! `exec_map`: a file that is not the image's was mapped for execution.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::record::{Span, Wire};
+
+/// Raised when `mmap` or `mprotect` made a file executable that does not lie in an image layer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct ExecMap {
+    /// Inode of the file.
+    pub ino: u64,
+    /// Device of the file, as the kernel counts (major << 20 | minor).
+    pub dev: u32,
+    /// Bits of [`crate::record::flags`].
+    pub flags: u32,
+    /// The file's path.
+    pub path: Span,
+    /// Code of [`crate::layer::code`].
+    pub layer: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+impl Wire for ExecMap {
+    const KIND: u16 = 6;
+}
+
+#[cfg(not(target_arch = "bpf"))]
+mod meaning {
+    use super::ExecMap;
+    use crate::{
+        catalog::{EventType, Field, Probe, SYS_EXIT},
+        record::flags,
+        value::{Value, ValueType},
+    };
+
+    impl EventType for ExecMap {
+        const NAME: &'static str = "exec_map";
+        const SUMMARY: &'static str = "A file that is not the image's was mapped for execution.";
+        const PROBES: &'static [Probe] = &[SYS_EXIT];
+        const FIELDS: &'static [Field<Self>] = &[
+            Field::learned(
+                "file.path",
+                ValueType::Path,
+                "The file's path as the container sees it.",
+                |e, tail| Some(Value::Path(tail.get(e.path))),
+            ),
+            Field::learned(
+                "file.layer",
+                ValueType::Label,
+                "Where the file lies: upper, copied_up, tmpfs, memfd, volume, bind, rootfs or mount.",
+                |e, tail| Some(Value::Layer(e.layer, tail.get(e.path))),
+            ),
+            Field::noted("file.ino", ValueType::Number, "Inode of the file.", |e, _| {
+                Some(Value::Number(e.ino))
+            }),
+            Field::noted(
+                "file.unlinked",
+                ValueType::Flag,
+                "Whether the file has no name any more; absent where it has one.",
+                |e, _| (e.flags & flags::UNLINKED != 0).then_some(Value::Flag(true)),
+            ),
+        ];
+    }
+}

@@ -1,0 +1,181 @@
+//! What the agent tells the kernel side, and what it reads back from maps.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Value of the map `CGROUPS`: a cgroup whose processes are watched.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Watched {
+    /// Id of the cgroup that Docker made for the container.
+    pub container: u64,
+    /// 1 once the agent knows the container; new cgroups below inherit it only then.
+    pub confirmed: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Value of the map `SHARES`: what a container has put on a ring in the running window.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Share {
+    /// When the window began, in nanoseconds since boot.
+    pub since_ns: u64,
+    /// Bytes put on the bulk ring since then.
+    pub bulk_bytes: u64,
+    /// Bytes put on the priority ring since then.
+    pub priority_bytes: u64,
+}
+
+/// Key of the map `LOST`.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct LostKey {
+    /// The container's cgroup, 0 where it is not known.
+    pub cgroup_id: u64,
+    /// Event or signal that was lost.
+    pub kind: u16,
+    /// One of [`reason`].
+    pub reason: u16,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Value of the map `LOST`: a running total, never reset.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Lost {
+    /// Records lost.
+    pub count: u64,
+    /// When the latest was lost, in nanoseconds since boot.
+    pub last_ns: u64,
+}
+
+/// Why the kernel side dropped a record.
+pub mod reason {
+    /// The ring was full.
+    pub const RING_FULL: u16 = 1;
+    /// The ring was under pressure and the container had used up its share.
+    pub const OVER_SHARE: u16 = 2;
+    /// A map had no room.
+    pub const MAP_FULL: u16 = 3;
+
+    /// The reason as it stands in metrics and gap records.
+    pub const fn name(code: u16) -> &'static str {
+        match code {
+            RING_FULL => "ring_full",
+            OVER_SHARE => "over_share",
+            MAP_FULL => "map_full",
+            _ => "unknown",
+        }
+    }
+}
+
+/// Key of the map `SEEN`: one repeated act, in full.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct SeenKey {
+    /// The container's cgroup.
+    pub cgroup_id: u64,
+    /// Identity of the program: device and inode of its executable.
+    pub exe_ino: u64,
+    /// Inode of the file, or first half of the peer's address.
+    pub object: u64,
+    /// Directory entry of the file, or second half of the peer's address.
+    pub name: u64,
+    /// Device of the program.
+    pub exe_dev: u32,
+    /// Device of the file, or port and protocol of the peer.
+    pub place: u32,
+    /// Event kind.
+    pub kind: u32,
+    /// Event flags that make a difference.
+    pub detail: u32,
+}
+
+/// Value of the map `SEEN`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Seen {
+    /// When the act was last reported, in nanoseconds since boot.
+    pub reported_ns: u64,
+    /// Occurrences since that were not reported.
+    pub held_back: u64,
+}
+
+/// Bytes a container has sent and received since its cgroup was first seen.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Traffic {
+    /// Bytes sent, IP headers included.
+    pub sent_bytes: u64,
+    /// Bytes received, IP headers included.
+    pub received_bytes: u64,
+}
+
+/// The global `SETTINGS`, set once at load.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Settings {
+    /// How long a repeated act is merged before it is reported again.
+    pub window_ns: u64,
+    /// Bytes a container may put on the bulk ring per second while that ring is under pressure.
+    pub bulk_share: u64,
+    /// The same for the priority ring.
+    pub priority_share: u64,
+    /// Fill of the bulk ring above which shares hold, in bytes.
+    pub bulk_pressure: u64,
+    /// Fill of the priority ring above which shares hold, in bytes.
+    pub priority_pressure: u64,
+    /// Fill of the bulk ring at which the agent is woken, in bytes.
+    pub bulk_wakeup: u64,
+    /// The agent's process id, whose knocks are answered.
+    pub agent_pid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// `cmd` of the `bpf` system call with which the agent knocks; the kernel refuses it (`EINVAL`).
+pub const KNOCK: u32 = 0x504c_494d;
+
+/// What the kernel side does at the end of a system call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Syscall {
+    /// One of [`class`]; 0 for system calls of no interest.
+    pub class: u8,
+    /// What the event calls the act: one of the codes of its own file.
+    pub op: u8,
+    /// Argument number, from 1, of the first directory descriptor; 0 means the working directory.
+    pub dir: u8,
+    /// Argument number, from 1, of the first path.
+    pub path: u8,
+    /// Like `dir`, for the second path.
+    pub to_dir: u8,
+    /// Argument number, from 1, of the second path; 0 if there is none.
+    pub to_path: u8,
+    /// Argument number, from 1, of the number worth keeping (mode, flags, request).
+    pub number: u8,
+    /// Argument number, from 1, of the file descriptor that is acted on.
+    pub fd: u8,
+}
+
+/// Entries of the system call table: 512 native, then 512 of the 32-bit table.
+pub const SYSCALLS: usize = 1024;
+
+/// Kinds of handling at system call exit.
+pub mod class {
+    /// Returns a descriptor of a file that may be open for writing.
+    pub const OPEN: u8 = 1;
+    /// Changes names or metadata by path.
+    pub const CHANGE: u8 = 2;
+    /// Changes metadata or size by descriptor.
+    pub const CHANGE_FD: u8 = 3;
+    /// Maps a file.
+    pub const MAP: u8 = 4;
+    /// Uses a privilege.
+    pub const PRIVILEGE: u8 = 5;
+    /// Changes protection of a mapping.
+    pub const PROTECT: u8 = 6;
+}

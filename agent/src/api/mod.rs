@@ -1,0 +1,1 @@
+//! The unix socket that the command line talks to.

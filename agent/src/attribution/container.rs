@@ -1,0 +1,138 @@
+//! A container and what Docker says of it.
+
+use plimsoll_ebpf::value::ValueType;
+
+use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
+
+/// A container as it is known to the agent. It does not change once made: news makes a new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Number of this value within the agent's run; equal numbers mean equal contents.
+    pub serial: u64,
+    /// Full id, 64 hexadecimal digits.
+    pub id: String,
+    /// Name without the leading slash; empty while unresolved.
+    pub name: String,
+    /// Image as it was asked for: `repository:tag`.
+    pub image: String,
+    /// Content digest of the image: the repository digest, or the config id where there is none.
+    pub image_digest: String,
+    /// Swarm service name.
+    pub service: String,
+    /// Swarm service id.
+    pub service_id: String,
+    /// Swarm task name.
+    pub task: String,
+    /// Swarm task id.
+    pub task_id: String,
+    /// Swarm stack.
+    pub stack: String,
+    /// Swarm node id.
+    pub node_id: String,
+    /// Compose project.
+    pub compose_project: String,
+    /// Compose service.
+    pub compose_service: String,
+    /// What is mounted into it, longest destination first.
+    pub mounts: Vec<Mount>,
+    /// Command of the health check as Docker runs it; empty where there is none.
+    pub health_command: Vec<String>,
+    /// Process id of its first process in the host's namespace; 0 before it starts.
+    pub init_pid: u32,
+    /// Directory of the overlay's upper layer on the host; empty where the driver has none.
+    pub upper_dir: String,
+}
+
+/// Something mounted into a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// Path in the container.
+    pub destination: String,
+    /// What it is.
+    pub kind: MountKind,
+}
+
+/// Kinds of mounts a container can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MountKind {
+    /// A directory or file of the host.
+    #[default]
+    Bind,
+    /// A named or anonymous volume.
+    Volume,
+    /// A tmpfs.
+    Tmpfs,
+}
+
+impl Container {
+    /// What is mounted where this path lies, if anything is.
+    pub fn mount_of(&self, path: &[u8]) -> Option<MountKind> {
+        let below = |destination: &str| {
+            path.strip_prefix(destination.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || destination == "/")
+        };
+        self.mounts.iter().find(|mount| below(&mount.destination)).map(|mount| mount.kind)
+    }
+}
+
+/// The fields of a container.
+pub static ATTRIBUTES: &[Attribute<Container>] = &[
+    Attribute::noted("ctr.id", ValueType::Text, "Container id.", |it| text(&it.id)),
+    Attribute::noted(
+        "ctr.name",
+        ValueType::Text,
+        "Container name; absent while it could not be resolved.",
+        |it| text(&it.name),
+    ),
+    Attribute::noted("ctr.image", ValueType::Text, "Image as asked for.", |it| text(&it.image)),
+    Attribute::noted(
+        "ctr.image_digest",
+        ValueType::Text,
+        "Content digest of the image: repository digest, else config id.",
+        |it| text(&it.image_digest),
+    ),
+    Attribute::noted("swarm.service", ValueType::Text, "Swarm service name.", |it| {
+        text(&it.service)
+    }),
+    Attribute::noted("swarm.service_id", ValueType::Text, "Swarm service id.", |it| {
+        text(&it.service_id)
+    }),
+    Attribute::noted("swarm.task", ValueType::Text, "Swarm task name.", |it| text(&it.task)),
+    Attribute::noted("swarm.task_id", ValueType::Text, "Swarm task id.", |it| text(&it.task_id)),
+    Attribute::noted("swarm.stack", ValueType::Text, "Swarm stack.", |it| text(&it.stack)),
+    Attribute::noted("swarm.node_id", ValueType::Text, "Swarm node id of the task.", |it| {
+        text(&it.node_id)
+    }),
+    Attribute::noted("compose.project", ValueType::Text, "Compose project.", |it| {
+        text(&it.compose_project)
+    }),
+    Attribute::noted("compose.service", ValueType::Text, "Compose service.", |it| {
+        text(&it.compose_service)
+    }),
+];
+
+impl Fields for Container {
+    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
+        visit_attributes(ATTRIBUTES, self, visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_belongs_to_the_mount_above_it_and_to_no_namesake() {
+        let mount = |destination: &str, kind| Mount { destination: destination.to_owned(), kind };
+        let container = Container {
+            mounts: vec![
+                mount("/data/cache", MountKind::Tmpfs),
+                mount("/data", MountKind::Volume),
+            ],
+            ..Container::default()
+        };
+        assert_eq!(container.mount_of(b"/data/x"), Some(MountKind::Volume));
+        assert_eq!(container.mount_of(b"/data/cache/y"), Some(MountKind::Tmpfs));
+        assert_eq!(container.mount_of(b"/database"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Configuration: one struct per stage, from file, environment and flags.

@@ -1,0 +1,97 @@
+//! Fields beyond those of an event: what every observation says of its node, container and process.
+//!
+//! Storage, queries and output know observations only as named values, through [`Fields`].
+
+use plimsoll_ebpf::{
+    catalog::{CATALOG, FieldInfo},
+    value::{Value, ValueType},
+};
+
+/// Receives a field and its value.
+pub type Visit<'v, 'a> = dyn FnMut(&'a FieldInfo, Value<'a>) + 'v;
+
+/// Something with named values: a live observation, a stored one, or a part of one.
+pub trait Fields {
+    /// Calls `visit` with each field that has a value, always in the same order.
+    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>);
+
+    /// The value of one field.
+    fn get<'a>(&'a self, name: &str) -> Option<Value<'a>> {
+        let mut found = None;
+        self.visit(&mut |field, value| {
+            if field.name == name && found.is_none() {
+                found = Some(value);
+            }
+        });
+        found
+    }
+}
+
+/// A field read from a `T` of the agent.
+pub struct Attribute<T: 'static> {
+    /// Name, type and meaning.
+    pub info: FieldInfo,
+    /// Reads it; `None` where it has no value.
+    pub get: for<'a> fn(&'a T) -> Option<Value<'a>>,
+}
+
+impl<T> Attribute<T> {
+    /// A field that is recorded but not learned.
+    pub const fn noted(
+        name: &'static str,
+        value: ValueType,
+        doc: &'static str,
+        get: for<'a> fn(&'a T) -> Option<Value<'a>>,
+    ) -> Self {
+        Self { info: FieldInfo { name, value, learned: false, doc }, get }
+    }
+
+    /// A field that is part of the behaviour the baseline learns.
+    pub const fn learned(
+        name: &'static str,
+        value: ValueType,
+        doc: &'static str,
+        get: for<'a> fn(&'a T) -> Option<Value<'a>>,
+    ) -> Self {
+        Self { info: FieldInfo { name, value, learned: true, doc }, get }
+    }
+}
+
+/// Visits the attributes of `of` that have a value.
+pub fn visit_attributes<'a, T>(
+    attributes: &'static [Attribute<T>],
+    of: &'a T,
+    visit: &mut Visit<'_, 'a>,
+) {
+    for attribute in attributes {
+        if let Some(value) = (attribute.get)(of) {
+            visit(&attribute.info, value);
+        }
+    }
+}
+
+/// Non-empty text as a value.
+pub fn text(text: &str) -> Option<Value<'_>> {
+    (!text.is_empty()).then_some(Value::Text(text.as_bytes()))
+}
+
+/// Every field there is, once by name: common ones first, then those of the events.
+pub fn all() -> Vec<&'static FieldInfo> {
+    use crate::attribution::{container, node, observation, process};
+    let mut fields: Vec<&'static FieldInfo> = Vec::new();
+    let common = (observation::FIELDS.iter().copied())
+        .chain(node::ATTRIBUTES.iter().map(|it| &it.info))
+        .chain(container::ATTRIBUTES.iter().map(|it| &it.info))
+        .chain(process::ATTRIBUTES.iter().map(|it| &it.info));
+    for field in common.chain(CATALOG.iter().flat_map(|kind| kind.fields())) {
+        if !fields.iter().any(|known| known.name == field.name) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// The field with this name.
+pub fn by_name(name: &str) -> Option<&'static FieldInfo> {
+    all().into_iter().find(|field| field.name == name)
+}

@@ -1,0 +1,21 @@
+//! The Plimsoll agent: what happens in containers, seen in the kernel, attributed, kept and told.
+//!
+//! One folder per stage of the data flow, in reading order. A stage imports only stages before it.
+
+pub mod clock;
+pub mod config;
+pub mod fields;
+pub mod metrics;
+
+pub mod probe;
+
+pub mod attribution;
+
+pub mod store;
+
+pub mod query;
+
+pub mod api;
+
+pub mod cli;
+pub mod daemon;

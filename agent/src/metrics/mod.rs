@@ -1,0 +1,1 @@
+//! Every metric of the agent, and the page that shows them.

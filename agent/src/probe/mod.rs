@@ -1,0 +1,1 @@
+//! The kernel object in, records out, orders down.

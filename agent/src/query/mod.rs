@@ -1,0 +1,1 @@
+//! Reading observations back: filters, time ranges, tables and JSON.

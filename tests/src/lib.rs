@@ -1,0 +1,1 @@
+//! What the tests that need root and Docker share.
