@@ -26,6 +26,8 @@ pub mod code {
     pub const BIND: u8 = 10;
     /// A named or anonymous volume.
     pub const VOLUME: u8 = 11;
+    /// To be told from the path alone, in user space: the change was named by path.
+    pub const BY_PATH: u8 = 12;
 }
 
 /// The name of a layer code, as it stands in output and queries.

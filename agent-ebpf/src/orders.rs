@@ -128,8 +128,8 @@ pub struct Settings {
     pub bulk_pressure: u64,
     /// Fill of the priority ring above which shares hold, in bytes.
     pub priority_pressure: u64,
-    /// Fill of the bulk ring at which the agent is woken, in bytes.
-    pub bulk_wakeup: u64,
+    /// The agent is woken at most once in this time, in nanoseconds.
+    pub wakeup_ns: u64,
     /// The agent's process id, whose knocks are answered.
     pub agent_pid: u32,
     /// Zero.
@@ -176,6 +176,4 @@ pub mod class {
     pub const MAP: u8 = 4;
     /// Uses a privilege.
     pub const PRIVILEGE: u8 = 5;
-    /// Changes protection of a mapping.
-    pub const PROTECT: u8 = 6;
 }

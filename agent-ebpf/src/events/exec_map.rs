@@ -4,7 +4,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::record::{Span, Wire};
 
-/// Raised when `mmap` or `mprotect` made a file executable that does not lie in an image layer.
+/// Raised when `mmap` made a file executable that does not lie in an image layer. A mapping that
+/// `mprotect` makes executable later is not seen in the tracepoint tier.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct ExecMap {

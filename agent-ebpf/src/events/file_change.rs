@@ -58,12 +58,8 @@ pub struct FileChange {
     pub flags: u32,
     /// The file: the old name of a rename, the existing file of a link, the new symbolic link.
     pub path: Span,
-    /// The directory that `path` starts from, where it is relative.
-    pub base: Span,
     /// The new name of a rename or link; the text of a symbolic link.
     pub to: Span,
-    /// The directory that `to` starts from, where it is relative.
-    pub to_base: Span,
     /// Code of [`op`].
     pub op: u8,
     /// Code of [`crate::layer::code`].

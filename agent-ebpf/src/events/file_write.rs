@@ -34,14 +34,12 @@ pub struct FileWrite {
     pub flags: u32,
     /// Code of [`op`].
     pub op: u32,
-    /// The file's path; with `flags::PATH_AS_GIVEN` relative to `base`.
+    /// The file's path; with `flags::PATH_AS_GIVEN` not normalised.
     pub path: Span,
-    /// The directory that a relative path starts from.
-    pub base: Span,
     /// Code of [`crate::layer::code`].
     pub layer: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 7],
 }
 
 impl Wire for FileWrite {

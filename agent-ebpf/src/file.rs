@@ -1,0 +1,132 @@
+//! What is read of an open file: its place, its layer, its identity.
+
+use plimsoll_ebpf::{layer::code, record::flags};
+
+use crate::task;
+
+/// `fs/overlayfs/super.c`
+const OVERLAYFS: u64 = 0x794c_7630;
+/// The rest from `include/uapi/linux/magic.h`.
+const TMPFS: u64 = 0x0102_1994;
+const RAMFS: u64 = 0x8584_58f6;
+const PROC: u64 = 0x9fa0;
+const SYS: [u64; 8] = [
+    0x6265_6572, // sysfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0xcafe_4a11, // bpf
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x7363_6673, // securityfs
+    0x0000_1cd1, // devpts
+];
+
+/// Mount namespace of mounts that only the kernel uses: `ERR_PTR(-EINVAL)`, see `fs/mount.h`.
+const MNT_NS_INTERNAL: usize = -22isize as usize;
+
+/// A file's place and identity.
+#[derive(Clone, Copy)]
+pub struct File {
+    /// Address of its directory entry.
+    pub dentry: usize,
+    /// Address of its `struct vfsmount`.
+    pub mount: usize,
+    /// Address of its inode.
+    pub inode: usize,
+}
+
+impl File {
+    /// Reads a `struct file`.
+    #[inline(always)]
+    pub fn at(file: usize) -> Self {
+        Self {
+            dentry: member!(file, file_dentry, usize),
+            mount: member!(file, file_mnt, usize),
+            inode: member!(file, file_inode, usize),
+        }
+    }
+
+    /// Inode number.
+    #[inline(always)]
+    pub fn ino(&self) -> u64 {
+        member!(self.inode, inode_ino, u64)
+    }
+
+    /// Device, major << 20 | minor.
+    #[inline(always)]
+    pub fn dev(&self) -> u32 {
+        member!(member!(self.inode, inode_sb, usize), sb_dev, u32)
+    }
+
+    /// Type and permission bits.
+    #[inline(always)]
+    pub fn mode(&self) -> u32 {
+        u32::from(member!(self.inode, inode_mode, u16))
+    }
+
+    /// Code of the layer the file lies in; also sets `flags` for unlinked and detached files.
+    #[inline(always)]
+    pub fn layer(&self, task: usize, flags: &mut u32) -> u8 {
+        if member!(self.inode, inode_nlink, u32) == 0 {
+            *flags |= flags::UNLINKED;
+        }
+        let real = self.mount.wrapping_sub(offset!(mount_mnt));
+        let namespace = member!(real, mount_ns, usize);
+        let magic = member!(member!(self.inode, inode_sb, usize), sb_magic, u64);
+        if namespace == MNT_NS_INTERNAL {
+            return if magic == TMPFS { code::MEMFD } else { code::UNKNOWN };
+        }
+        if namespace != task::mnt_ns_address(task) {
+            *flags |= flags::DETACHED;
+        }
+        layer_of(self.inode, magic, is_root(real))
+    }
+}
+
+/// Whether a mount is the root of its namespace: nothing but the kernel's own first mount below.
+#[inline(always)]
+fn is_root(mount: usize) -> bool {
+    let parent = member!(mount, mount_parent, usize);
+    if parent == mount {
+        return true;
+    }
+    let root = member!(parent.wrapping_add(offset!(mount_mnt)), vfsmount_root, usize);
+    member!(parent, mount_parent, usize) == parent
+        && member!(mount, mount_mountpoint, usize) == root
+}
+
+#[inline(always)]
+fn layer_of(inode: usize, magic: u64, is_root: bool) -> u8 {
+    if magic == OVERLAYFS {
+        if !is_root {
+            return code::MOUNT;
+        }
+        return overlay_layer(inode);
+    }
+    if magic == TMPFS || magic == RAMFS {
+        return code::TMPFS;
+    }
+    if magic == PROC {
+        return code::PROC;
+    }
+    for sys in SYS {
+        if magic == sys {
+            return code::SYS;
+        }
+    }
+    if is_root { code::ROOTFS } else { code::MOUNT }
+}
+
+/// `struct ovl_inode` embeds the inode; behind it stand the upper directory entry and the lower
+/// layers, both null where there are none (`fs/overlayfs/ovl_entry.h`).
+#[inline(always)]
+fn overlay_layer(inode: usize) -> u8 {
+    let behind = inode.wrapping_add(offset!(inode_size));
+    if crate::read::kernel::<usize>(behind) == 0 {
+        return code::IMAGE;
+    }
+    let lower = crate::read::kernel::<usize>(behind.wrapping_add(size_of::<usize>()));
+    // Since 6.5 this is a `struct ovl_entry`, which begins with the number of lower layers;
+    // before, a pointer that is null where there is no lower layer and never points at zero.
+    if lower != 0 && crate::read::kernel::<u32>(lower) != 0 { code::COPIED_UP } else { code::UPPER }
+}

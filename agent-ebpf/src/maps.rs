@@ -1,0 +1,95 @@
+//! Everything the programs share with each other and with the agent.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use plimsoll_ebpf::{
+    orders::{Lost, LostKey, Seen, SeenKey, Share, Traffic, Watched},
+    record::HEADER_BYTES,
+};
+
+/// Records that must not be lost: process life, drifted code, privileges, signals. The agent sets
+/// the size.
+#[map]
+pub static PRIORITY: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// All other records. The agent sets the size.
+#[map]
+pub static BULK: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Cgroups whose processes are watched, by cgroup id.
+#[map]
+pub static CGROUPS: HashMap<u64, Watched> = HashMap::with_max_entries(16384, 0);
+
+/// What each container has put on the rings while they were under pressure.
+#[map]
+pub static SHARES: LruHashMap<u64, Share> = LruHashMap::with_max_entries(4096, 0);
+
+/// Losses by container, event and reason.
+#[map]
+pub static LOST: HashMap<LostKey, Lost> = HashMap::with_max_entries(8192, 0);
+
+/// Losses that found no room in [`LOST`].
+#[map]
+pub static LOST_UNNAMED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Repeated acts that were counted instead of reported.
+#[map]
+pub static MERGED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Acts reported within the running window.
+#[map]
+pub static SEEN: LruHashMap<SeenKey, Seen> = LruHashMap::with_max_entries(32768, 0);
+
+/// Bytes sent and received by container.
+#[map]
+pub static TRAFFIC: PerCpuHashMap<u64, Traffic> = PerCpuHashMap::with_max_entries(4096, 0);
+
+/// When the agent was last woken, in nanoseconds since boot.
+#[map]
+pub static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Room to build one record per processor. The agent sets the number of entries.
+///
+/// An array rather than a per-processor one, whose values may not exceed 32 KiB. It serves
+/// tracepoints in process context only, which run with preemption off and do not nest.
+#[map]
+pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// Bytes of the path under construction.
+pub const PATH_BYTES: usize = 4096;
+
+/// Longest body of an event that is built in scratch.
+pub const BODY_BYTES: usize = 128;
+
+/// Positions in the tail are cut to this.
+pub const TAIL_MASK: u64 = 0x7fff;
+
+/// Longest text that is appended at once.
+pub const TEXT_BYTES: usize = 4096;
+
+/// State of the path walk. It lives in memory, read and written volatile: in registers its ranges
+/// would differ in every round, and the verifier of some kernels gives up on that.
+#[repr(C)]
+pub struct Walk {
+    /// Where the path begins in `path`.
+    pub position: u64,
+    /// The directory entry reached.
+    pub dentry: u64,
+    /// The mount it lies in (`struct vfsmount`).
+    pub mount: u64,
+}
+
+/// See [`SCRATCH`].
+#[repr(C)]
+pub struct Scratch {
+    /// State of the path walk.
+    pub walk: Walk,
+    /// The path, built from its end.
+    pub path: [u8; PATH_BYTES + 256],
+    /// Bytes of the tail so far.
+    pub tail_bytes: u64,
+    /// Header, body and tail.
+    pub record: [u8; HEADER_BYTES + BODY_BYTES + TAIL_MASK as usize + 1 + TEXT_BYTES],
+}

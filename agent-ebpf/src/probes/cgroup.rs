@@ -1,0 +1,97 @@
+//! Containers come and go: cgroups that are made, entered and removed.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use plimsoll_ebpf::{
+    orders::{Watched, reason},
+    signals::{CgroupEntered, CgroupMade, CgroupRemoved},
+};
+
+use crate::{
+    emit::{Draft, Ring, emit, lose},
+    maps::CGROUPS,
+    task,
+};
+
+const NOW: Ring = Ring::Priority { urgent: true };
+
+/// Only the unified hierarchy counts: on hybrid hosts the tracepoints fire for each of them.
+#[inline(always)]
+fn is_unified(cgroup: usize) -> bool {
+    member!(member!(cgroup, cgroup_root, usize), cgroup_root_hierarchy, u32) == 0
+}
+
+#[inline(always)]
+fn parent_of(cgroup: usize) -> usize {
+    let state = member!(cgroup, cgroup_self_parent, usize);
+    if state == 0 { 0 } else { state.wrapping_sub(offset!(cgroup_self)) }
+}
+
+// match-proto:v5.10: (struct cgroup *cgrp, const char *path)
+/// A cgroup below a known container belongs to it. Any other is held until the agent decides.
+#[btf_tracepoint(function = "cgroup_mkdir")]
+fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = ctx.arg::<*const u8>(0) as usize;
+    if !is_unified(cgroup) {
+        return 0;
+    }
+    let id = task::cgroup_id_of(cgroup);
+    let parent = parent_of(cgroup);
+    if parent != 0 {
+        let parent_id = task::cgroup_id_of(parent);
+        if let Some(above) = CGROUPS.get_ptr(&parent_id) {
+            // SAFETY: the map returned a valid pointer.
+            let above = unsafe { *above };
+            if above.confirmed != 0 {
+                watch(id, above);
+                return 0;
+            }
+        }
+    }
+    watch(id, Watched { container: id, confirmed: 0, reserved: 0 });
+    let Some(draft) = Draft::<CgroupMade>::new(task::header(id)) else { return 0 };
+    let path = draft.kernel_text(ctx.arg::<*const u8>(1) as usize).unwrap_or_default();
+    draft.send(NOW, CgroupMade { path });
+    0
+}
+
+#[inline(always)]
+fn watch(id: u64, watched: Watched) {
+    if CGROUPS.insert(&id, watched, 0).is_err() {
+        lose(&task::header_of_nobody(watched.container), reason::MAP_FULL);
+    }
+}
+
+// match-proto:v5.10: (struct cgroup *cgrp, const char *path)
+#[btf_tracepoint(function = "cgroup_rmdir")]
+fn on_cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = ctx.arg::<*const u8>(0) as usize;
+    if !is_unified(cgroup) {
+        return 0;
+    }
+    let cgroup_id = task::cgroup_id_of(cgroup);
+    if let Some(container) = crate::filter::container_of(cgroup_id) {
+        let _ = CGROUPS.remove(&cgroup_id);
+        emit(NOW, task::header_of_nobody(container), CgroupRemoved { cgroup_id });
+    }
+    0
+}
+
+// match-proto:v5.10: (struct cgroup *dst_cgrp, const char *path, struct task_struct *task, bool threadgroup)
+#[btf_tracepoint(function = "cgroup_attach_task")]
+fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
+    let cgroup = ctx.arg::<*const u8>(0) as usize;
+    if !is_unified(cgroup) {
+        return 0;
+    }
+    let Some(container) = crate::filter::container_of(task::cgroup_id_of(cgroup)) else {
+        return 0;
+    };
+    let task = ctx.arg::<*const u8>(2) as usize;
+    let parent = member!(task, task_real_parent, usize);
+    let body = CgroupEntered {
+        mnt_ns: task::mnt_ns(task),
+        ppid: member!(parent, task_tgid, u32),
+    };
+    emit(NOW, task::header_of(task, container), body);
+    0
+}

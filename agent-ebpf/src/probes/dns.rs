@@ -1,0 +1,136 @@
+//! Passes DNS answers on and counts bytes, from the packets of watched containers.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated,
+    macros::cgroup_skb,
+    programs::SkBuffContext,
+};
+use plimsoll_ebpf::{
+    orders::{Traffic, reason},
+    record::{HEADER_BYTES, Header, Span, Wire as _},
+    signals::{DNS_BYTES, DnsAnswer},
+};
+
+use super::connect::{bytes, mapped};
+use crate::{
+    emit::lose,
+    filter,
+    maps::{BULK, TRAFFIC},
+    read::mask,
+    task,
+};
+
+/// What these hooks return to let the packet go on.
+const ALLOW: i32 = 1;
+
+const IPV4: u32 = 0x0800;
+const IPV6: u32 = 0x86dd;
+const UDP: u8 = 17;
+const DNS_PORT: u16 = 53;
+const UDP_HEADER: usize = 8;
+
+#[cgroup_skb(egress)]
+fn on_egress(ctx: SkBuffContext) -> i32 {
+    if let Some(container) = container_of(&ctx) {
+        count(container, u64::from(ctx.len()), 0);
+    }
+    ALLOW
+}
+
+#[cgroup_skb(ingress)]
+fn on_ingress(ctx: SkBuffContext) -> i32 {
+    if let Some(container) = container_of(&ctx) {
+        count(container, 0, u64::from(ctx.len()));
+        pass_answer(&ctx, container);
+    }
+    ALLOW
+}
+
+#[inline(always)]
+fn container_of(ctx: &SkBuffContext) -> Option<u64> {
+    // SAFETY: the context of this hook.
+    filter::container_of(unsafe { generated::bpf_skb_cgroup_id(ctx.as_ptr().cast()) })
+}
+
+#[inline(always)]
+fn count(container: u64, sent: u64, received: u64) {
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(&container) {
+        // SAFETY: a per-processor value; a packet that interrupts another here may be missed.
+        unsafe {
+            (*traffic).sent_bytes += sent;
+            (*traffic).received_bytes += received;
+        }
+    } else {
+        let traffic = Traffic { sent_bytes: sent, received_bytes: received };
+        let _ = TRAFFIC.insert(&container, traffic, 0);
+    }
+}
+
+/// The UDP source port says that it is an answer; Docker's own resolver answers from 127.0.0.11.
+#[inline(always)]
+fn pass_answer(ctx: &SkBuffContext, container: u64) {
+    let Some((server, header_bytes)) = dns_server(ctx) else { return };
+    let from = header_bytes + UDP_HEADER;
+    let bytes = u64::from(ctx.len()).wrapping_sub(from as u64);
+    if bytes == 0 || bytes > u64::from(u16::MAX) {
+        return;
+    }
+    let kept = if bytes > DNS_BYTES as u64 { DNS_BYTES as u64 } else { bytes };
+    send(ctx, container, server, from, kept);
+}
+
+/// The sender of a UDP packet from port 53, and the bytes of its IP header.
+#[inline(always)]
+fn dns_server(ctx: &SkBuffContext) -> Option<([u8; 16], usize)> {
+    let (server, header_bytes) = match u32::from(u16::from_be(ctx.skb.protocol() as u16)) {
+        IPV4 if ctx.load::<u8>(9).ok()? == UDP => {
+            let header_bytes = usize::from(ctx.load::<u8>(0).ok()? & 15) * 4;
+            (mapped(ctx.load::<u32>(12).ok()?), header_bytes)
+        }
+        IPV6 if ctx.load::<u8>(6).ok()? == UDP => {
+            let word = |index: usize| ctx.load::<u32>(8 + index * 4).ok();
+            ([word(0)?, word(1)?, word(2)?, word(3)?], 40)
+        }
+        _ => return None,
+    };
+    if u16::from_be(ctx.load::<u16>(header_bytes).ok()?) != DNS_PORT {
+        return None;
+    }
+    Some((bytes(server), header_bytes))
+}
+
+#[repr(C)]
+struct Entry {
+    header: Header,
+    answer: DnsAnswer,
+    message: [u8; DNS_BYTES],
+}
+
+#[inline(always)]
+fn send(ctx: &SkBuffContext, container: u64, server: [u8; 16], from: usize, kept: u64) {
+    // The helper wants a length that the verifier can see is neither 0 nor too long.
+    let kept = mask(kept.wrapping_sub(1), DNS_BYTES as u64 - 1) + 1;
+    let mut header = task::header_of_nobody(container);
+    header.kind = DnsAnswer::KIND;
+    header.size = (HEADER_BYTES + size_of::<DnsAnswer>()) as u32 + kept as u32;
+    let Some(mut entry) = BULK.reserve::<Entry>(0) else {
+        lose(&header, reason::RING_FULL);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: a reserved entry of this size; every field is written, and the part of the message
+    // that is not lies beyond the size that the header states.
+    unsafe {
+        (&raw mut (*record).header).write(header);
+        (&raw mut (*record).answer)
+            .write(DnsAnswer { server, message: Span { offset: 0, len: kept as u16 } });
+        generated::bpf_skb_load_bytes(
+            ctx.as_ptr().cast(),
+            from as u32,
+            (&raw mut (*record).message).cast(),
+            kept as u32,
+        );
+    }
+    entry.submit(0);
+}

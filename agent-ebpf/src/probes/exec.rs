@@ -1,0 +1,80 @@
+//! Raises [`Exec`].
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use plimsoll_ebpf::{
+    events::exec::Exec,
+    layer::code,
+    record::{Span, flags},
+};
+
+use crate::{
+    emit::{Draft, Ring},
+    file::File,
+    filter, task,
+};
+
+// match-proto:v5.10: (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+#[btf_tracepoint(function = "sched_process_exec")]
+fn on_exec(ctx: BtfTracePointContext) -> i32 {
+    let Some(container) = filter::current_container() else { return 0 };
+    let task = ctx.arg::<*const u8>(0) as usize;
+    let bprm = ctx.arg::<*const u8>(2) as usize;
+    let Some(draft) = Draft::<Exec>::new(task::header(container)) else { return 0 };
+    let file = File::at(member!(bprm, bprm_file, usize));
+    let parent = member!(task, task_real_parent, usize);
+    let mut bits = 0;
+    let layer = file.layer(task, &mut bits);
+    let path = draft.path(file.dentry, file.mount, &mut bits);
+    let fs = member!(task, task_fs, usize);
+    // A long working directory is no reason to call the program's path truncated.
+    let mut ignored = 0;
+    let cwd = draft.path(
+        member!(fs, fs_pwd_dentry, usize),
+        member!(fs, fs_pwd_mnt, usize),
+        &mut ignored,
+    );
+    let script = script(&draft, bprm);
+    let args = arguments(&draft, task, &mut bits);
+    let body = Exec {
+        ino: file.ino(),
+        caps: member!(member!(task, task_cred, usize), cred_effective, u64),
+        parent_start_ns: task::start_ns(parent),
+        ppid: member!(parent, task_tgid, u32),
+        mnt_ns: task::mnt_ns(task),
+        dev: file.dev(),
+        mode: file.mode(),
+        flags: bits,
+        path,
+        script,
+        args,
+        cwd,
+        layer,
+        reserved: [0; 3],
+    };
+    draft.send(Ring::Priority { urgent: layer != code::IMAGE }, body);
+    0
+}
+
+/// The path given to `execve`, where the kernel went on to an interpreter.
+#[inline(always)]
+fn script(draft: &Draft<Exec>, bprm: usize) -> Span {
+    let given = member!(bprm, bprm_filename, usize);
+    if given == member!(bprm, bprm_interp, usize) {
+        return Span::default();
+    }
+    draft.kernel_text(given).unwrap_or_default()
+}
+
+#[inline(always)]
+fn arguments(draft: &Draft<Exec>, task: usize, bits: &mut u32) -> Span {
+    let memory = member!(task, task_mm, usize);
+    let start = member!(memory, mm_arg_start, u64);
+    let bytes = member!(memory, mm_arg_end, u64).wrapping_sub(start);
+    if bytes > 4095 {
+        *bits |= flags::ARGS_TRUNCATED;
+    }
+    draft.user_bytes(start, bytes).unwrap_or_else(|| {
+        *bits |= flags::ARGS_UNREADABLE;
+        Span::default()
+    })
+}

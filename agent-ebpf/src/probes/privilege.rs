@@ -1,0 +1,116 @@
+//! Raises [`Privilege`] for system calls that need or give privileges, and for capabilities.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use plimsoll_ebpf::{
+    events::privilege::{Privilege, op},
+    orders::{KNOCK, SeenKey},
+    record::{Span, Wire},
+    signals::Heartbeat,
+};
+
+use super::syscall::Call;
+use crate::{
+    emit::{Draft, Ring, emit},
+    file::File,
+    filter,
+    read::settings,
+    task,
+};
+
+/// The agent knocks with a `bpf` command that does not exist; the echo proves hook and ring.
+#[inline(always)]
+pub fn answers_knock(call: &Call) -> bool {
+    if call.entry.op != op::BPF || call.argument(1) as u32 != KNOCK {
+        return false;
+    }
+    let header = task::header(0);
+    if header.pid != settings().agent_pid {
+        return false;
+    }
+    let number = call.argument(3);
+    emit(Ring::Priority { urgent: true }, header, Heartbeat { number });
+    true
+}
+
+#[inline(always)]
+pub fn on_call(call: &Call, container: u64) {
+    let entry = call.entry;
+    let number = call.argument(entry.number);
+    let outcome = u32::from(call.result < 0) << 8 | u32::from(entry.op);
+    let Some(count) = filter::report(&key(container, call.task, number, outcome)) else { return };
+    let mut header = task::header(container);
+    header.count = count;
+    let Some(draft) = Draft::<Privilege>::new(header) else { return };
+    let text = |place: u8| {
+        if place == 0 {
+            return Span::default();
+        }
+        draft.user_text(call.argument(place)).unwrap_or_default()
+    };
+    let body = Privilege {
+        result: call.result,
+        number,
+        path: text(entry.path),
+        to: text(entry.to_path),
+        op: entry.op,
+        capability: 0,
+        reserved: [0; 6],
+    };
+    draft.send(Ring::Priority { urgent: true }, body);
+}
+
+#[inline(always)]
+fn key(container: u64, task: usize, object: u64, detail: u32) -> SeenKey {
+    let exe = File::at(task::exe_file(task));
+    SeenKey {
+        cgroup_id: container,
+        exe_ino: exe.ino(),
+        object,
+        name: 0,
+        exe_dev: exe.dev(),
+        place: 0,
+        kind: u32::from(Privilege::KIND),
+        detail,
+    }
+}
+
+/// `include/uapi/linux/capability.h`
+const CAP_SYS_ADMIN: u32 = 21;
+
+// match-proto:v6.14: (const struct cred *cred, struct user_namespace *target_ns, const struct user_namespace *capable_ns, int cap, int ret)
+#[btf_tracepoint(function = "cap_capable")]
+fn on_capability(ctx: BtfTracePointContext) -> i32 {
+    let Some(container) = filter::current_container() else { return 0 };
+    let task = task::current();
+    // Overlayfs acts with the credentials of whoever mounted it: not the container's doing.
+    if ctx.arg::<*const u8>(0) as usize != member!(task, task_real_cred, usize) {
+        return 0;
+    }
+    let capability = ctx.arg::<u32>(3);
+    let result = i64::from(ctx.arg::<i32>(4));
+    // The kernel asks for CAP_SYS_ADMIN on every brk and mmap, to set memory aside for
+    // administrators (`__vm_enough_memory`). Nothing tells this from a real use but the call, and
+    // what truly needs it is reported by its system call; so only its denials... are noise too.
+    if capability == CAP_SYS_ADMIN {
+        return 0;
+    }
+    let outcome = u32::from(result < 0) << 8 | u32::from(op::CAPABILITY);
+    let Some(count) =
+        filter::report(&key(container, task, u64::from(capability), outcome))
+    else {
+        return 0;
+    };
+    let mut header = task::header(container);
+    header.count = count;
+    let body = Privilege {
+        result,
+        number: 0,
+        path: Span::default(),
+        to: Span::default(),
+        op: op::CAPABILITY,
+        capability: capability as u8,
+        reserved: [0; 6],
+    };
+    emit(Ring::Priority { urgent: false }, header, body);
+    0
+}

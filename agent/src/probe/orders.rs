@@ -1,0 +1,118 @@
+//! Orders to the kernel side, and the counters it keeps.
+
+use std::collections::HashMap as StdHashMap;
+
+use anyhow::Context;
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
+};
+use plimsoll_ebpf::orders::{Lost, LostKey, Traffic, Watched};
+
+use super::plain::Plain;
+
+/// The maps through which the agent speaks to its programs.
+pub struct Orders {
+    cgroups: HashMap<MapData, u64, Plain<Watched>>,
+    lost: HashMap<MapData, Plain<LostKey>, Plain<Lost>>,
+    lost_unnamed: PerCpuArray<MapData, u64>,
+    merged: PerCpuArray<MapData, u64>,
+    traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
+    /// Losses already told, to tell only what is new.
+    told: StdHashMap<LostKey, u64>,
+}
+
+/// Losses of one kind since they were last asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelLoss {
+    /// Whose, of what and why.
+    pub key: LostKey,
+    /// How many.
+    pub count: u64,
+    /// When the latest happened, in nanoseconds since boot.
+    pub last_ns: u64,
+}
+
+impl Orders {
+    /// Takes the maps out of the loaded object.
+    pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+        let mut take = |name: &'static str| {
+            ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))
+        };
+        Ok(Self {
+            cgroups: take("CGROUPS")?.try_into()?,
+            lost: take("LOST")?.try_into()?,
+            lost_unnamed: take("LOST_UNNAMED")?.try_into()?,
+            merged: take("MERGED")?.try_into()?,
+            traffic: take("TRAFFIC")?.try_into()?,
+            told: StdHashMap::new(),
+        })
+    }
+
+    /// Watches a cgroup as part of a container's.
+    pub fn watch(&mut self, cgroup_id: u64, container: u64) -> Result<(), MapError> {
+        let watched = Watched { container, confirmed: 1, reserved: 0 };
+        self.cgroups.insert(cgroup_id, Plain(watched), 0)
+    }
+
+    /// Stops watching a cgroup that belongs to no container.
+    pub fn unwatch(&mut self, cgroup_id: u64) {
+        // It may be gone already: the kernel side removes cgroups as they die.
+        let _ = self.cgroups.remove(&cgroup_id);
+    }
+
+    /// How many cgroups are watched.
+    pub fn watched(&self) -> usize {
+        self.cgroups.keys().filter(Result::is_ok).count()
+    }
+
+    /// Losses since the last call.
+    pub fn losses(&mut self) -> Vec<KernelLoss> {
+        let mut losses = Vec::new();
+        for (Plain(key), Plain(lost)) in self.lost.iter().filter_map(Result::ok) {
+            let told = self.told.entry(key).or_default();
+            if lost.count > *told {
+                losses.push(KernelLoss { key, count: lost.count - *told, last_ns: lost.last_ns });
+                *told = lost.count;
+            }
+        }
+        let unnamed = sum(&self.lost_unnamed);
+        let key = LostKey::default();
+        let told = self.told.entry(key).or_default();
+        if unnamed > *told {
+            losses.push(KernelLoss { key, count: unnamed - *told, last_ns: 0 });
+            *told = unnamed;
+        }
+        losses
+    }
+
+    /// Forgets the counters of a container that is long gone.
+    pub fn forget(&mut self, container: u64) {
+        let _ = self.traffic.remove(&container);
+        self.told.retain(|key, _| {
+            let is_its = key.cgroup_id == container && container != 0;
+            if is_its {
+                let _ = self.lost.remove(&Plain(*key));
+            }
+            !is_its
+        });
+    }
+
+    /// Repeated acts that were counted instead of reported, since start.
+    pub fn merged(&self) -> u64 {
+        sum(&self.merged)
+    }
+
+    /// Bytes a container sent and received.
+    pub fn traffic(&self, container: u64) -> Traffic {
+        let Ok(values) = self.traffic.get(&container, 0) else { return Traffic::default() };
+        values.iter().fold(Traffic::default(), |sum, Plain(one)| Traffic {
+            sent_bytes: sum.sent_bytes + one.sent_bytes,
+            received_bytes: sum.received_bytes + one.received_bytes,
+        })
+    }
+}
+
+fn sum(counter: &PerCpuArray<MapData, u64>) -> u64 {
+    counter.get(&0, 0).map(|values| values.iter().sum()).unwrap_or_default()
+}
