@@ -1,1 +1,62 @@
-fn main() {}
+//! The project's own commands: set up, build, run and test Plimsoll.
+
+mod build;
+mod cmd;
+mod debian;
+mod docker;
+mod images;
+mod paths;
+mod run;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Sets up, builds, runs and tests Plimsoll.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what is missing to build the kernel programs.
+    Setup,
+    /// Builds the kernel programs and the agent: target/release/plimsoll.
+    Build(build::Args),
+    /// Builds, then starts the agent on this host: `cargo xtask run -- --help`.
+    Run(run::Args),
+    /// Runs the tests, all or some parts: `cargo xtask test unit -- name`.
+    Test(test::Args),
+    /// Builds the container images the live tests start.
+    Images(images::Args),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Setup => setup::ensure().map(|_| ()),
+        Command::Build(args) => build::main(&args),
+        Command::Run(args) => run::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Images(args) => images::main(&args),
+    }
+}
+
+/// Tells the user what is being done, apart from the results on stdout.
+fn say(message: &str) {
+    eprintln!("xtask: {message}");
+}

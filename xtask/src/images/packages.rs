@@ -1,0 +1,116 @@
+//! Unpacks Debian packages into a root file system, without installing them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{cmd, debian, paths};
+
+/// Unpacks the packages and the libraries they need.
+pub(super) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
+    if !debian::is_debian() {
+        bail!("the images are made of Debian packages, which this machine cannot fetch");
+    }
+    let debs = paths::made().join("images/debs");
+    fs::create_dir_all(&debs).with_context(|| format!("creating {}", debs.display()))?;
+    // Lists that are old name packages that are no longer there.
+    let all = match closure(packages) {
+        Ok(all) if all.iter().all(|name| downloaded(&debs, name).is_some()) => all,
+        _ => {
+            debian::update()?;
+            let all = closure(packages)?;
+            download(&all, &debs)?;
+            all
+        }
+    };
+    for package in &all {
+        let deb =
+            downloaded(&debs, package).with_context(|| format!("{package} was not downloaded"))?;
+        unpack_one(&deb, root).with_context(|| format!("unpacking {}", deb.display()))?;
+    }
+    Ok(())
+}
+
+/// The packages and all libraries under them.
+fn closure(packages: &[&str]) -> Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<String> = packages.iter().map(|&name| name.to_owned()).collect();
+    while let Some(package) = open.pop() {
+        if all.contains(&package) {
+            continue;
+        }
+        let mut depends = Command::new("apt-cache");
+        depends.args(["depends", "--no-recommends", "--no-suggests", &package]);
+        open.extend(libraries(&cmd::output(&mut depends)?).map(str::to_owned));
+        all.insert(package);
+    }
+    Ok(all)
+}
+
+/// The libraries that `apt-cache depends` lists; other packages are for the installation only.
+fn libraries(depends: &str) -> impl Iterator<Item = &str> {
+    depends
+        .lines()
+        .filter_map(|line| {
+            line.trim().strip_prefix("Depends: ").or(line.trim().strip_prefix("PreDepends: "))
+        })
+        .filter(|name| name.starts_with("lib") || name.starts_with("zlib"))
+}
+
+fn download(packages: &BTreeSet<String>, directory: &Path) -> Result<()> {
+    // The user that apt downloads as cannot write here.
+    let as_root = ["-o", "APT::Sandbox::User=root"];
+    cmd::run(
+        debian::apt_get()
+            .args(as_root)
+            .args(["--quiet=2", "download"])
+            .args(packages)
+            .current_dir(directory),
+    )
+    .context("downloading the images' packages")
+}
+
+fn downloaded(directory: &Path, package: &str) -> Option<PathBuf> {
+    let prefix = format!("{package}_");
+    super::rootfs::files(directory).ok()?.into_iter().find(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    })
+}
+
+fn unpack_one(deb: &Path, root: &Path) -> Result<()> {
+    let mut archive = Command::new("dpkg-deb");
+    archive.arg("--fsys-tarfile").arg(deb).stdout(Stdio::piped());
+    let mut archive = archive.spawn().context("starting dpkg-deb")?;
+    let files = archive.stdout.take().context("dpkg-deb has no output")?;
+    let mut tar = Command::new("tar");
+    // `/bin` may be a link here and a directory in the package.
+    tar.args([
+        "--extract",
+        "--keep-directory-symlink",
+        "--exclude=./usr/share/doc",
+        "--exclude=./usr/share/man",
+    ])
+    .args(["--exclude=./usr/share/locale", "--directory"])
+    .arg(root)
+    .stdin(files);
+    cmd::run(&mut tar)?;
+    ensure!(archive.wait()?.success(), "dpkg-deb failed");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_libraries_are_followed() {
+        let depends = "nginx\n  Depends: libc6\n |Depends: debconf\n  Depends: <debconf-2.0>\n    cdebconf\n  \
+            PreDepends: libacl1\n  Depends: zlib1g\n  Depends: iproute2\n  Breaks: libold\n";
+        assert_eq!(libraries(depends).collect::<Vec<_>>(), ["libc6", "libacl1", "zlib1g"]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Runs the tests by parts: lint, unit, live.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::{build, cmd, debian, docker::Docker, images, say};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The parts to run; all of them if none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Leaves a dockerd that was started for the tests running.
+    #[arg(long)]
+    keep_docker: bool,
+    /// Arguments for the test binaries, for example a test's name.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+/// A part of the tests, in the order they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Part {
+    /// Formatting and clippy, warnings refused.
+    Lint,
+    /// What needs neither root nor Docker.
+    Unit,
+    /// What needs root and Docker: real containers under a real agent.
+    Live,
+}
+
+struct Outcome {
+    part: Part,
+    took: Duration,
+    result: Result<()>,
+}
+
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let outcomes: Vec<Outcome> =
+        selected(&args.parts).into_iter().map(|part| run(part, args)).collect();
+    for Outcome { part, took, result } in &outcomes {
+        let seconds = took.as_secs();
+        match result {
+            Ok(()) => say(&format!("{}: passed in {seconds} s", part.name())),
+            Err(error) => say(&format!("{}: FAILED in {seconds} s: {error:#}", part.name())),
+        }
+    }
+    match outcomes.iter().filter(|outcome| outcome.result.is_err()).count() {
+        0 => Ok(()),
+        failed => bail!("{failed} of {} parts failed", outcomes.len()),
+    }
+}
+
+fn run(part: Part, args: &Args) -> Outcome {
+    say(&format!("── {} ──", part.name()));
+    let start = Instant::now();
+    let result = match part {
+        Part::Lint => lint(),
+        Part::Unit => unit(&args.filter),
+        Part::Live => live(args),
+    };
+    Outcome { part, took: start.elapsed(), result }
+}
+
+/// The named parts in their order, each once.
+fn selected(named: &[Part]) -> Vec<Part> {
+    let all = Part::value_variants().iter().copied();
+    all.filter(|part| named.is_empty() || named.contains(part)).collect()
+}
+
+fn lint() -> Result<()> {
+    ensure_linters()?;
+    build::object()?;
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    // Each runs even where one before it failed: to mend one at a time takes longer.
+    let results = [
+        shown(cmd::cargo().args(["fmt", "--all", "--check"])),
+        shown(cmd::cargo().args(clippy)),
+        build::lint_object(),
+    ];
+    let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    ensure!(failed.is_empty(), "{}", joined(&failed));
+    Ok(())
+}
+
+fn unit(filter: &[String]) -> Result<()> {
+    build::object()?;
+    let packages = ["--package", "plimsoll", "--package", "plimsoll-ebpf", "--package", "xtask"];
+    shown(cmd::cargo().args(["test", "--no-fail-fast"]).args(packages).arg("--").args(filter))
+}
+
+fn live(args: &Args) -> Result<()> {
+    if !cmd::is_root() {
+        bail!("they need root: sudo -E env PATH=\"$PATH\" cargo xtask test live");
+    }
+    build::object()?;
+    let agent = build::agent(build::Profile::Release)?;
+    let docker = Docker::ensure()?;
+    let result = images::ensure(&docker).and_then(|()| {
+        shown(
+            cmd::cargo()
+                .args(["test", "--no-fail-fast", "--package", "plimsoll-tests"])
+                .args(["--", "--test-threads=1"])
+                .args(&args.filter)
+                .env("PLIMSOLL_BIN", agent),
+        )
+    });
+    if args.keep_docker {
+        docker.keep();
+    }
+    result
+}
+
+fn joined(errors: &[&anyhow::Error]) -> String {
+    errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; ")
+}
+
+/// Runs a command after showing it.
+fn shown(command: &mut Command) -> Result<()> {
+    say(&cmd::line(command).replacen(&cmd::line(&cmd::cargo()), "cargo", 1));
+    cmd::run(command)
+}
+
+fn ensure_linters() -> Result<()> {
+    let present = |tool| cmd::succeeds(cmd::cargo().args([tool, "--version"]));
+    if present("fmt") && present("clippy") {
+        return Ok(());
+    }
+    let add = ["component", "add", "clippy", "rustfmt"];
+    if cmd::succeeds(Command::new("rustup").args(add)) {
+        return Ok(());
+    }
+    debian::install("clippy and rustfmt", &["rust-web-clippy", "rustfmt-web"])
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lint => "lint",
+            Self::Unit => "unit",
+            Self::Live => "live",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_parts_run_when_none_is_named() {
+        assert_eq!(selected(&[]), [Part::Lint, Part::Unit, Part::Live]);
+    }
+
+    #[test]
+    fn named_parts_run_once_and_in_order() {
+        assert_eq!(selected(&[Part::Live, Part::Unit, Part::Live]), [Part::Unit, Part::Live]);
+    }
+}
