@@ -1,1 +1,43 @@
-//! The node's own memory of observations: append-only segments, an index, and what reads them.
+//! The forensic store: what happened, on disk, within a bound.
+//!
+//! Observations leave the pipeline in batches ([`appender`]), become columnar blocks on the
+//! store's own thread ([`writer`]) and are read back by [`reader`], which needs neither the
+//! daemon nor a lock. The segment files are the truth; sled holds an index that may be lost.
+//!
+//! ```text
+//! VERSION               format of the directory
+//! lock                  held by the daemon
+//! events/seg-<seq>.evs  blocks; named by the number of their first observation
+//! events/wal            small blocks since the last one in a segment, each durable
+//! kv/                   sled: index of blocks
+//! *.bad.*               what was damaged, moved aside
+//! ```
+
+pub mod appender;
+pub mod config;
+pub mod error;
+pub mod losses;
+pub mod open;
+pub mod reader;
+pub mod row;
+pub mod scan;
+
+mod batch;
+mod block;
+mod builder;
+mod bytes;
+mod column;
+mod decode;
+mod dictionary;
+mod directory;
+mod files;
+mod kv;
+mod names;
+mod segment;
+mod table;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+pub(crate) mod sample;

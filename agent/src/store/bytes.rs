@@ -1,0 +1,115 @@
+//! Bounded reading and plain writing of the numbers and texts in blocks.
+
+/// Bytes are not what their place says they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed(pub(super) &'static str);
+
+/// Reads from the front of a slice; never beyond it.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed("cut short"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed("cut short"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// An unsigned number of 1 to 10 bytes, seven bits each, lowest first.
+    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Malformed("number too long"))
+    }
+
+    /// A varint that counts something of which there are at most `limit`.
+    pub(super) fn count(&mut self, limit: usize) -> Result<usize, Malformed> {
+        let count = self.varint()?;
+        if count > limit as u64 {
+            return Err(Malformed("count out of bounds"));
+        }
+        Ok(count as usize)
+    }
+
+    /// A text behind its length.
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let length = self.count(self.0.len())?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| Malformed("text is not UTF-8"))
+    }
+}
+
+/// Appends what [`Cursor::varint`] reads.
+pub(super) fn put_varint(into: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        into.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    into.push(number as u8);
+}
+
+/// Appends what [`Cursor::text`] reads.
+pub(super) fn put_text(into: &mut Vec<u8>, text: &str) {
+    put_varint(into, text.len() as u64);
+    into.extend_from_slice(text.as_bytes());
+}
+
+/// Maps signed to unsigned so that small distances stay small.
+pub(super) const fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+/// Undoes [`zigzag`].
+pub(super) const fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_read_back(number: u64, signed: i64) {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, number);
+            prop_assert_eq!(Cursor(&bytes).varint(), Ok(number));
+            prop_assert_eq!(unzigzag(zigzag(signed)), signed);
+        }
+    }
+
+    #[test]
+    fn a_number_without_end_is_refused() {
+        assert!(Cursor(&[0xff; 20]).varint().is_err());
+        assert!(Cursor(&[0x80]).varint().is_err());
+    }
+}

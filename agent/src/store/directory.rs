@@ -1,0 +1,124 @@
+//! The store's directory: its version, its lock, and moving damaged files aside.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{block::FORMAT_VERSION, error::StoreError, files::sync_dir, segment::events_dir};
+use crate::clock;
+
+/// Makes the directory where it is missing and takes it for this process.
+pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
+    let make = |path: &Path| {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(StoreError::io("cannot make the directory", path))
+    };
+    make(dir)?;
+    check_version(dir)?;
+    make(&events_dir(dir))?;
+    let path = dir.join("lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::io("cannot open", &path))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            return Err(StoreError::Locked { dir: dir.to_owned() });
+        }
+        Err(error) => return Err(StoreError::io("cannot lock", &path)(error.into())),
+    }
+    write_version(dir)?;
+    Ok(lock)
+}
+
+/// Refuses a directory of a later version. What cannot be read as a version is no reason to
+/// refuse: each block has its own.
+pub(super) fn check_version(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("VERSION");
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("cannot read", &path)(error)),
+    };
+    let found = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+    match found {
+        Some(found) if found > FORMAT_VERSION => {
+            Err(StoreError::Newer { dir: dir.to_owned(), found, known: FORMAT_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_version(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("VERSION");
+    let text = format!("{FORMAT_VERSION}\n");
+    if fs::read(&path).is_ok_and(|known| known == text.as_bytes()) {
+        return Ok(());
+    }
+    let draft = dir.join("VERSION.new");
+    let write = || {
+        let mut file = File::create(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        sync_dir(dir)
+    };
+    write().map_err(StoreError::io("cannot write", &path))
+}
+
+/// A free name beside a damaged file.
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".bad.{}", clock::now_ns()));
+    path.with_file_name(name)
+}
+
+/// Moves a damaged file aside.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    fs::rename(path, aside(path))
+}
+
+/// Keeps damaged bytes of a file that is going to be cut, as far as there is space for them.
+pub(super) fn keep_aside(path: &Path, bytes: &[u8]) {
+    let aside = aside(path);
+    if let Err(error) = fs::write(&aside, bytes) {
+        tracing::warn!(file = %aside.display(), %error, "damaged bytes are not kept");
+        // Half a copy is worth nothing.
+        let _ = fs::remove_file(&aside);
+    }
+}
+
+/// Removes what was moved aside, oldest first, until `bytes` are free or nothing is left.
+pub(super) fn drop_asides(dir: &Path, bytes: u64) {
+    let mut asides: Vec<PathBuf> = [dir.to_owned(), events_dir(dir)]
+        .iter()
+        .filter_map(|dir| fs::read_dir(dir).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().contains(".bad."))
+        })
+        .collect();
+    asides.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    let mut freed = 0;
+    for path in asides {
+        if freed >= bytes {
+            return;
+        }
+        freed += super::files::tree_bytes(&path);
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        tracing::info!(file = %path.display(), removed = removed.is_ok(), "old damaged file dropped");
+    }
+}

@@ -1,0 +1,202 @@
+//! Opening a store: what is sound is kept and gone on with, what is damaged is set aside.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::{self, File},
+    io,
+    path::Path,
+    sync::Arc,
+    thread,
+};
+
+use super::{
+    appender::Appender,
+    block::Header,
+    config::Config,
+    directory,
+    error::{Damage, StoreError},
+    files::{Growing, SegmentSummary, Segments},
+    kv::{IndexEntry, Kv},
+    losses::Losses,
+    segment::{self, End, Finder, Found},
+    writer::{Pending, Stats, Writer},
+};
+
+/// Opens the store for the daemon, and starts its thread. Returns what was found damaged.
+pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
+    let lock = directory::take(&config.dir)?;
+    let failed = |error| StoreError::io("cannot read the store in", &config.dir)(error);
+    let mut recovery = Recovery::default();
+    recovery.read_segments(&config.dir).map_err(failed)?;
+    let wal = recovery.read_log(&config.dir).map_err(failed)?;
+    let mut segments = Segments::new(&config.dir, config.bounds(), recovery.known);
+    if let Some((first_seq, length)) = recovery.newest {
+        segments.resume(first_seq, length).map_err(failed)?;
+    }
+    let kv = open_index(&config.dir, &recovery.blocks);
+    let (losses, stats) = (Arc::new(Losses::default()), Arc::new(Stats::default()));
+    let mut writer = Writer {
+        lock,
+        wal,
+        segments,
+        kv,
+        next_seq: recovery.next_seq,
+        backlog: recovery.backlog,
+        losses: Arc::clone(&losses),
+        stats: Arc::clone(&stats),
+        pending: Pending::new().map_err(failed)?,
+        config: config.clone(),
+    };
+    writer.make_room(0);
+    let (sender, receiver) = crossbeam_channel::bounded(config.queue.max(1));
+    let thread = thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || writer.run(&receiver))
+        .map_err(failed)?;
+    let appender = Appender::new(config, sender, losses, stats, thread);
+    Ok((appender, recovery.damages))
+}
+
+/// What reading the files of an earlier run found.
+#[derive(Default)]
+struct Recovery {
+    known: BTreeMap<u64, SegmentSummary>,
+    blocks: Vec<IndexEntry>,
+    /// The segment to go on with, and its sound length.
+    newest: Option<(u64, u64)>,
+    backlog: Vec<(Header, Vec<u8>)>,
+    next_seq: u64,
+    damages: Vec<Damage>,
+}
+
+impl Recovery {
+    fn read_segments(&mut self, store: &Path) -> io::Result<()> {
+        let segments = segment::list(store)?;
+        for &first_seq in &segments {
+            self.read_segment(store, first_seq, Some(&first_seq) == segments.last())?;
+        }
+        Ok(())
+    }
+
+    fn read_segment(&mut self, store: &Path, first_seq: u64, is_newest: bool) -> io::Result<()> {
+        let path = segment::segment_path(store, first_seq);
+        let file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        let mut finder = Finder::new(&path, &file, 0)?;
+        let mut found = Vec::new();
+        let end = finder.run(&mut |it| found.push(it))?;
+        let sound = finder.offset;
+        // Numbers never run backwards, even where the block that used them is lost.
+        self.next_seq = self.next_seq.max(first_seq);
+        let mut summary = SegmentSummary { bytes: length, max_ts: 0 };
+        for it in found {
+            match it {
+                Ok(block) => self.note_block(first_seq, &block, &mut summary),
+                Err(damage) => self.damages.push(damage),
+            }
+        }
+        if self.is_worthless(first_seq, &summary, end) {
+            return directory::set_aside(&path);
+        }
+        self.known.insert(first_seq, summary);
+        if is_newest {
+            if end == End::Torn {
+                self.set_torn_aside(&path, &file, sound, length)?;
+            }
+            self.newest = Some((first_seq, sound));
+        }
+        Ok(())
+    }
+
+    /// Whether a file has bytes and no block among them.
+    fn is_worthless(&self, first_seq: u64, summary: &SegmentSummary, end: End) -> bool {
+        let no_block = self.blocks.last().is_none_or(|block| block.segment != first_seq);
+        no_block && summary.bytes > 0 && end == End::Clean
+    }
+
+    fn note_block(&mut self, segment: u64, block: &Found, summary: &mut SegmentSummary) {
+        let Found { offset, header } = block;
+        summary.max_ts = summary.max_ts.max(header.max_ts);
+        self.next_seq = self.next_seq.max(header.end_seq());
+        self.blocks.push(IndexEntry {
+            first_seq: header.first_seq,
+            segment,
+            offset: *offset,
+            bytes: header.block_bytes() as u64,
+            max_ts: header.max_ts,
+        });
+    }
+
+    /// Keeps the log's frames that are in no segment, and opens it behind the sound ones.
+    fn read_log(&mut self, store: &Path) -> io::Result<Growing> {
+        let path = segment::wal_path(store);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let in_segments = self.next_seq;
+        let frames = segment::each_frame(&bytes, |header, frame| {
+            self.next_seq = self.next_seq.max(header.end_seq());
+            if header.end_seq() > in_segments {
+                self.backlog.push((header, frame.to_vec()));
+            }
+        });
+        let torn = bytes.len() - frames.sound;
+        if frames.damaged + torn > 0 {
+            directory::keep_aside(&path, &bytes);
+            self.damages.push(Damage {
+                file: path.clone(),
+                offset: if frames.damaged > 0 { 0 } else { frames.sound as u64 },
+                bytes: (frames.damaged + torn) as u64,
+                reason: "the log is torn or damaged".to_owned(),
+                between: None,
+                rows: None,
+            });
+        }
+        Growing::open(&path, frames.sound as u64)
+    }
+
+    fn set_torn_aside(
+        &mut self,
+        path: &Path,
+        file: &File,
+        sound: u64,
+        length: u64,
+    ) -> io::Result<()> {
+        let bytes = segment::read_at_most(file, sound, (length - sound) as usize)?;
+        directory::keep_aside(path, &bytes);
+        self.damages.push(Damage {
+            file: path.to_owned(),
+            offset: sound,
+            bytes: length - sound,
+            reason: "the last block is torn".to_owned(),
+            between: None,
+            rows: None,
+        });
+        Ok(())
+    }
+}
+
+/// Opens the index and makes it agree with the segments. The store works without one.
+fn open_index(store: &Path, blocks: &[IndexEntry]) -> Option<Kv> {
+    let open = || -> anyhow::Result<Kv> {
+        let (kv, _) = Kv::open(&store.join("kv"))?;
+        let known: HashSet<IndexEntry> = kv.blocks()?.into_iter().collect();
+        let there: HashSet<IndexEntry> = blocks.iter().copied().collect();
+        for stale in known.difference(&there) {
+            kv.remove(stale.first_seq)?;
+        }
+        for missing in there.difference(&known) {
+            kv.put(missing)?;
+        }
+        kv.flush()?;
+        Ok(kv)
+    };
+    match open() {
+        Ok(kv) => Some(kv),
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "going on without the index");
+            None
+        }
+    }
+}

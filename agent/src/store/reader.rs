@@ -1,0 +1,193 @@
+//! Reading a store: beside a running daemon, after a crash, or from a copy; never writing.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    block::Header,
+    directory,
+    error::{Damage, StoreError},
+    scan::{Candidate, Scan, Source},
+    segment::{self, Finder},
+};
+
+/// What a scan is for. Rows outside are not returned; blocks without any are not read.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Earliest moment, in nanoseconds since the Unix epoch.
+    pub from_ns: u64,
+    /// Latest moment.
+    pub to_ns: u64,
+    /// Only observations with at least this number.
+    pub from_seq: u64,
+    /// Only observations with a smaller number.
+    pub to_seq: u64,
+    /// Only these events; any where empty.
+    pub kinds: Vec<String>,
+    /// Only these containers, by name or start of the id; any where empty.
+    pub containers: Vec<String>,
+    /// Newest first instead of oldest first.
+    pub newest_first: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            from_ns: 0,
+            to_ns: u64::MAX,
+            from_seq: 0,
+            to_seq: u64::MAX,
+            kinds: Vec::new(),
+            containers: Vec::new(),
+            newest_first: false,
+        }
+    }
+}
+
+impl Request {
+    /// Newest first, or not.
+    #[must_use]
+    pub fn reversed(self, newest_first: bool) -> Self {
+        Self { newest_first, ..self }
+    }
+
+    /// Only observations with a smaller number: those of an earlier moment of the store.
+    #[must_use]
+    pub fn before(self, to_seq: u64) -> Self {
+        Self { to_seq, ..self }
+    }
+
+    fn wants(&self, header: &Header) -> bool {
+        header.max_ts >= self.from_ns
+            && header.min_ts <= self.to_ns
+            && header.end_seq() > self.from_seq
+            && header.first_seq < self.to_seq
+            && (self.kinds.is_empty() || header.kinds.iter().any(|it| self.kinds.contains(it)))
+            && (self.containers.is_empty()
+                || header.containers.iter().any(|(id, name)| self.may_want(id, name)))
+    }
+
+    /// Whether a container may be among those asked for; `start` is the start of its id.
+    fn may_want(&self, start: &str, name: &str) -> bool {
+        let is_start = |wanted: &str| !start.is_empty() && wanted.starts_with(start);
+        self.containers.iter().any(|it| is_container(it, start, name) || is_start(it))
+    }
+
+    /// Whether a container is among those asked for.
+    pub(super) fn wants_container(&self, id: &str, name: &str) -> bool {
+        self.containers.iter().any(|wanted| is_container(wanted, id, name))
+    }
+}
+
+/// Shortest start of an id that names a container.
+const MIN_ID: usize = 4;
+
+/// Whether people who write `wanted` mean this container: its name, or the start of its id.
+pub fn is_container(wanted: &str, id: &str, name: &str) -> bool {
+    wanted == name || (wanted.len() >= MIN_ID && id.starts_with(wanted))
+}
+
+/// Reads the files of a store.
+pub struct Reader {
+    store: PathBuf,
+    segments: BTreeMap<u64, Segment>,
+}
+
+/// What was found in a segment so far.
+#[derive(Default)]
+struct Segment {
+    scanned: u64,
+    blocks: Vec<(u64, Arc<Header>)>,
+    damages: Vec<Damage>,
+}
+
+impl Reader {
+    /// Prepares to read the store in a directory.
+    pub fn open(store: &Path) -> Result<Self, StoreError> {
+        directory::check_version(store)?;
+        let events = segment::events_dir(store);
+        fs::read_dir(&events).map_err(StoreError::io("cannot read the store's", &events))?;
+        Ok(Self { store: store.to_owned(), segments: BTreeMap::new() })
+    }
+
+    /// The observations of a request as they are now, and the damage met while finding them.
+    pub fn scan(&mut self, request: Request) -> Result<Scan, StoreError> {
+        // The log first: what moves to a segment meanwhile is then seen twice, not missed.
+        let path = segment::wal_path(&self.store);
+        let log = read_if_there(&path).map_err(StoreError::io("cannot read", &path))?;
+        self.look().map_err(StoreError::io("cannot read the segments in", &self.store))?;
+        let mut candidates = Vec::new();
+        let mut damages = Vec::new();
+        let mut end_seq = 0;
+        for (first_seq, segment) in &self.segments {
+            if request.from_seq == 0 {
+                damages.extend_from_slice(&segment.damages);
+            }
+            for (offset, header) in &segment.blocks {
+                end_seq = end_seq.max(header.end_seq());
+                if request.wants(header) {
+                    let path = segment::segment_path(&self.store, *first_seq);
+                    let source = Source::File { path, offset: *offset };
+                    candidates.push(Candidate { header: Arc::clone(header), source, from_seq: 0 });
+                }
+            }
+        }
+        let in_segments = end_seq;
+        segment::each_frame(&log, |header, frame| {
+            if header.end_seq() > in_segments {
+                end_seq = end_seq.max(header.end_seq());
+                if request.wants(&header) {
+                    let source = Source::Memory(frame.into());
+                    let header = Arc::new(header);
+                    candidates.push(Candidate { header, source, from_seq: in_segments });
+                }
+            }
+        });
+        Ok(Scan::new(request, candidates, damages, end_seq))
+    }
+
+    /// Brings what is known of the segments up to date.
+    fn look(&mut self) -> io::Result<()> {
+        let present = segment::list(&self.store)?;
+        self.segments.retain(|first_seq, _| present.contains(first_seq));
+        for first_seq in present {
+            let path = segment::segment_path(&self.store, first_seq);
+            match self.segments.entry(first_seq).or_default().look(&path) {
+                // Retention was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.segments.remove(&first_seq);
+                }
+                looked => looked?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Segment {
+    fn look(&mut self, path: &Path) -> io::Result<()> {
+        if fs::metadata(path)?.len() <= self.scanned {
+            return Ok(());
+        }
+        let file = File::open(path)?;
+        let mut finder = Finder::new(path, &file, self.scanned)?;
+        finder.run(&mut |found| match found {
+            Ok(found) => self.blocks.push((found.offset, Arc::new(found.header))),
+            Err(damage) => self.damages.push(damage),
+        })?;
+        self.scanned = finder.offset;
+        Ok(())
+    }
+}
+
+fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}

@@ -1,0 +1,219 @@
+//! Blocks merged into one sequence of rows, in order of time.
+
+use std::{cmp::Reverse, collections::BinaryHeap, fs::File, io, path::PathBuf, sync::Arc};
+
+use plimsoll_ebpf::value::Value;
+
+use super::{
+    block::Header,
+    bytes::Malformed,
+    error::Damage,
+    reader::Request,
+    row::{Keys, StoredBlock, StoredRow},
+    segment::read_at_most,
+};
+
+/// A block that may hold rows of a request.
+pub(super) struct Candidate {
+    pub(super) header: Arc<Header>,
+    pub(super) source: Source,
+    /// Rows before this number are known from elsewhere.
+    pub(super) from_seq: u64,
+}
+
+/// Where a block's bytes are.
+pub(super) enum Source {
+    File { path: PathBuf, offset: u64 },
+    Memory(Box<[u8]>),
+}
+
+/// The rows of a request. Memory is bound by the blocks whose times overlap.
+pub struct Scan {
+    request: Request,
+    /// Blocks not opened yet, the next one last.
+    candidates: Vec<Candidate>,
+    damages: Vec<Damage>,
+    open: BinaryHeap<Reverse<OpenBlock>>,
+    end_seq: u64,
+}
+
+/// A decoded block and its rows still to be returned, the next one last.
+struct OpenBlock {
+    block: Arc<StoredBlock>,
+    /// Place in the order, and row.
+    rows: Vec<(Place, u32)>,
+}
+
+/// Time and number of a row; both inverted where the newest come first.
+type Place = (u64, u64);
+
+impl OpenBlock {
+    fn next(&self) -> Option<Place> {
+        self.rows.last().map(|(place, _)| *place)
+    }
+}
+
+impl PartialEq for OpenBlock {
+    fn eq(&self, other: &Self) -> bool {
+        self.next() == other.next()
+    }
+}
+
+impl Eq for OpenBlock {}
+
+impl PartialOrd for OpenBlock {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for OpenBlock {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.next().cmp(&other.next())
+    }
+}
+
+impl Scan {
+    pub(super) fn new(
+        request: Request,
+        mut candidates: Vec<Candidate>,
+        damages: Vec<Damage>,
+        end_seq: u64,
+    ) -> Self {
+        let newest_first = request.newest_first;
+        candidates.sort_by_key(|it| Reverse(earliest(&it.header, newest_first)));
+        Self { request, candidates, damages, open: BinaryHeap::new(), end_seq }
+    }
+
+    /// The number after that of the newest observation in the store, asked for or not.
+    pub fn end_seq(&self) -> u64 {
+        self.end_seq
+    }
+
+    /// Opens every block that may hold the next row.
+    fn open_due(&mut self) {
+        while let Some(candidate) = self.candidates.last() {
+            let earliest = earliest(&candidate.header, self.request.newest_first);
+            let next = self.open.peek().and_then(|open| open.0.next());
+            if next.is_some_and(|(time, _)| time < earliest) || !self.damages.is_empty() {
+                return;
+            }
+            let Some(candidate) = self.candidates.pop() else { return };
+            match self.load(&candidate) {
+                Ok(Some(open)) => self.open.push(Reverse(open)),
+                Ok(None) => {}
+                Err(reason) => self.damages.push(candidate.damage(reason)),
+            }
+        }
+    }
+
+    /// Reads a block; `None` where it has no row of the request or is gone.
+    fn load(&self, candidate: &Candidate) -> Result<Option<OpenBlock>, String> {
+        let header = &candidate.header;
+        let payload = match candidate.payload() {
+            Ok(payload) => payload,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let reason = |malformed: Malformed| malformed.0.to_owned();
+        let keys = Keys::decode(header, &payload).map_err(reason)?;
+        let rows = self.select(&keys, header, candidate.from_seq);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let block = StoredBlock::decode(header, keys, &payload).map_err(reason)?;
+        Ok(Some(OpenBlock { block: Arc::new(block), rows }))
+    }
+
+    /// The rows of a block that are asked for, in inverse order.
+    fn select(&self, keys: &Keys, header: &Header, from_seq: u64) -> Vec<(Place, u32)> {
+        let request = &self.request;
+        let from_seq = from_seq.max(request.from_seq);
+        let containers = self.containers(keys);
+        let mut rows: Vec<(Place, u32)> = (0..header.rows)
+            .filter_map(|row| {
+                let seq = header.first_seq + u64::from(row);
+                let (ts, index) = (keys.ts(row as usize), row as usize);
+                let wanted = (from_seq..request.to_seq).contains(&seq)
+                    && (request.from_ns..=request.to_ns).contains(&ts)
+                    && containers.as_ref().is_none_or(|wanted| {
+                        keys.container(index).and_then(|it| wanted.get(it)) == Some(&true)
+                    })
+                    && (request.kinds.is_empty()
+                        || keys
+                            .kind(index)
+                            .is_some_and(|kind| request.kinds.iter().any(|it| it == kind)));
+                let place = if request.newest_first { (!ts, !seq) } else { (ts, seq) };
+                wanted.then_some((place, row))
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| Reverse(*row));
+        rows
+    }
+
+    /// Which of a block's containers are asked for; `None` where all are.
+    fn containers(&self, keys: &Keys) -> Option<Vec<bool>> {
+        if self.request.containers.is_empty() {
+            return None;
+        }
+        let table = keys.containers();
+        let text = |row, name| match table.get(row, name) {
+            Some(Value::Text(text)) => std::str::from_utf8(text).unwrap_or_default(),
+            _ => "",
+        };
+        let wanted = |row| self.request.wants_container(text(row, "ctr.id"), text(row, "ctr.name"));
+        Some((0..table.rows).map(wanted).collect())
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<StoredRow, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.open_due();
+        if let Some(damage) = self.damages.pop() {
+            return Some(Err(damage));
+        }
+        let Reverse(mut open) = self.open.pop()?;
+        let (_, row) = open.rows.pop()?;
+        let found = open.block.row(row);
+        if !open.rows.is_empty() {
+            self.open.push(Reverse(open));
+        }
+        Some(Ok(found))
+    }
+}
+
+/// The first moment of a block in the order of the scan.
+fn earliest(header: &Header, newest_first: bool) -> u64 {
+    if newest_first { !header.max_ts } else { header.min_ts }
+}
+
+impl Candidate {
+    fn payload(&self) -> io::Result<Vec<u8>> {
+        let header_bytes = self.header.own_bytes;
+        match &self.source {
+            Source::File { path, offset } => {
+                let count = self.header.block_bytes() - header_bytes;
+                read_at_most(&File::open(path)?, offset + header_bytes as u64, count)
+            }
+            Source::Memory(block) => Ok(block[header_bytes..].to_vec()),
+        }
+    }
+
+    fn damage(&self, reason: String) -> Damage {
+        let header = &self.header;
+        let (file, offset) = match &self.source {
+            Source::File { path, offset } => (path.clone(), *offset),
+            Source::Memory(_) => (PathBuf::from("wal"), 0),
+        };
+        Damage {
+            file,
+            offset,
+            bytes: header.block_bytes() as u64,
+            reason,
+            between: Some((header.min_ts, header.max_ts)),
+            rows: Some(header.rows),
+        }
+    }
+}

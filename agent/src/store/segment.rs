@@ -1,0 +1,210 @@
+//! Segment files: their names, and the blocks in them, found even behind damage.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    block::{FIXED_BYTES, Header, HeaderError, MAGIC},
+    error::Damage,
+};
+
+/// Largest block that is believed; longer ones are damage.
+const MAX_BLOCK: usize = 128 << 20;
+/// Read at once while headers are looked for.
+const WINDOW: usize = 4096;
+
+/// Directory of segments and log in a store.
+pub(super) fn events_dir(store: &Path) -> PathBuf {
+    store.join("events")
+}
+
+/// The write-ahead log of a store.
+pub(super) fn wal_path(store: &Path) -> PathBuf {
+    events_dir(store).join("wal")
+}
+
+/// The segment whose first observation has this number.
+pub(super) fn segment_path(store: &Path, first_seq: u64) -> PathBuf {
+    events_dir(store).join(format!("seg-{first_seq:020}.evs"))
+}
+
+fn first_seq_of(name: &str) -> Option<u64> {
+    name.strip_prefix("seg-")?.strip_suffix(".evs")?.parse().ok()
+}
+
+/// The segments of a store, oldest first; none where there is no store yet.
+pub(super) fn list(store: &Path) -> io::Result<Vec<u64>> {
+    let entries = match std::fs::read_dir(events_dir(store)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut segments = Vec::new();
+    for entry in entries {
+        segments.extend(entry?.file_name().to_str().and_then(first_seq_of));
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// A block's place in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) offset: u64,
+    pub(super) header: Header,
+}
+
+/// What is at the end of the sound part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing.
+    Clean,
+    /// A block that is not whole: still being written, or torn.
+    Torn,
+}
+
+/// Finds blocks from an offset on. Sections are not checked.
+pub(super) struct Finder<'f> {
+    path: &'f Path,
+    file: &'f File,
+    length: u64,
+    pub(super) offset: u64,
+}
+
+impl<'f> Finder<'f> {
+    pub(super) fn new(path: &'f Path, file: &'f File, offset: u64) -> io::Result<Self> {
+        Ok(Self { path, file, length: file.metadata()?.len(), offset })
+    }
+
+    /// Hands each block, and each damaged range between blocks, to `found`.
+    pub(super) fn run(&mut self, found: &mut dyn FnMut(Result<Found, Damage>)) -> io::Result<End> {
+        while self.offset < self.length {
+            match self.header_at(self.offset)? {
+                Ok(header) => {
+                    let block_bytes = header.block_bytes() as u64;
+                    found(Ok(Found { offset: self.offset, header }));
+                    self.offset += block_bytes;
+                }
+                Err(error) => match self.next_block(self.offset + 1)? {
+                    Some(next) => {
+                        found(Err(self.damage(next - self.offset, &error)));
+                        self.offset = next;
+                    }
+                    None if matches!(error, HeaderError::Incomplete(_)) => return Ok(End::Torn),
+                    None => {
+                        found(Err(self.damage(self.length - self.offset, &error)));
+                        self.offset = self.length;
+                    }
+                },
+            }
+        }
+        Ok(End::Clean)
+    }
+
+    fn damage(&self, bytes: u64, error: &HeaderError) -> Damage {
+        let reason = match error {
+            HeaderError::Incomplete(_) => "a block is cut short".to_owned(),
+            HeaderError::Newer(version) => format!("a block has the later format {version}"),
+            HeaderError::Malformed(reason) => (*reason).to_owned(),
+        };
+        let file = self.path.to_owned();
+        Damage { file, offset: self.offset, bytes, reason, between: None, rows: None }
+    }
+
+    /// The header of the whole block at an offset.
+    fn header_at(&self, offset: u64) -> io::Result<Result<Header, HeaderError>> {
+        let left = self.length.saturating_sub(offset);
+        let mut want = WINDOW;
+        loop {
+            let bytes = read_at_most(self.file, offset, want.min(left as usize))?;
+            match Header::parse(&bytes) {
+                Err(HeaderError::Incomplete(needed)) if needed as u64 <= left && needed > want => {
+                    want = needed;
+                }
+                Ok(header) if header.block_bytes() > MAX_BLOCK => {
+                    return Ok(Err(HeaderError::Malformed("a block is too long")));
+                }
+                Ok(header) if header.block_bytes() as u64 > left => {
+                    return Ok(Err(HeaderError::Incomplete(header.block_bytes())));
+                }
+                parsed => return Ok(parsed),
+            }
+        }
+    }
+
+    /// The next offset at which a sound header stands.
+    fn next_block(&self, mut from: u64) -> io::Result<Option<u64>> {
+        const STEP: usize = 1 << 20;
+        while from + FIXED_BYTES as u64 <= self.length {
+            let bytes = read_at_most(self.file, from, STEP)?;
+            let starts = bytes.windows(MAGIC.len()).enumerate();
+            for (at, _) in starts.filter(|(_, window)| *window == MAGIC) {
+                let offset = from + at as u64;
+                if self.header_at(offset)?.is_ok() {
+                    return Ok(Some(offset));
+                }
+            }
+            // A magic may lie across two steps.
+            from += bytes.len().saturating_sub(MAGIC.len() - 1).max(1) as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// Reads up to `count` bytes; fewer where the file ends.
+pub(super) fn read_at_most(file: &File, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    let mut filled = 0;
+    while filled < count {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// What was found in bytes that hold frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Frames {
+    /// Where the last sound frame ends.
+    pub(super) sound: usize,
+    /// Bytes before that which are in none.
+    pub(super) damaged: usize,
+}
+
+/// Hands each sound frame in memory, such as the log holds, to `frame`.
+pub(super) fn each_frame(bytes: &[u8], mut frame: impl FnMut(Header, &[u8])) -> Frames {
+    let mut found = Frames::default();
+    let mut offset = 0;
+    while offset < bytes.len() {
+        if let Some((header, whole)) = frame_at(&bytes[offset..]) {
+            found.damaged += offset - found.sound;
+            offset += whole.len();
+            found.sound = offset;
+            frame(header, whole);
+        } else {
+            let rest = &bytes[offset + 1..];
+            let next = rest.windows(MAGIC.len()).position(|window| window == MAGIC);
+            offset = next.map_or(bytes.len(), |next| offset + 1 + next);
+        }
+    }
+    found
+}
+
+fn frame_at(bytes: &[u8]) -> Option<(Header, &[u8])> {
+    let header = Header::parse(bytes).ok()?;
+    let whole = bytes.get(..header.block_bytes())?;
+    is_sound(&header, whole).then_some((header, whole))
+}
+
+/// Whether every section of a block has its checksum.
+pub(super) fn is_sound(header: &Header, block: &[u8]) -> bool {
+    block.get(header.own_bytes..).is_some_and(|payload| header.is_sound(payload))
+}

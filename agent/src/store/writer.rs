@@ -1,0 +1,244 @@
+//! The store thread: batches in, durable blocks out.
+//!
+//! Order of durability: a batch is in the log before the next is taken; a block is in its segment
+//! before the log is cut. A crash between leaves rows in both, told apart by their numbers.
+
+use std::{
+    fs::File,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::{
+    batch::Batch,
+    block::Header,
+    builder::BlockBuilder,
+    config::Config,
+    directory,
+    files::{Growing, Segments},
+    kv::{IndexEntry, Kv},
+    losses::{Cause, Losses},
+};
+use crate::clock;
+
+/// Bytes of the log at which its rows become a block, however few they are.
+const MAX_WAL_BYTES: u64 = 2 << 20;
+/// Frames of the log at which its rows become a block: each costs a reader time.
+const MAX_WAL_FRAMES: u32 = 512;
+/// How often age is looked at where nothing is written.
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
+const LOG_LEVEL: i32 = 1;
+const BLOCK_LEVEL: i32 = 3;
+
+/// Counters of the store, for metrics.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Observations written.
+    pub rows: AtomicU64,
+    /// Bytes written, log included.
+    pub written_bytes: AtomicU64,
+    /// Bytes of all segments.
+    pub segment_bytes: AtomicU64,
+    /// Segments.
+    pub segments: AtomicU64,
+}
+
+/// Everything the store thread owns.
+pub(super) struct Writer {
+    pub(super) config: Config,
+    pub(super) lock: File,
+    pub(super) wal: Growing,
+    pub(super) segments: Segments,
+    pub(super) kv: Option<Kv>,
+    pub(super) next_seq: u64,
+    /// Frames of an earlier run that are still only in the log.
+    pub(super) backlog: Vec<(Header, Vec<u8>)>,
+    pub(super) losses: Arc<Losses>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) pending: Pending,
+}
+
+/// Rows that are in the log and not yet in a segment, and the tools to encode.
+pub(super) struct Pending {
+    block: BlockBuilder,
+    frame: BlockBuilder,
+    frames: u32,
+    to_log: zstd::bulk::Compressor<'static>,
+    to_block: zstd::bulk::Compressor<'static>,
+}
+
+impl Pending {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            block: BlockBuilder::new(),
+            frame: BlockBuilder::new(),
+            frames: 0,
+            to_log: zstd::bulk::Compressor::new(LOG_LEVEL)?,
+            to_block: zstd::bulk::Compressor::new(BLOCK_LEVEL)?,
+        })
+    }
+}
+
+/// Why and until when nothing is written.
+struct Pause {
+    cause: Cause,
+    since: Instant,
+}
+
+impl Writer {
+    /// Takes batches until the pipeline closes its end.
+    pub(super) fn run(mut self, batches: &Receiver<Batch>) {
+        let mut pause: Option<Pause> = None;
+        loop {
+            match batches.recv_timeout(HOUSEKEEPING) {
+                Ok(batch) => self.take(&batch, &mut pause),
+                Err(RecvTimeoutError::Timeout) => self.make_room(0),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Err(error) = self.seal() {
+            tracing::warn!(%error, "the last block stays in the log");
+        }
+        if let Some(Err(error)) = self.kv.as_ref().map(Kv::flush) {
+            tracing::warn!(error = format!("{error:#}"), "index not flushed");
+        }
+        drop(self.lock);
+    }
+
+    fn take(&mut self, batch: &Batch, pause: &mut Option<Pause>) {
+        let retry = self.config.retry;
+        if let Some(pause) = pause.as_ref().filter(|it| clock::since(it.since) < retry) {
+            self.losses.record(&batch.tally, pause.cause);
+            return;
+        }
+        match self.store(batch) {
+            Ok(()) => {
+                self.stats.rows.fetch_add(u64::from(batch.rows()), Ordering::Relaxed);
+                if pause.take().is_some() {
+                    tracing::info!("the store records again");
+                    self.losses.set_stopped(false);
+                }
+            }
+            Err(error) => {
+                let no_space = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+                let is_full = no_space.contains(&error.kind());
+                let cause = if is_full { Cause::DiskFull } else { Cause::Error };
+                if pause.is_none() {
+                    tracing::error!(%error, dir = %self.config.dir.display(), "recording stopped, trying again");
+                }
+                self.losses.record(&batch.tally, cause);
+                self.losses.set_stopped(true);
+                *pause = Some(Pause { cause, since: clock::instant() });
+            }
+        }
+    }
+
+    /// Makes the rows of a batch durable, or none of them.
+    fn store(&mut self, batch: &Batch) -> io::Result<()> {
+        if self.is_due() {
+            self.seal()?;
+        }
+        let is_block = batch.rows() >= self.config.block_rows;
+        let pending = &mut self.pending;
+        if is_block && pending.block.rows() == 0 && self.backlog.is_empty() {
+            pending.block.add(batch);
+            let written = self.write_block(self.next_seq);
+            self.pending.block.clear();
+            self.next_seq += if written.is_ok() { u64::from(batch.rows()) } else { 0 };
+            return written;
+        }
+        pending.frame.clear();
+        pending.frame.add(batch);
+        let frame = pending.frame.encode(self.next_seq, &mut pending.to_log)?;
+        self.append_to_log(&frame)?;
+        self.next_seq += u64::from(batch.rows());
+        self.pending.block.add(batch);
+        self.pending.frames += 1;
+        if self.is_due() {
+            // The rows are in the log already: failing here costs none of them.
+            if let Err(error) = self.seal() {
+                tracing::warn!(%error, "block not written, trying again");
+            }
+        }
+        Ok(())
+    }
+
+    fn append_to_log(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.wal.append(frame)?;
+        self.stats.written_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.pending.block.rows() >= self.config.block_rows
+            || self.wal.length() >= MAX_WAL_BYTES
+            || self.pending.frames >= MAX_WAL_FRAMES
+    }
+
+    /// Moves the log's rows into a segment.
+    fn seal(&mut self) -> io::Result<()> {
+        while let Some((header, frame)) = self.backlog.first() {
+            let (header, frame) = (header.clone(), frame.clone());
+            self.append_block(header.first_seq, header.max_ts, &frame)?;
+            self.backlog.remove(0);
+        }
+        if self.pending.block.rows() > 0 {
+            self.write_block(self.next_seq - u64::from(self.pending.block.rows()))?;
+            self.pending.block.clear();
+        }
+        self.pending.frames = 0;
+        if self.wal.length() > 0 { self.wal.clear() } else { Ok(()) }
+    }
+
+    /// Writes the pending block, whose first row has this number.
+    fn write_block(&mut self, first_seq: u64) -> io::Result<()> {
+        let pending = &mut self.pending;
+        let max_ts = pending.block.max_ts();
+        let block = pending.block.encode(first_seq, &mut pending.to_block)?;
+        self.append_block(first_seq, max_ts, &block)
+    }
+
+    fn append_block(&mut self, first_seq: u64, max_ts: u64, block: &[u8]) -> io::Result<()> {
+        self.make_room(block.len() as u64);
+        let written = self.segments.append(first_seq, max_ts, block)?;
+        self.stats.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
+        self.publish_sizes();
+        let (segment, offset) = (written.segment, written.offset);
+        let entry = IndexEntry { first_seq, segment, offset, bytes: block.len() as u64, max_ts };
+        self.with_kv(|kv| kv.put(&entry));
+        Ok(())
+    }
+
+    pub(super) fn publish_sizes(&self) {
+        self.stats.segment_bytes.store(self.segments.bytes(), Ordering::Relaxed);
+        self.stats.segments.store(self.segments.count() as u64, Ordering::Relaxed);
+    }
+
+    /// Removes what is too old or too much, beside `coming` more bytes.
+    pub(super) fn make_room(&mut self, coming: u64) {
+        let excess = self.segments.excess(coming);
+        if excess > 0 {
+            directory::drop_asides(&self.config.dir, excess);
+        }
+        for segment in self.segments.outdated(coming, clock::now_ns()) {
+            self.with_kv(|kv| kv.remove_segment(segment));
+            if let Err(error) = self.segments.remove(segment) {
+                tracing::warn!(%error, segment, "segment not removed");
+            }
+        }
+        self.publish_sizes();
+    }
+
+    /// Works on the index. It can be lost: after an error the store goes on without it.
+    fn with_kv(&mut self, act: impl FnOnce(&Kv) -> anyhow::Result<()>) {
+        let Some(Err(error)) = self.kv.as_ref().map(act) else { return };
+        tracing::warn!(error = format!("{error:#}"), "going on without the index");
+        self.kv = None;
+    }
+}
