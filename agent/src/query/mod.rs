@@ -1,1 +1,11 @@
-//! Reading observations back: filters, time ranges, tables and JSON.
+//! Asking for observations: filters, moments, and how the answers look.
+
+pub mod expr;
+pub mod filter;
+pub mod json;
+pub mod moment;
+pub mod search;
+pub mod table;
+
+mod lexer;
+mod parser;

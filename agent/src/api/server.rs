@@ -1,0 +1,203 @@
+//! The HTTP server on the Unix socket.
+
+use std::{convert::Infallible, future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header::{ALLOW, CONTENT_TYPE},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    params::Params,
+    stream::{self as answer, Job},
+};
+
+/// How long connections may take to end at shutdown.
+const GRACE: Duration = Duration::from_secs(1);
+/// Connections served at once.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Bounds on queries, so that none starves the recording.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Queries at once.
+    pub concurrent: usize,
+    /// Observations of one answer.
+    pub rows: u64,
+    /// Time of one answer.
+    pub time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrent: 8, rows: 10_000_000, time: Duration::from_mins(5) }
+    }
+}
+
+/// What the server answers from.
+pub struct State {
+    store: PathBuf,
+    limits: Limits,
+    queries: Arc<Semaphore>,
+    status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    shutdown: CancellationToken,
+}
+
+impl State {
+    /// Answers from a store's directory, and with `status` for the daemon's own state.
+    pub fn new(
+        store: PathBuf,
+        limits: Limits,
+        status: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            store,
+            limits,
+            queries: Arc::new(Semaphore::new(limits.concurrent)),
+            status: Box::new(status),
+            shutdown: CancellationToken::new(),
+        }
+    }
+}
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// Serves until `shutdown` ends, then ends what is being answered.
+pub async fn serve(listener: UnixListener, state: State, shutdown: impl Future<Output = ()>) {
+    let state = Arc::new(state);
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let tracker = TaskTracker::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        let Some((stream, permit)) = accepted else { continue };
+        let state = Arc::clone(&state);
+        tracker.spawn(async move {
+            serve_one(stream, state).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    state.shutdown.cancel();
+    tracker.close();
+    if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
+        tracing::debug!("connections cut at shutdown");
+    }
+}
+
+async fn accept(
+    listener: &UnixListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of file descriptors, most likely: trying at once would only spin.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+async fn serve_one(stream: UnixStream, state: Arc<State>) {
+    let shutdown = state.shutdown.clone();
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(route(&request, &state)) }
+    });
+    let connection = http1::Builder::new()
+        .half_close(true)
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+fn route(request: &Request<Incoming>, state: &Arc<State>) -> Response<Body> {
+    if request.method() != Method::GET {
+        let mut response = fault(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered");
+        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+        return response;
+    }
+    match request.uri().path() {
+        "/v1/status" => json(StatusCode::OK, &(state.status)()),
+        "/v1/events" => events(request.uri().query().unwrap_or_default(), state),
+        path => fault(
+            StatusCode::NOT_FOUND,
+            &format!("there is no {path}; try /v1/events or /v1/status"),
+        ),
+    }
+}
+
+fn events(query: &str, state: &Arc<State>) -> Response<Body> {
+    let query = match Params::decode(query).and_then(|params| params.query()) {
+        Ok(query) => query,
+        Err(error) => return fault(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let Ok(permit) = Arc::clone(&state.queries).try_acquire_owned() else {
+        let text = format!("{} queries are running; try again", state.limits.concurrent);
+        return fault(StatusCode::TOO_MANY_REQUESTS, &text);
+    };
+    let job = Job {
+        store: state.store.clone(),
+        query,
+        limits: state.limits,
+        shutdown: state.shutdown.clone(),
+        permit,
+    };
+    match answer::start(job) {
+        Ok(chunks) => respond(StatusCode::OK, "application/x-ndjson", streamed(chunks)),
+        Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
+    }
+}
+
+fn streamed(chunks: mpsc::Receiver<Bytes>) -> Body {
+    let frames = stream::unfold(chunks, |mut chunks| async move {
+        let chunk = chunks.recv().await?;
+        Some((Ok(Frame::data(chunk)), chunks))
+    });
+    BodyExt::boxed(StreamBody::new(frames))
+}
+
+fn fault(status: StatusCode, text: &str) -> Response<Body> {
+    json(status, &serde_json::json!({ "error": text }))
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
+    respond(status, "application/json", Full::from(format!("{value}\n")).boxed())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let value = hyper::header::HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, value);
+    response
+}

@@ -1,0 +1,405 @@
+//! Reading expressions by recursive descent, to a bounded depth.
+
+use std::net::IpAddr;
+
+use plimsoll_ebpf::{catalog::FieldInfo, value::ValueType};
+use regex::bytes::RegexBuilder;
+
+use super::{
+    expr::{Expr, ExprError, Network, Operand, Test},
+    lexer::{Token, TokenKind, lex},
+    moment,
+};
+use crate::fields;
+
+/// How deep parentheses and negations may nest.
+const MAX_DEPTH: usize = 64;
+/// Longest expression that is read.
+const MAX_LENGTH: usize = 16 << 10;
+/// Memory a compiled pattern may take.
+const MAX_PATTERN: usize = 1 << 20;
+
+pub(super) fn parse(text: &str) -> Result<Expr, ExprError> {
+    if text.len() > MAX_LENGTH {
+        let reason = format!("the expression is longer than {MAX_LENGTH} bytes");
+        return Err(ExprError { text: String::new(), at: 0, len: 1, reason });
+    }
+    let tokens = lex(text).map_err(|error| ExprError {
+        text: text.to_owned(),
+        at: error.at,
+        len: error.len,
+        reason: error.reason,
+    })?;
+    let mut parser = Parser { text, tokens, next: 0 };
+    let expr = parser.any_of(0)?;
+    if parser.peek().kind != TokenKind::End {
+        return Err(parser.fault("expected `and`, `or` or the end"));
+    }
+    Ok(expr)
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    tokens: Vec<Token>,
+    next: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> &Token {
+        // The last token is `End`, and it is never taken.
+        &self.tokens[self.next.min(self.tokens.len() - 1)]
+    }
+
+    fn take(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.next += 1;
+        token
+    }
+
+    fn fault(&self, reason: impl Into<String>) -> ExprError {
+        self.fault_at(&self.peek().clone(), reason)
+    }
+
+    fn fault_at(&self, token: &Token, reason: impl Into<String>) -> ExprError {
+        let text = self.text.to_owned();
+        ExprError { text, at: token.at, len: token.len, reason: reason.into() }
+    }
+
+    fn take_word(&mut self, word: &str) -> bool {
+        let found =
+            matches!(&self.peek().kind, TokenKind::Word(it) if it.eq_ignore_ascii_case(word));
+        self.next += usize::from(found);
+        found
+    }
+
+    fn take_sign(&mut self, sign: &str) -> bool {
+        let found = self.peek().kind == TokenKind::Sign(sign_of(sign));
+        self.next += usize::from(found);
+        found
+    }
+
+    fn any_of(&mut self, depth: usize) -> Result<Expr, ExprError> {
+        let mut left = self.all_of(depth)?;
+        while self.take_word("or") {
+            left = Expr::Or(Box::new(left), Box::new(self.all_of(depth)?));
+        }
+        Ok(left)
+    }
+
+    fn all_of(&mut self, depth: usize) -> Result<Expr, ExprError> {
+        let mut left = self.term(depth)?;
+        while self.take_word("and") {
+            left = Expr::And(Box::new(left), Box::new(self.term(depth)?));
+        }
+        Ok(left)
+    }
+
+    fn term(&mut self, depth: usize) -> Result<Expr, ExprError> {
+        if depth > MAX_DEPTH {
+            return Err(self.fault("nested too deeply"));
+        }
+        if self.take_word("not") {
+            return Ok(Expr::Not(Box::new(self.term(depth + 1)?)));
+        }
+        if self.take_sign("(") {
+            let inner = self.any_of(depth + 1)?;
+            return if self.take_sign(")") { Ok(inner) } else { Err(self.fault("expected `)`")) };
+        }
+        self.comparison()
+    }
+
+    fn comparison(&mut self) -> Result<Expr, ExprError> {
+        let token = self.take();
+        let TokenKind::Word(name) = &token.kind else {
+            return Err(self.fault_at(&token, "expected the name of a field"));
+        };
+        let field = fields::by_name(name).ok_or_else(|| self.fault_at(&token, unknown(name)))?;
+        if self.take_word("in") {
+            return Ok(Expr::Test(field, self.set(field)?));
+        }
+        let TokenKind::Sign(sign) = self.peek().kind else {
+            return Ok(Expr::Present(field));
+        };
+        if sign == ")" {
+            return Ok(Expr::Present(field));
+        }
+        let operator = self.take();
+        let value = self.take();
+        let not = |test| Expr::Not(Box::new(Expr::Test(field, test)));
+        Ok(match sign {
+            "=" | "==" => Expr::Test(field, Test::In(vec![self.operand(field, &value)?])),
+            "!=" => not(Test::In(vec![self.operand(field, &value)?])),
+            "<" => Expr::Test(field, Test::Less(self.ordered(field, &operator, &value)?)),
+            ">" => Expr::Test(field, Test::Greater(self.ordered(field, &operator, &value)?)),
+            "<=" => at_most(field, Test::Greater(self.ordered(field, &operator, &value)?)),
+            ">=" => at_most(field, Test::Less(self.ordered(field, &operator, &value)?)),
+            "^=" => Expr::Test(field, Test::Prefix(self.value(&value)?.into_bytes())),
+            "~" => Expr::Test(field, self.pattern(&value)?),
+            _ => {
+                return Err(
+                    self.fault_at(&operator, "expected an operator: = != < <= > >= ~ ^= in")
+                );
+            }
+        })
+    }
+
+    fn value(&self, token: &Token) -> Result<String, ExprError> {
+        match &token.kind {
+            TokenKind::Word(text) | TokenKind::Text(text) => Ok(text.clone()),
+            TokenKind::Sign(_) | TokenKind::End => Err(self.fault_at(token, "expected a value")),
+        }
+    }
+
+    fn pattern(&self, token: &Token) -> Result<Test, ExprError> {
+        let pattern = self.value(token)?;
+        let compiled = RegexBuilder::new(&pattern).size_limit(MAX_PATTERN).build();
+        compiled.map(Test::Matches).map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            self.fault_at(token, format!("not a regular expression: {reason}"))
+        })
+    }
+
+    /// What follows `in`: a list in parentheses, or one network or value.
+    fn set(&mut self, field: &'static FieldInfo) -> Result<Test, ExprError> {
+        let mut tokens = Vec::new();
+        if self.take_sign("(") {
+            loop {
+                tokens.push(self.take());
+                if self.take_sign(")") {
+                    break;
+                }
+                if !self.take_sign(",") {
+                    return Err(self.fault("expected `,` or `)`"));
+                }
+            }
+        } else {
+            tokens.push(self.take());
+        }
+        if field.value == ValueType::Address {
+            let networks = tokens.iter().map(|token| self.network(token));
+            return networks.collect::<Result<_, _>>().map(Test::Networks);
+        }
+        tokens
+            .iter()
+            .map(|token| self.operand(field, token))
+            .collect::<Result<_, _>>()
+            .map(Test::In)
+    }
+
+    fn network(&self, token: &Token) -> Result<Network, ExprError> {
+        let text = self.value(token)?;
+        let (address, bits) =
+            text.split_once('/').map_or((&*text, None), |(it, bits)| (it, Some(bits)));
+        let parse = || -> Option<Network> {
+            let address: IpAddr = address.parse().ok()?;
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
+            (bits <= most).then_some(Network { address, bits })
+        };
+        parse().ok_or_else(|| {
+            self.fault_at(token, "expected an address or a network such as 10.0.0.0/8")
+        })
+    }
+
+    fn ordered(
+        &self,
+        field: &'static FieldInfo,
+        operator: &Token,
+        value: &Token,
+    ) -> Result<Operand, ExprError> {
+        let operand = self.operand(field, value)?;
+        match operand {
+            Operand::Number(_) => Ok(operand),
+            Operand::Flag(_) | Operand::Text(_) | Operand::Address(_) => {
+                let reason =
+                    format!("{} is a {}, which has no order", field.name, field.value.name());
+                Err(self.fault_at(operator, reason))
+            }
+        }
+    }
+
+    /// A value as the field's type has it.
+    fn operand(&self, field: &'static FieldInfo, token: &Token) -> Result<Operand, ExprError> {
+        let text = self.value(token)?;
+        let operand = match field.value {
+            ValueType::Number | ValueType::Signed | ValueType::Port => {
+                number(&text).map(Operand::Number)
+            }
+            ValueType::Flag => text.parse().ok().map(Operand::Flag),
+            ValueType::Address => text.parse().ok().map(Operand::Address),
+            ValueType::Time => {
+                moment::parse(&text).ok().map(|moment| Operand::Number(i128::from(moment)))
+            }
+            ValueType::Text | ValueType::Path | ValueType::List | ValueType::Label => {
+                Some(Operand::Text(text.clone().into_bytes()))
+            }
+        };
+        operand.ok_or_else(|| {
+            let reason = format!("{} is a {}, and `{text}` is not", field.name, field.value.name());
+            self.fault_at(token, reason)
+        })
+    }
+}
+
+/// Not the other side, but only where there is a value.
+fn at_most(field: &'static FieldInfo, beyond: Test) -> Expr {
+    let not_beyond = Expr::Not(Box::new(Expr::Test(field, beyond)));
+    Expr::And(Box::new(Expr::Present(field)), Box::new(not_beyond))
+}
+
+fn sign_of(sign: &str) -> &'static str {
+    match sign {
+        "(" => "(",
+        ")" => ")",
+        _ => ",",
+    }
+}
+
+/// Decimal, or hexadecimal or octal behind `0x` and `0o`.
+fn number(text: &str) -> Option<i128> {
+    let digits = |prefix, radix| {
+        text.strip_prefix(prefix)
+            .map(|digits| i64::from_str_radix(digits, radix).ok().map(i128::from))
+    };
+    digits("0x", 16).or_else(|| digits("0o", 8)).unwrap_or_else(|| {
+        text.parse::<i128>().ok().filter(|it| it.unsigned_abs() <= u128::from(u64::MAX))
+    })
+}
+
+fn unknown(name: &str) -> String {
+    let all = fields::all();
+    let nearest = all.iter().min_by_key(|field| distance(field.name, name));
+    match nearest {
+        Some(field) if distance(field.name, name) <= 3.max(name.len() / 3) => {
+            format!("unknown field '{name}', did you mean '{}'?", field.name)
+        }
+        _ => format!("unknown field '{name}'"),
+    }
+}
+
+/// How many letters must be put, taken or changed to turn one text into the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to) = (from.as_bytes(), &to.as_bytes()[..to.len().min(64)]);
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, byte) in from.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for column in 0..to.len() {
+            let changed = diagonal + usize::from(*byte != to[column]);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::sample::Sample;
+
+    fn holds(text: &str, number: u64) -> bool {
+        let expr = parse(text).unwrap_or_else(|error| panic!("{error}"));
+        Sample::new().with(number, |observation| expr.holds(observation))
+    }
+
+    /// Observation 5 is a connect to 10.0.0.5:443, 6 an exec, 8 a write of file-8.
+    #[test]
+    fn expressions_select_by_the_type_of_their_field() {
+        for (text, number) in [
+            ("kind = connect", 5),
+            ("kind != connect", 6),
+            ("net.raddr in 10.0.0.0/8 and net.rport = 443", 5),
+            ("net.raddr in (192.168.0.0/16, 10.0.0.5)", 5),
+            ("net.rport >= 443 and net.rport <= 443", 5),
+            ("net.rport in (80, 443)", 5),
+            ("not (net.rport < 443 or net.rport > 443)", 5),
+            ("file.path ^= /var/lib and file.path ~ 'file-[0-9]$'", 8),
+            ("file.path ~ \"^/var/\"", 8),
+            ("proc.args = --number", 8),
+            ("exec.unlinked = false", 6),
+            ("file.path", 8),
+            ("not file.path", 5),
+            ("ts > 2020-01-01 and ts < '2030-01-01T00:00:00Z'", 5),
+            ("proc.uid = 0x21 or proc.uid = 34", 5),
+        ] {
+            assert!(holds(text, number), "{text}");
+        }
+        for (text, number) in [
+            ("net.raddr in 11.0.0.0/8", 5),
+            ("net.rport > 443", 5),
+            ("net.rport >= 1", 8),
+            ("file.path ~ FILE", 8),
+            ("file.path = /var", 8),
+            ("kind = exec and kind = connect or kind = exit", 5),
+        ] {
+            assert!(!holds(text, number), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_shown_under_a_caret() {
+        for (text, shown) in [
+            (
+                "proc.exee = x",
+                "unknown field 'proc.exee', did you mean 'proc.exe'?\n  proc.exee = x\n  ^^^^^^^^^",
+            ),
+            (
+                "kind = exec and net.rport = http",
+                "net.rport is a port, and `http` is not\n  kind = exec and net.rport = http\n                              ^^^^",
+            ),
+            ("(kind = exec", "expected `)`\n  (kind = exec\n              ^"),
+            ("kind < exec", "kind is a label, which has no order\n  kind < exec\n       ^"),
+            ("kind =", "expected a value\n  kind =\n        ^"),
+            ("kind = a b", "expected `and`, `or` or the end\n  kind = a b\n           ^"),
+            (
+                "net.raddr in 10.0.0.0/33",
+                "expected an address or a network such as 10.0.0.0/8\n  net.raddr in 10.0.0.0/33\n               ^^^^^^^^^^^",
+            ),
+        ] {
+            assert_eq!(
+                parse(text).map_err(|error| error.to_string()).err().as_deref(),
+                Some(shown)
+            );
+        }
+        let error = parse("file.path ~ '('").map_err(|error| error.to_string()).err();
+        assert!(
+            error
+                .is_some_and(|error| error.starts_with("not a regular expression: unclosed group"))
+        );
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        assert!(parse(&"(".repeat(10_000)).is_err());
+        assert!(parse(&"not ".repeat(1000)).is_err());
+        assert!(parse(&"kind = a or ".repeat(3000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,80}") {
+            if let Err(error) = parse(&text) {
+                let _ = error.to_string();
+            }
+        }
+
+        #[test]
+        fn any_sequence_of_pieces_is_read_or_refused(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "kind", "net.raddr", "ts", "proc.args", "and", "or", "not", "(", ")", "=", "!=",
+                    "<=", "~", "^=", "in", ",", "'x", "\"y\"", "10.0.0.0/8", "1", "é", "\\",
+                ]),
+                0..24,
+            ),
+        ) {
+            if let Err(error) = parse(&pieces.join(" ")) {
+                let _ = error.to_string();
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Answers from the store: limited, reversed or followed, in memory that does not grow with them.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use super::filter::Filter;
+use crate::{
+    clock,
+    store::{
+        error::{Damage, StoreError},
+        reader::Reader,
+        row::StoredRow,
+        scan::Scan,
+    },
+};
+
+/// How often a follower looks for what is new.
+pub const POLL: Duration = Duration::from_millis(200);
+/// How often the caller is asked whether to go on while nothing is found.
+const CHECK_ROWS: u32 = 4096;
+
+/// What is asked of the store.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Earliest moment, in nanoseconds since the Unix epoch.
+    pub since_ns: u64,
+    /// Latest moment.
+    pub until_ns: u64,
+    /// Which observations.
+    pub filter: Filter,
+    /// Only so many, the newest.
+    pub limit: Option<u64>,
+    /// Newest first.
+    pub reverse: bool,
+    /// Wait for more when all is told.
+    pub follow: bool,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            since_ns: 0,
+            until_ns: u64::MAX,
+            filter: Filter::default(),
+            limit: None,
+            reverse: false,
+            follow: false,
+        }
+    }
+}
+
+/// What an answer consists of.
+pub enum Answer {
+    /// An observation.
+    Row(StoredRow),
+    /// A part of the store that cannot be read.
+    Damage(Damage),
+    /// Nothing at the moment: whoever is gone can be noticed.
+    Idle,
+}
+
+/// Receives an answer, and says whether to go on.
+pub type Tell<'t> = dyn FnMut(Answer) -> ControlFlow<()> + 't;
+
+/// Runs a query to its end, or until `tell` breaks.
+pub fn run(reader: &mut Reader, query: &Query, tell: &mut Tell<'_>) -> Result<(), StoreError> {
+    let scan = reader
+        .scan(query.filter.request(query.since_ns, query.until_ns).reversed(query.reverse))?;
+    let end_seq = scan.end_seq();
+    let told = match query.limit {
+        Some(limit) if query.reverse => tell_all(scan, query, limit, tell),
+        Some(limit) => tell_newest(reader, query, limit, end_seq, tell)?,
+        None => tell_all(scan, query, u64::MAX, tell),
+    };
+    if told.is_continue() && query.follow {
+        return follow(reader, query, end_seq, tell);
+    }
+    Ok(())
+}
+
+fn tell_all(scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> ControlFlow<()> {
+    let mut left = limit;
+    let mut unasked = 0;
+    for found in scan {
+        if left == 0 {
+            break;
+        }
+        match found {
+            Ok(row) if query.filter.matches(&row) => {
+                left -= 1;
+                unasked = 0;
+                tell(Answer::Row(row))?;
+            }
+            Ok(_) => {
+                unasked += 1;
+                if unasked % CHECK_ROWS == 0 {
+                    tell(Answer::Idle)?;
+                }
+            }
+            Err(damage) => tell(Answer::Damage(damage))?,
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The newest `limit` in order of time: found backwards first, so that none must be kept.
+fn tell_newest(
+    reader: &mut Reader,
+    query: &Query,
+    limit: u64,
+    end_seq: u64,
+    tell: &mut Tell<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    let request = || query.filter.request(query.since_ns, query.until_ns);
+    let mut oldest = None;
+    let mut broken = ControlFlow::Continue(());
+    let backwards = Query { reverse: true, ..query.clone() };
+    let scan = reader.scan(request().reversed(true).before(end_seq))?;
+    let _ = tell_all(scan, &backwards, limit, &mut |answer| {
+        match answer {
+            Answer::Row(row) => oldest = Some((row.ts_ns(), row.seq())),
+            // Told on the way forward, if it lies on it.
+            Answer::Damage(_) => {}
+            Answer::Idle => broken = tell(Answer::Idle),
+        }
+        broken
+    });
+    let Some((oldest_ns, oldest_seq)) = oldest.filter(|_| broken.is_continue()) else {
+        return Ok(broken);
+    };
+    let mut request = request().before(end_seq);
+    request.from_ns = oldest_ns;
+    let scan = reader.scan(request)?;
+    Ok(tell_all(scan, query, u64::MAX, &mut |answer| match answer {
+        Answer::Row(row) if (row.ts_ns(), row.seq()) < (oldest_ns, oldest_seq) => {
+            ControlFlow::Continue(())
+        }
+        answer @ (Answer::Row(_) | Answer::Damage(_) | Answer::Idle) => tell(answer),
+    }))
+}
+
+fn follow(
+    reader: &mut Reader,
+    query: &Query,
+    mut from_seq: u64,
+    tell: &mut Tell<'_>,
+) -> Result<(), StoreError> {
+    let grace_ns = 5 * POLL.as_nanos() as u64;
+    while clock::now_ns() < query.until_ns.saturating_add(grace_ns) {
+        if tell(Answer::Idle).is_break() {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+        let mut request = query.filter.request(query.since_ns, query.until_ns);
+        request.from_seq = from_seq;
+        let scan = reader.scan(request)?;
+        from_seq = from_seq.max(scan.end_seq());
+        if tell_all(scan, query, u64::MAX, tell).is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        query::expr::Expr,
+        store::{config::Config, open::open, sample::Sample},
+    };
+
+    /// A store of 1000 rows in several blocks, closed.
+    fn stored() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("makes a directory");
+        let config = Config {
+            block_rows: 100,
+            queue: 1000,
+            max_age: Duration::from_hours(100 * 365 * 24),
+            ..Config::new(dir.path())
+        };
+        let (mut appender, _) = open(&config).expect("opens");
+        let sample = Sample::new();
+        (0..1000).for_each(|number| sample.with(number, |it| appender.append(it)));
+        appender.close();
+        dir
+    }
+
+    fn seqs(query: &Query) -> Vec<u64> {
+        let dir = stored();
+        let mut reader = Reader::open(dir.path()).expect("is readable");
+        let mut seqs = Vec::new();
+        run(&mut reader, query, &mut |answer| {
+            if let Answer::Row(row) = answer {
+                seqs.push(row.seq());
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("runs");
+        seqs
+    }
+
+    fn connects() -> Query {
+        let expressions = vec![Expr::parse("kind = connect").expect("is right")];
+        Query { filter: Filter { expressions, ..Filter::default() }, ..Query::default() }
+    }
+
+    #[test]
+    fn a_limit_gives_the_newest_in_order_of_time() {
+        assert_eq!(seqs(&Query { limit: Some(3), ..connects() }), [985, 990, 995]);
+        assert_eq!(seqs(&Query { limit: Some(3), reverse: true, ..connects() }), [995, 990, 985]);
+        assert_eq!(seqs(&Query { limit: Some(5000), ..connects() }).len(), 200);
+        assert!(seqs(&Query { limit: Some(0), ..connects() }).is_empty());
+        assert_eq!(seqs(&Query { reverse: true, ..connects() })[0], 995);
+    }
+
+    #[test]
+    fn a_follower_sees_what_comes_later_once() {
+        let dir = tempfile::tempdir().expect("makes a directory");
+        let config = Config { flush: Duration::ZERO, ..Config::new(dir.path()) };
+        let (mut appender, _) = open(&config).expect("opens");
+        let sample = Sample::new();
+        sample.with(0, |it| appender.append(it));
+        appender.tick();
+        let mut reader = Reader::open(dir.path()).expect("is readable");
+        let query = Query { follow: true, ..Query::default() };
+        let (mut next, mut seen) = (1, Vec::new());
+        let start = clock::instant();
+        run(&mut reader, &query, &mut |answer| {
+            assert!(clock::since(start).as_secs() < 20, "{seen:?}");
+            match answer {
+                Answer::Row(row) => seen.push(row.seq()),
+                Answer::Idle if seen.len() == next => {
+                    sample.with(next as u64, |it| appender.append(it));
+                    appender.tick();
+                    next += 1;
+                }
+                Answer::Idle | Answer::Damage(_) => {}
+            }
+            if seen.len() == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .expect("runs");
+        assert_eq!(seen, [0, 1, 2, 3, 4]);
+    }
+}
