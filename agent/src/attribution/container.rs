@@ -1,5 +1,7 @@
 //! A container and what Docker says of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use plimsoll_ebpf::value::ValueType;
 
 use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
@@ -75,6 +77,12 @@ impl Container {
     }
 }
 
+/// A number for [`Container::serial`] that no other value of this run has; never 0.
+pub fn next_serial() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 /// The fields of a container.
 pub static ATTRIBUTES: &[Attribute<Container>] = &[
     Attribute::noted("ctr.id", ValueType::Text, "Container id.", |it| text(&it.id)),
@@ -125,10 +133,7 @@ mod tests {
     fn a_path_belongs_to_the_mount_above_it_and_to_no_namesake() {
         let mount = |destination: &str, kind| Mount { destination: destination.to_owned(), kind };
         let container = Container {
-            mounts: vec![
-                mount("/data/cache", MountKind::Tmpfs),
-                mount("/data", MountKind::Volume),
-            ],
+            mounts: vec![mount("/data/cache", MountKind::Tmpfs), mount("/data", MountKind::Volume)],
             ..Container::default()
         };
         assert_eq!(container.mount_of(b"/data/x"), Some(MountKind::Volume));

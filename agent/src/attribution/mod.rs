@@ -4,3 +4,13 @@ pub mod container;
 pub mod node;
 pub mod observation;
 pub mod process;
+
+pub mod attributor;
+pub mod cgroup;
+pub mod directory;
+pub mod dns;
+pub mod docker;
+pub mod inspect;
+pub mod normal;
+pub mod process_table;
+pub mod procfs;

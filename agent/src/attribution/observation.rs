@@ -85,7 +85,7 @@ impl<'a> Observation<'a> {
     /// mount table.
     fn refine(&self, value: Value<'a>) -> Value<'a> {
         let Value::Layer(code, path) = value else { return value };
-        if code != layer::code::MOUNT {
+        if code != layer::code::MOUNT && code != layer::code::BY_PATH {
             return Value::Label(layer::name(code));
         }
         let mounted = self.container.and_then(|container| container.mount_of(path));
@@ -93,8 +93,26 @@ impl<'a> Observation<'a> {
             Some(MountKind::Bind) => layer::code::BIND,
             Some(MountKind::Volume) => layer::code::VOLUME,
             Some(MountKind::Tmpfs) => layer::code::TMPFS,
+            None if code == layer::code::BY_PATH => layer_by_path(path),
             None => code,
         }))
+    }
+}
+
+/// The layer of a changed name that lies in none of the container's mounts: Docker always mounts
+/// `/proc`, `/sys` and `/dev`, and every other change lands in the upper layer.
+fn layer_by_path(path: &[u8]) -> u8 {
+    let below = |directory: &[u8]| {
+        path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    if below(b"/proc") {
+        layer::code::PROC
+    } else if below(b"/sys") {
+        layer::code::SYS
+    } else if below(b"/dev") {
+        layer::code::TMPFS
+    } else {
+        layer::code::UPPER
     }
 }
 

@@ -1,0 +1,380 @@
+//! Turns ring entries into observations: the directory, the process table and the names that
+//! containers resolved, put together.
+//!
+//! Pure but for [`Host`], through which it asks about processes that no record has told of.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use plimsoll_ebpf::{
+    catalog::{DecodeError, Record, TailBuilder, encode, split},
+    events::{
+        accept::Accept, connect::Connect, dns::Dns, exec::Exec, exit::Exit, fork::Fork,
+        gap::Gap, listen::Listen,
+    },
+    record::{Header, Tail, Wire},
+    signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
+    value::address,
+};
+use zerocopy::FromBytes;
+
+use super::{
+    cgroup,
+    container::Container,
+    directory::{Directory, Standing},
+    dns,
+    node::Node,
+    normal,
+    observation::Observation,
+    process::Process,
+    process_table::{Found, ProcessTable},
+};
+
+/// What is asked of the host when a record names something unheard of.
+pub trait Host {
+    /// A running process.
+    fn process(&mut self, pid: u32) -> Option<Found>;
+    /// Path of the cgroup a running process is in.
+    fn cgroup_path(&mut self, pid: u32) -> Option<String>;
+}
+
+/// Receives observations.
+pub type Out<'o> = dyn FnMut(&Observation<'_>) + 'o;
+
+/// Bounds of what is kept in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Records held for containers not yet known.
+    pub held_records: usize,
+    /// Processes tracked.
+    pub processes: usize,
+    /// How long a container may stay unknown, in nanoseconds.
+    pub patience_ns: u64,
+}
+
+/// See the module.
+pub struct Attributor {
+    /// Which container a cgroup belongs to.
+    pub directory: Directory,
+    /// Who runs what.
+    pub processes: ProcessTable,
+    node: Arc<Node>,
+    names: dns::Cache,
+    /// Who listens, by container and port.
+    listeners: HashMap<(u64, u16), Arc<Process>>,
+    limits: Limits,
+    buffer: Vec<u8>,
+    heartbeat: u64,
+    boot_to_epoch_ns: u64,
+}
+
+impl Attributor {
+    /// An attributor for this host.
+    pub fn new(node: Arc<Node>, limits: Limits) -> Self {
+        Self {
+            directory: Directory::new(limits.held_records),
+            processes: ProcessTable::new(limits.processes),
+            node,
+            names: dns::Cache::default(),
+            listeners: HashMap::new(),
+            limits,
+            buffer: Vec::with_capacity(4096),
+            heartbeat: 0,
+            boot_to_epoch_ns: 0,
+        }
+    }
+
+    /// What to add to a moment since boot to get one since the Unix epoch.
+    pub fn set_clock(&mut self, boot_to_epoch_ns: u64) {
+        self.boot_to_epoch_ns = boot_to_epoch_ns;
+    }
+
+    /// Number of the latest knock that came back.
+    pub fn heartbeat(&self) -> u64 {
+        self.heartbeat
+    }
+
+    /// Takes one ring entry.
+    ///
+    /// # Errors
+    /// When the bytes are no record; nothing else is affected.
+    pub fn entry(
+        &mut self,
+        entry: &[u8],
+        host: &mut dyn Host,
+        out: &mut Out<'_>,
+    ) -> Result<(), DecodeError> {
+        let (header, body) = split(entry)?;
+        match header.kind {
+            CgroupMade::KIND => {
+                let (made, tail) = read::<CgroupMade>(body)?;
+                let path = String::from_utf8_lossy(tail.get(made.path)).into_owned();
+                let id = cgroup::container_id_of(&path);
+                if self.directory.made(header.cgroup_id, &path, id, header.boot_ns) {
+                    self.replay(header.cgroup_id, host, out);
+                }
+            }
+            CgroupRemoved::KIND => {
+                let (removed, _) = read::<CgroupRemoved>(body)?;
+                if removed.cgroup_id == header.cgroup_id {
+                    self.directory.removed(header.cgroup_id, header.boot_ns);
+                    self.processes.forget(header.cgroup_id);
+                    self.names.forget(header.cgroup_id);
+                    self.listeners.retain(|(cgroup_id, _), _| *cgroup_id != header.cgroup_id);
+                }
+            }
+            Heartbeat::KIND => self.heartbeat = read::<Heartbeat>(body)?.0.number,
+            CgroupEntered::KIND | DnsAnswer::KIND => self.of_container(header, body, entry, host, out)?,
+            _ => {
+                Record::from_parts(header, body)?;
+                self.of_container(header, body, entry, host, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry that belongs to a container: attributed, or held until the container is known.
+    fn of_container(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        entry: &[u8],
+        host: &mut dyn Host,
+        out: &mut Out<'_>,
+    ) -> Result<(), DecodeError> {
+        match self.directory.standing(header.cgroup_id) {
+            Standing::Known(container) => {
+                let container = container.clone();
+                self.attribute(header, body, &container, host, out)
+            }
+            Standing::Held => {
+                self.directory.keep(header.cgroup_id, entry);
+                Ok(())
+            }
+            Standing::Unheard => {
+                // The signal of its birth was lost, or it is older than the agent.
+                if let Some(path) = host.cgroup_path(header.pid)
+                    && let Some(id) = cgroup::container_id_of(&path)
+                {
+                    self.directory.hold(header.cgroup_id, &path, id, header.boot_ns);
+                    self.directory.keep(header.cgroup_id, entry);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Attributes what was held for a container that is now known.
+    pub fn replay(&mut self, cgroup_id: u64, host: &mut dyn Host, out: &mut Out<'_>) {
+        let Standing::Known(container) = self.directory.standing(cgroup_id) else { return };
+        let container = container.clone();
+        for entry in self.directory.release(cgroup_id) {
+            if let Ok((header, body)) = split(&entry) {
+                // It decoded once, when it was held.
+                let _ = self.attribute(header, body, &container, host, out);
+            }
+        }
+    }
+
+    fn attribute(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        container: &Arc<Container>,
+        host: &mut dyn Host,
+        out: &mut Out<'_>,
+    ) -> Result<(), DecodeError> {
+        match header.kind {
+            CgroupEntered::KIND => {
+                let (entered, _) = read::<CgroupEntered>(body)?;
+                self.processes.entered(&header, entered);
+                return Ok(());
+            }
+            DnsAnswer::KIND => {
+                let (answer, tail) = read::<DnsAnswer>(body)?;
+                self.resolved(header, answer, tail, container, out);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let record = Record::from_parts(header, body)?;
+        let record = match normal::rewrite(&record, &mut buffer) {
+            Some((header, body)) => Record::from_parts(header, body)?,
+            None => record,
+        };
+        self.follow(&record, container);
+        let process = self.process_of(&record, host);
+        if process.as_ref().is_none_or(|process| !process.is_runtime) {
+            let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
+                self.names.name_of(header.cgroup_id, address(connect.address))
+            });
+            out(&Observation {
+                ts_ns: header.boot_ns.saturating_add(self.boot_to_epoch_ns),
+                record,
+                node: &self.node,
+                container: Some(container),
+                process: process.as_ref(),
+                peer_name,
+            });
+        }
+        if header.kind == Exit::KIND {
+            self.processes.exited(&header);
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Lets the process table follow the life of processes.
+    fn follow(&mut self, record: &Record<'_>, container: &Container) {
+        if let Some((exec, tail)) = record.read::<Exec>() {
+            let health = |args: &[u8]| is_command(args, &container.health_command);
+            self.processes.executed(&record.header, &exec, tail, health);
+        } else if let Some((fork, _)) = record.read::<Fork>() {
+            self.processes.forked(&record.header, fork);
+        }
+    }
+
+    /// The process of a record; for an inbound connection, the one that listens.
+    fn process_of(&mut self, record: &Record<'_>, host: &mut dyn Host) -> Option<Arc<Process>> {
+        let header = &record.header;
+        if let Some((accept, _)) = record.read::<Accept>() {
+            return self.listeners.get(&(header.cgroup_id, accept.port)).cloned();
+        }
+        if header.pid == 0 {
+            return None;
+        }
+        let process = self.processes.of(header).or_else(|| {
+            let found = host.process(header.pid)?;
+            self.processes.found(found);
+            self.processes.of(header)
+        });
+        if let (Some(process), Some((listen, _))) = (&process, record.read::<Listen>()) {
+            self.listeners.insert((header.cgroup_id, listen.port), process.clone());
+        }
+        process
+    }
+
+    /// A name server answered: remembered for connects, and told.
+    fn resolved(
+        &mut self,
+        header: Header,
+        answer: DnsAnswer,
+        tail: Tail<'_>,
+        container: &Arc<Container>,
+        out: &mut Out<'_>,
+    ) {
+        let Ok(parsed) = dns::parse(tail.get(answer.message)) else { return };
+        for address in &parsed.addresses {
+            self.names.insert(header.cgroup_id, *address, &parsed.name);
+        }
+        let answers: Vec<String> = (parsed.addresses.iter().map(IpAddr::to_string))
+            .chain(parsed.aliases.iter().cloned())
+            .collect();
+        let mut texts = TailBuilder::default();
+        let body = Dns {
+            server: answer.server,
+            name: texts.push(parsed.name.as_bytes()),
+            answers: texts.push(answers.join("\0").as_bytes()),
+            query_type: parsed.query_type,
+            response: parsed.response,
+            reserved: 0,
+        };
+        self.tell(encode(header, body, texts.bytes()), Some(container), out);
+    }
+
+    /// Something happened to a container as a whole, at a moment since the Unix epoch.
+    pub fn lifecycle(
+        &mut self,
+        id: &str,
+        op: &str,
+        command: &str,
+        exit_code: Option<u32>,
+        epoch_ns: u64,
+        out: &mut Out<'_>,
+    ) {
+        let container = self.directory.by_id(id).cloned();
+        let header = Header {
+            boot_ns: epoch_ns.saturating_sub(self.boot_to_epoch_ns),
+            cgroup_id: self.directory.cgroup_of(id).unwrap_or_default(),
+            ..Header::default()
+        };
+        let mut texts = TailBuilder::default();
+        let body = plimsoll_ebpf::events::container::Container {
+            op: texts.push(op.as_bytes()),
+            command: texts.push(command.as_bytes()),
+            exit_code: exit_code.unwrap_or(u32::MAX),
+            reserved: 0,
+        };
+        self.tell(encode(header, body, texts.bytes()), container.as_ref(), out);
+    }
+
+    /// Observations were lost: tells whose, of what, why, how many and when (since the epoch).
+    pub fn lost(&mut self, loss: &Loss<'_>, out: &mut Out<'_>) {
+        let container = match self.directory.standing(loss.cgroup_id) {
+            Standing::Known(container) => Some(container.clone()),
+            Standing::Held | Standing::Unheard => None,
+        };
+        let header = Header {
+            boot_ns: loss.to_ns.saturating_sub(self.boot_to_epoch_ns),
+            cgroup_id: loss.cgroup_id,
+            ..Header::default()
+        };
+        let mut texts = TailBuilder::default();
+        let body = Gap {
+            lost: loss.count,
+            from_ns: loss.from_ns,
+            to_ns: loss.to_ns,
+            reason: texts.push(loss.reason.as_bytes()),
+            of: texts.push(loss.of.as_bytes()),
+        };
+        self.tell(encode(header, body, texts.bytes()), container.as_ref(), out);
+    }
+
+    /// Hands out an observation that the agent itself made.
+    fn tell(&self, entry: Vec<u8>, container: Option<&Arc<Container>>, out: &mut Out<'_>) {
+        let record = Record::decode(&entry).expect("`encode` writes what `decode` reads");
+        out(&Observation {
+            ts_ns: record.header.boot_ns.saturating_add(self.boot_to_epoch_ns),
+            record,
+            node: &self.node,
+            container,
+            process: None,
+            peer_name: None,
+        });
+    }
+
+    /// Lets go of what is over; `now_ns` counts since boot.
+    pub fn tick(&mut self, now_ns: u64, host: &mut dyn Host, out: &mut Out<'_>) {
+        self.processes.tick(now_ns);
+        for cgroup_id in self.directory.tick(now_ns, self.limits.patience_ns) {
+            self.replay(cgroup_id, host, out);
+        }
+    }
+}
+
+/// Observations that were lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss<'a> {
+    /// The container's cgroup; 0 where it is not known.
+    pub cgroup_id: u64,
+    /// The event that was lost; empty where it is not known.
+    pub of: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// How many.
+    pub count: u64,
+    /// Earliest moment, in nanoseconds since the Unix epoch.
+    pub from_ns: u64,
+    /// Latest moment, likewise.
+    pub to_ns: u64,
+}
+
+fn read<B: Wire>(body: &[u8]) -> Result<(B, Tail<'_>), DecodeError> {
+    let (signal, tail) = B::read_from_prefix(body).map_err(|_| DecodeError::Truncated)?;
+    Ok((signal, Tail(tail)))
+}
+
+/// Whether NUL-separated arguments are this command.
+fn is_command(args: &[u8], command: &[String]) -> bool {
+    !command.is_empty() && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
+}

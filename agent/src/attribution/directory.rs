@@ -1,0 +1,354 @@
+//! Which container a cgroup belongs to, and who still has to be asked.
+//!
+//! Pure: signals, Docker's notices and moments in; orders and questions out. Records of a container
+//! that is not known yet are held, in bounded number, until it is.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::container::Container;
+
+/// How long a container stays known after its cgroup is gone, in nanoseconds.
+const REMEMBER_NS: u64 = 600_000_000_000;
+
+/// What the directory wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Watch a cgroup as part of a container's.
+    Watch {
+        /// The cgroup.
+        cgroup_id: u64,
+        /// The container's own cgroup.
+        container: u64,
+    },
+    /// Stop watching a cgroup that is no container's.
+    Unwatch {
+        /// The cgroup.
+        cgroup_id: u64,
+    },
+    /// Ask Docker about a container.
+    Ask {
+        /// Its id.
+        id: String,
+    },
+    /// Find the cgroup and the processes of a container that was there before.
+    Locate {
+        /// Its id.
+        id: String,
+        /// Its first process.
+        init_pid: u32,
+    },
+    /// Forget the kernel's counters of a container that is long gone.
+    Forget {
+        /// Its cgroup.
+        container: u64,
+    },
+}
+
+/// What is known of a record's cgroup.
+pub enum Standing<'a> {
+    /// It is this container's.
+    Known(&'a Arc<Container>),
+    /// It is not known yet.
+    Held,
+    /// It is none that was ever heard of.
+    Unheard,
+}
+
+struct Cgroup {
+    path: String,
+    id: String,
+    container: Option<Arc<Container>>,
+    held: VecDeque<Box<[u8]>>,
+    since_ns: u64,
+    gone_ns: Option<u64>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Directory {
+    cgroups: HashMap<u64, Cgroup>,
+    by_id: HashMap<String, Arc<Container>>,
+    requests: Vec<Request>,
+    held: usize,
+    capacity: usize,
+    overflow: HashMap<u64, u64>,
+    unresolved: u64,
+    serial: u64,
+}
+
+impl Directory {
+    /// A directory that holds at most this many records.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    /// What is to be done, since the last call.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Records that found no room, by container cgroup, since the last call.
+    pub fn take_overflow(&mut self) -> HashMap<u64, u64> {
+        std::mem::take(&mut self.overflow)
+    }
+
+    /// Containers that stayed unresolved, since start.
+    pub fn unresolved(&self) -> u64 {
+        self.unresolved
+    }
+
+    /// Records held at the moment.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Containers whose cgroup is there.
+    pub fn running(&self) -> usize {
+        self.cgroups.values().filter(|it| it.container.is_some() && it.gone_ns.is_none()).count()
+    }
+
+    /// A cgroup was made outside every known container; `id` is the container id in its path.
+    /// Returns whether records of it were released by this.
+    pub fn made(&mut self, cgroup_id: u64, path: &str, id: Option<&str>, now_ns: u64) -> bool {
+        if let Some(container) = self.cgroup_above(path) {
+            self.requests.push(Request::Watch { cgroup_id, container });
+            return false;
+        }
+        let Some(id) = id else {
+            self.requests.push(Request::Unwatch { cgroup_id });
+            return false;
+        };
+        self.hold(cgroup_id, path, id, now_ns);
+        self.bind(cgroup_id)
+    }
+
+    /// A record names a cgroup that was never heard of; it was found at this path.
+    pub fn hold(&mut self, cgroup_id: u64, path: &str, id: &str, now_ns: u64) {
+        let cgroup = Cgroup {
+            path: path.to_owned(),
+            id: id.to_owned(),
+            container: None,
+            held: VecDeque::new(),
+            since_ns: now_ns,
+            gone_ns: None,
+        };
+        self.cgroups.entry(cgroup_id).or_insert(cgroup);
+        if !self.by_id.contains_key(id) {
+            self.requests.push(Request::Ask { id: id.to_owned() });
+        }
+    }
+
+    fn cgroup_above(&self, path: &str) -> Option<u64> {
+        let is_above = |it: &Cgroup| {
+            it.gone_ns.is_none()
+                && path.strip_prefix(&it.path).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.cgroups.iter().find(|(_, it)| is_above(it)).map(|(&cgroup_id, _)| cgroup_id)
+    }
+
+    /// Docker told of a container. Returns the cgroup whose records are released by this.
+    pub fn known(&mut self, container: Arc<Container>) -> Option<u64> {
+        let id = container.id.clone();
+        let init_pid = container.init_pid;
+        self.by_id.insert(id.clone(), container);
+        let cgroup_id = self.cgroup_of(&id);
+        match cgroup_id {
+            Some(cgroup_id) => self.bind(cgroup_id).then_some(cgroup_id),
+            None => {
+                if init_pid != 0 {
+                    self.requests.push(Request::Locate { id, init_pid });
+                }
+                None
+            }
+        }
+    }
+
+    /// The container's cgroup.
+    pub fn cgroup_of(&self, id: &str) -> Option<u64> {
+        self.cgroups.iter().find(|(_, it)| it.id == id).map(|(&cgroup_id, _)| cgroup_id)
+    }
+
+    /// The container with this id.
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Container>> {
+        self.by_id.get(id)
+    }
+
+    /// Gives a cgroup what is known of its container.
+    fn bind(&mut self, cgroup_id: u64) -> bool {
+        let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) else { return false };
+        let Some(container) = self.by_id.get(&cgroup.id) else { return false };
+        let is_first = cgroup.container.is_none();
+        cgroup.container = Some(container.clone());
+        if is_first && cgroup.gone_ns.is_none() {
+            self.requests.push(Request::Watch { cgroup_id, container: cgroup_id });
+        }
+        is_first
+    }
+
+    /// What is known of a record's container.
+    pub fn standing(&self, cgroup_id: u64) -> Standing<'_> {
+        match self.cgroups.get(&cgroup_id) {
+            Some(Cgroup { container: Some(container), .. }) => Standing::Known(container),
+            Some(_) => Standing::Held,
+            None => Standing::Unheard,
+        }
+    }
+
+    /// Keeps a record until its container is known.
+    pub fn keep(&mut self, cgroup_id: u64, entry: &[u8]) {
+        let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) else { return };
+        if self.held >= self.capacity {
+            *self.overflow.entry(cgroup_id).or_default() += 1;
+            return;
+        }
+        self.held += 1;
+        cgroup.held.push_back(entry.into());
+    }
+
+    /// The records that were kept for a cgroup.
+    pub fn release(&mut self, cgroup_id: u64) -> VecDeque<Box<[u8]>> {
+        let held = self.cgroups.get_mut(&cgroup_id).map(|it| std::mem::take(&mut it.held));
+        let held = held.unwrap_or_default();
+        self.held -= held.len();
+        held
+    }
+
+    /// A cgroup was removed.
+    pub fn removed(&mut self, cgroup_id: u64, now_ns: u64) {
+        if let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) {
+            cgroup.gone_ns = Some(now_ns);
+        }
+    }
+
+    /// Gives up on containers that nobody could name for `patience_ns`, and forgets those long
+    /// gone. Returns the cgroups whose records are released by this.
+    pub fn tick(&mut self, now_ns: u64, patience_ns: u64) -> Vec<u64> {
+        let mut released = Vec::new();
+        for (&cgroup_id, cgroup) in &mut self.cgroups {
+            let is_late = now_ns.saturating_sub(cgroup.since_ns) >= patience_ns;
+            if cgroup.container.is_none() && is_late {
+                self.serial += 1;
+                self.unresolved += 1;
+                let serial = u64::MAX - self.serial;
+                let id = cgroup.id.clone();
+                cgroup.container =
+                    Some(Arc::new(Container { serial, id, ..Container::default() }));
+                if cgroup.gone_ns.is_none() {
+                    self.requests.push(Request::Watch { cgroup_id, container: cgroup_id });
+                }
+                released.push(cgroup_id);
+            }
+        }
+        self.forget(now_ns);
+        released
+    }
+
+    fn forget(&mut self, now_ns: u64) {
+        let is_over =
+            |it: &Cgroup| it.gone_ns.is_some_and(|gone| now_ns.saturating_sub(gone) > REMEMBER_NS);
+        let over: Vec<u64> =
+            self.cgroups.iter().filter(|(_, it)| is_over(it)).map(|(&id, _)| id).collect();
+        for cgroup_id in over {
+            if let Some(cgroup) = self.cgroups.remove(&cgroup_id) {
+                self.held -= cgroup.held.len();
+                self.by_id.remove(&cgroup.id);
+                self.requests.push(Request::Forget { container: cgroup_id });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "aa";
+    const SECOND: u64 = 1_000_000_000;
+
+    fn container(init_pid: u32) -> Arc<Container> {
+        Arc::new(Container {
+            id: ID.to_owned(),
+            name: "web".to_owned(),
+            init_pid,
+            ..Container::default()
+        })
+    }
+
+    #[test]
+    fn records_wait_for_docker_and_come_out_in_order() {
+        let mut directory = Directory::new(10);
+        assert!(!directory.made(5, "/docker/aa", Some(ID), 0));
+        assert_eq!(directory.take_requests(), [Request::Ask { id: ID.to_owned() }]);
+        directory.keep(5, b"one");
+        directory.keep(5, b"two");
+        assert_eq!(directory.known(container(0)), Some(5));
+        assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 5, container: 5 }]);
+        let held: Vec<_> = directory.release(5).into_iter().collect();
+        assert_eq!(held, [b"one".as_slice().into(), b"two".as_slice().into()]);
+        assert!(matches!(directory.standing(5), Standing::Known(it) if it.name == "web"));
+    }
+
+    #[test]
+    fn a_container_announced_before_its_cgroup_is_known_at_once() {
+        let mut directory = Directory::new(10);
+        assert_eq!(directory.known(container(0)), None);
+        assert!(directory.made(5, "/docker/aa", Some(ID), 0));
+        assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 5, container: 5 }]);
+    }
+
+    #[test]
+    fn a_cgroup_below_a_container_is_the_containers_whatever_its_name() {
+        let mut directory = Directory::new(10);
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.known(container(0));
+        directory.take_requests();
+        directory.made(6, "/docker/aa/bb", Some("bb"), 0);
+        assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 6, container: 5 }]);
+        directory.made(7, "/docker/aab", None, 0);
+        assert_eq!(directory.take_requests(), [Request::Unwatch { cgroup_id: 7 }]);
+    }
+
+    #[test]
+    fn what_nobody_can_name_is_told_as_unresolved() {
+        let mut directory = Directory::new(10);
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        assert!(directory.tick(9 * SECOND, 10 * SECOND).is_empty());
+        assert_eq!(directory.tick(10 * SECOND, 10 * SECOND), [5]);
+        assert_eq!(directory.unresolved(), 1);
+        assert!(matches!(directory.standing(5), Standing::Known(it) if it.id == ID));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let mut directory = Directory::new(1);
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.keep(5, b"one");
+        directory.keep(5, b"two");
+        assert_eq!(directory.take_overflow(), HashMap::from([(5, 1)]));
+        assert_eq!(directory.held(), 1);
+    }
+
+    #[test]
+    fn a_dead_container_is_remembered_for_ten_minutes() {
+        let mut directory = Directory::new(10);
+        directory.known(container(0));
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.removed(5, SECOND);
+        directory.tick(600 * SECOND, SECOND);
+        assert!(matches!(directory.standing(5), Standing::Known(_)));
+        directory.tick(602 * SECOND, SECOND);
+        assert!(matches!(directory.standing(5), Standing::Unheard));
+        assert!(directory.by_id(ID).is_none());
+    }
+
+    #[test]
+    fn a_container_that_was_there_before_has_to_be_located() {
+        let mut directory = Directory::new(10);
+        directory.known(container(77));
+        let locate = Request::Locate { id: ID.to_owned(), init_pid: 77 };
+        assert_eq!(directory.take_requests(), [locate]);
+    }
+}

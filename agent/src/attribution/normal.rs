@@ -1,0 +1,133 @@
+//! Paths as callers gave them, made plain: no `.`, no `..`, no doubled slashes.
+
+use plimsoll_ebpf::{
+    catalog::{Record, TailBuilder},
+    events::{exec::Exec, file_change::FileChange, file_write::FileWrite},
+    record::{HEADER_BYTES, Header, flags},
+};
+use zerocopy::IntoBytes as _;
+
+/// The path without `.`, `..` and doubled slashes. Symbolic links are not resolved.
+pub fn normalise(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    let mut plain = Vec::with_capacity(path.len());
+    if path.first() == Some(&b'/') {
+        plain.push(b'/');
+    }
+    plain.extend_from_slice(&parts.join(&b'/'));
+    plain
+}
+
+/// Whether a path needs [`normalise`].
+fn is_plain(path: &[u8]) -> bool {
+    path.first() == Some(&b'/')
+        && (path.len() == 1 || path.last() != Some(&b'/'))
+        && !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+}
+
+/// Rewrites the record into `buffer` where it holds paths as they were given; the new body lies
+/// behind the header there. `None` where nothing needs to change.
+pub fn rewrite<'b>(record: &Record<'_>, buffer: &'b mut Vec<u8>) -> Option<(Header, &'b [u8])> {
+    let mut tail = TailBuilder::default();
+    let body: &[u8];
+    let (file_change, file_write, exec);
+    if let Some((mut event, old)) = record.read::<FileChange>() {
+        let (path, to) = (old.get(event.path), old.get(event.to));
+        // The text of a symbolic link is no path of this place.
+        let is_link_text = event.op == plimsoll_ebpf::events::file_change::op::SYMLINK;
+        let is_to_plain = to.is_empty() || is_link_text || is_plain(to);
+        if event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path) && is_to_plain {
+            return None;
+        }
+        event.path = tail.push(&normalise(path));
+        event.to = if is_to_plain { tail.push(to) } else { tail.push(&normalise(to)) };
+        file_change = event;
+        body = file_change.as_bytes();
+    } else if let Some((mut event, old)) = record.read::<FileWrite>() {
+        let path = old.get(event.path);
+        if event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path) {
+            return None;
+        }
+        event.path = tail.push(&normalise(path));
+        file_write = event;
+        body = file_write.as_bytes();
+    } else if let Some((mut event, old)) = record.read::<Exec>() {
+        let script = old.get(event.script);
+        if script.is_empty() || is_plain(script) {
+            return None;
+        }
+        let whole = if script[0] == b'/' {
+            normalise(script)
+        } else {
+            normalise(&[old.get(event.cwd), b"/", script].concat())
+        };
+        event.path = tail.push(old.get(event.path));
+        event.script = tail.push(&whole);
+        event.args = tail.push(old.get(event.args));
+        event.cwd = tail.push(old.get(event.cwd));
+        exec = event;
+        body = exec.as_bytes();
+    } else {
+        return None;
+    }
+    let size = HEADER_BYTES + body.len() + tail.bytes().len();
+    let header = Header { size: size as u32, ..record.header };
+    buffer.clear();
+    buffer.extend_from_slice(header.as_bytes());
+    buffer.extend_from_slice(body);
+    buffer.extend_from_slice(tail.bytes());
+    Some((header, &buffer[HEADER_BYTES..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::catalog::encode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dots_and_slashes_go() {
+        assert_eq!(normalise(b"/a/./b/../../c//d/"), b"/c/d");
+        assert_eq!(normalise(b"/../../etc"), b"/etc");
+        assert_eq!(normalise(b"/"), b"/");
+    }
+
+    #[test]
+    fn a_relative_script_is_told_with_its_directory() {
+        let mut tail = TailBuilder::default();
+        let event = Exec {
+            path: tail.push(b"/bin/sh"),
+            script: tail.push(b"./run.sh"),
+            cwd: tail.push(b"/srv/app"),
+            ..Exec::default()
+        };
+        let bytes = encode(Header::default(), event, tail.bytes());
+        let record = Record::decode(&bytes).expect("decodes");
+        let mut buffer = Vec::new();
+        let (header, body) = rewrite(&record, &mut buffer).expect("changes");
+        let record = Record::from_parts(header, body).expect("decodes");
+        let (event, tail) = record.read::<Exec>().expect("an exec");
+        assert_eq!(tail.get(event.script), b"/srv/app/run.sh");
+        assert_eq!(tail.get(event.path), b"/bin/sh");
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(path in "(/|\\.|a|b|\u{e9}){0,40}") {
+            let path = format!("/{path}");
+            let once = normalise(path.as_bytes());
+            prop_assert_eq!(&normalise(&once), &once);
+            prop_assert!(!is_plain(path.as_bytes()) || path.as_bytes() == once);
+        }
+    }
+}

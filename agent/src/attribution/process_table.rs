@@ -1,0 +1,417 @@
+//! The processes of watched containers: who runs what, made by whom.
+//!
+//! Pure: records and moments in, processes out. A process is kept for a while after its end, since
+//! the bulk ring may still hold its acts.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use plimsoll_ebpf::{
+    events::{exec::Exec, fork::Fork},
+    record::{Header, Tail},
+    signals::CgroupEntered,
+};
+
+use super::process::{Ancestor, MAX_ANCESTORS, Origin, Process};
+
+/// How long an ended process is kept, in nanoseconds.
+const GRACE_NS: u64 = 5_000_000_000;
+
+/// What a process found in `/proc` is known by there.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The process; its start is rounded to clock ticks.
+    pub process: Process,
+    /// Length of a clock tick, in nanoseconds.
+    pub tick_ns: u64,
+}
+
+struct Entry {
+    process: Arc<Process>,
+    /// What it ran before its latest exec, and when that exec was.
+    before: Option<(u64, Arc<Process>)>,
+    /// Ancestors of its children, made with the first child.
+    lineage: Option<(Arc<[Ancestor]>, Arc<[u8]>)>,
+    /// Mount namespace of the container runtime, while it is the runtime's.
+    runtime_mnt_ns: u32,
+    /// The start is rounded to ticks of this length; 0 where it is exact.
+    tick_ns: u64,
+    /// The entrant's session has not yet run a program of the container.
+    is_fresh: bool,
+}
+
+/// See the module.
+pub struct ProcessTable {
+    entries: HashMap<u32, Entry>,
+    ended: VecDeque<(u64, u32, u64)>,
+    /// Containers whose first process has been seen.
+    started: HashMap<u64, ()>,
+    capacity: usize,
+    serial: u64,
+    refused: u64,
+}
+
+impl ProcessTable {
+    /// A table that holds at most this many processes.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            ended: VecDeque::new(),
+            started: HashMap::new(),
+            capacity,
+            serial: 0,
+            refused: 0,
+        }
+    }
+
+    /// How many processes are held.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Processes for which there was no room, since the last call.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// A process came into a container from outside: its first one, or a session's.
+    pub fn entered(&mut self, header: &Header, signal: CgroupEntered) {
+        self.enter(header, signal.ppid, signal.mnt_ns);
+    }
+
+    fn enter(&mut self, header: &Header, ppid: u32, mnt_ns: u32) {
+        let is_first = self.started.insert(header.cgroup_id, ()).is_none();
+        let process = Process {
+            pid: header.pid,
+            start_ns: header.start_ns,
+            ppid,
+            origin: if is_first { Origin::Init } else { Origin::Exec },
+            is_runtime: true,
+            ..Process::default()
+        };
+        let entry = Entry { runtime_mnt_ns: mnt_ns, is_fresh: true, ..self.entry(process) };
+        self.insert(header.pid, entry);
+    }
+
+    /// A process was made.
+    pub fn forked(&mut self, header: &Header, fork: Fork) {
+        if fork.entered != 0 {
+            self.enter(header, fork.ppid, fork.mnt_ns);
+            return;
+        }
+        let Some(parent) = self.live(fork.ppid, fork.parent_start_ns) else {
+            let process = Process {
+                pid: header.pid,
+                start_ns: header.start_ns,
+                ppid: fork.ppid,
+                ..Process::default()
+            };
+            let entry = self.entry(process);
+            self.insert(header.pid, entry);
+            return;
+        };
+        let (ancestors, ancestor_paths) =
+            parent.lineage.get_or_insert_with(|| lineage_below(&parent.process)).clone();
+        let process = Process {
+            pid: header.pid,
+            start_ns: header.start_ns,
+            ppid: fork.ppid,
+            ancestors,
+            ancestor_paths,
+            ..Process::clone(&parent.process)
+        };
+        let (runtime_mnt_ns, is_fresh) = (parent.runtime_mnt_ns, parent.is_fresh);
+        let entry = Entry { runtime_mnt_ns, is_fresh, ..self.entry(process) };
+        self.insert(header.pid, entry);
+    }
+
+    /// A process began to run a program. `health` tells whether these arguments are those of the
+    /// container's health check.
+    pub fn executed(
+        &mut self,
+        header: &Header,
+        exec: &Exec,
+        tail: Tail<'_>,
+        health: impl Fn(&[u8]) -> bool,
+    ) {
+        let args = trim_nul(tail.get(exec.args));
+        let known = self.live(header.pid, header.start_ns).map(|entry| {
+            (entry.process.clone(), entry.runtime_mnt_ns, entry.is_fresh)
+        });
+        let (old, runtime_mnt_ns, is_fresh) = known.unwrap_or_default();
+        // The runtime may change its own program before it enters the container's mounts.
+        let is_runtime = old.is_runtime && exec.mnt_ns == runtime_mnt_ns;
+        let is_session_start = is_fresh && !is_runtime;
+        let origin = match old.origin {
+            Origin::Exec if is_session_start && health(args) => Origin::Health,
+            origin => origin,
+        };
+        let process = Process {
+            pid: header.pid,
+            start_ns: header.start_ns,
+            ppid: exec.ppid,
+            exe: tail.get(exec.path).into(),
+            args: args.into(),
+            cwd: tail.get(exec.cwd).into(),
+            origin,
+            is_runtime,
+            ancestors: old.ancestors.clone(),
+            ancestor_paths: old.ancestor_paths.clone(),
+            serial: 0,
+        };
+        let before = (!old.exe.is_empty()).then_some((header.boot_ns, old));
+        let is_fresh = is_fresh && is_runtime;
+        let entry = Entry { before, runtime_mnt_ns, is_fresh, ..self.entry(process) };
+        self.insert(header.pid, entry);
+    }
+
+    /// A process ended.
+    pub fn exited(&mut self, header: &Header) {
+        self.ended.push_back((header.boot_ns, header.pid, header.start_ns));
+    }
+
+    /// A process that was there before the agent.
+    pub fn found(&mut self, found: Found) {
+        let pid = found.process.pid;
+        let entry = Entry { tick_ns: found.tick_ns, ..self.entry(found.process) };
+        self.insert(pid, entry);
+    }
+
+    /// The first process of this container was there before the agent: who enters it now comes
+    /// from outside.
+    pub fn has_started(&mut self, cgroup_id: u64) {
+        self.started.insert(cgroup_id, ());
+    }
+
+    /// A container is gone.
+    pub fn forget(&mut self, cgroup_id: u64) {
+        self.started.remove(&cgroup_id);
+    }
+
+    /// The process of a record, as it was when the record was made.
+    pub fn of(&mut self, header: &Header) -> Option<Arc<Process>> {
+        self.at(header.pid, header.start_ns, header.boot_ns)
+    }
+
+    /// The process with this identity, as it was at a moment since boot.
+    pub fn at(&mut self, pid: u32, start_ns: u64, boot_ns: u64) -> Option<Arc<Process>> {
+        let entry = self.live(pid, start_ns)?;
+        match &entry.before {
+            Some((until, before)) if boot_ns < *until => Some(before.clone()),
+            _ => Some(entry.process.clone()),
+        }
+    }
+
+    /// Drops processes that ended some time before `now_ns` (since boot).
+    pub fn tick(&mut self, now_ns: u64) {
+        while let Some(&(ended_ns, pid, start_ns)) = self.ended.front() {
+            if now_ns.saturating_sub(ended_ns) < GRACE_NS {
+                return;
+            }
+            self.ended.pop_front();
+            if self.entries.get(&pid).is_some_and(|entry| entry.process.start_ns == start_ns) {
+                self.entries.remove(&pid);
+            }
+        }
+    }
+
+    /// Drops processes that `is_alive` denies: their end was lost.
+    pub fn sweep(&mut self, is_alive: impl Fn(u32) -> bool) {
+        let ended: Vec<u32> = self.ended.iter().map(|&(_, pid, _)| pid).collect();
+        self.entries.retain(|&pid, _| ended.contains(&pid) || is_alive(pid));
+    }
+
+    fn entry(&mut self, mut process: Process) -> Entry {
+        self.serial += 1;
+        process.serial = self.serial;
+        Entry {
+            process: Arc::new(process),
+            before: None,
+            lineage: None,
+            runtime_mnt_ns: 0,
+            tick_ns: 0,
+            is_fresh: false,
+        }
+    }
+
+    fn insert(&mut self, pid: u32, entry: Entry) {
+        if self.entries.len() >= self.capacity && !self.entries.contains_key(&pid) {
+            self.refused += 1;
+            return;
+        }
+        self.entries.insert(pid, entry);
+    }
+
+    /// The entry with this identity. One found in `/proc` takes on the exact start once a record
+    /// of the same tick names it.
+    fn live(&mut self, pid: u32, start_ns: u64) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&pid)?;
+        let known = entry.process.start_ns;
+        if known == start_ns {
+            return Some(entry);
+        }
+        if entry.tick_ns == 0 || known / entry.tick_ns != start_ns / entry.tick_ns {
+            return None;
+        }
+        self.serial += 1;
+        entry.process =
+            Arc::new(Process { start_ns, serial: self.serial, ..Process::clone(&entry.process) });
+        entry.tick_ns = 0;
+        Some(entry)
+    }
+}
+
+/// The ancestors of a child of `parent`.
+fn lineage_below(parent: &Process) -> (Arc<[Ancestor]>, Arc<[u8]>) {
+    if parent.is_runtime {
+        return <(Arc<[Ancestor]>, Arc<[u8]>)>::default();
+    }
+    let own =
+        Ancestor { pid: parent.pid, start_ns: parent.start_ns, exe: parent.exe.clone() };
+    let ancestors: Arc<[Ancestor]> = std::iter::once(own)
+        .chain(parent.ancestors.iter().cloned())
+        .take(MAX_ANCESTORS)
+        .collect();
+    let paths: Vec<&[u8]> = ancestors.iter().map(|ancestor| &*ancestor.exe).collect();
+    let paths = paths.join(&0u8).into();
+    (ancestors, paths)
+}
+
+/// Arguments end with NUL in memory; between them it stays.
+fn trim_nul(args: &[u8]) -> &[u8] {
+    args.strip_suffix(&[0]).unwrap_or(args)
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::catalog::TailBuilder;
+
+    use super::*;
+
+    const CONTAINER: u64 = 40;
+    const HOST_NS: u32 = 1;
+    const OWN_NS: u32 = 2;
+
+    fn header(pid: u32, boot_ns: u64) -> Header {
+        let start_ns = u64::from(pid) * 10;
+        Header { pid, start_ns, boot_ns, cgroup_id: CONTAINER, count: 1, ..Header::default() }
+    }
+
+    fn exec(table: &mut ProcessTable, pid: u32, boot_ns: u64, mnt_ns: u32, path: &str) {
+        let mut tail = TailBuilder::default();
+        let body = Exec {
+            mnt_ns,
+            path: tail.push(path.as_bytes()),
+            args: tail.push(&[path.as_bytes(), b"\0"].concat()),
+            ..Exec::default()
+        };
+        table.executed(&header(pid, boot_ns), &body, Tail(tail.bytes()), |args| {
+            args == b"/bin/check"
+        });
+    }
+
+    fn fork(table: &mut ProcessTable, parent: u32, child: u32) {
+        let body =
+            Fork { ppid: parent, parent_start_ns: u64::from(parent) * 10, ..Fork::default() };
+        table.forked(&header(child, 0), body);
+    }
+
+    fn enter(table: &mut ProcessTable, pid: u32) {
+        table.entered(&header(pid, 0), CgroupEntered { mnt_ns: HOST_NS, ppid: 1 });
+    }
+
+    fn get(table: &mut ProcessTable, pid: u32) -> Arc<Process> {
+        table.of(&header(pid, u64::MAX)).expect("is held")
+    }
+
+    #[test]
+    fn the_runtime_ends_where_the_container_begins() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 1, HOST_NS, "/memfd:runc");
+        assert!(get(&mut table, 10).is_runtime, "runc copies itself to memory first");
+        fork(&mut table, 10, 11);
+        assert!(get(&mut table, 11).is_runtime);
+        exec(&mut table, 11, 2, OWN_NS, "/bin/app");
+        let app = get(&mut table, 11);
+        assert!(!app.is_runtime);
+        assert_eq!((app.origin, app.ancestors.len()), (Origin::Init, 0));
+    }
+
+    #[test]
+    fn a_later_entrant_is_a_session_and_a_health_check_is_told_apart() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 1, OWN_NS, "/bin/app");
+        enter(&mut table, 20);
+        exec(&mut table, 20, 2, OWN_NS, "/bin/sh");
+        fork(&mut table, 20, 21);
+        exec(&mut table, 21, 3, OWN_NS, "/bin/check");
+        enter(&mut table, 30);
+        exec(&mut table, 30, 4, OWN_NS, "/bin/check");
+        assert_eq!(get(&mut table, 20).origin, Origin::Exec);
+        assert_eq!(get(&mut table, 21).origin, Origin::Exec, "a session's child is the session's");
+        assert_eq!(get(&mut table, 30).origin, Origin::Health);
+    }
+
+    #[test]
+    fn ancestors_are_told_parent_first() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 1, OWN_NS, "/sbin/init");
+        fork(&mut table, 10, 11);
+        exec(&mut table, 11, 2, OWN_NS, "/bin/sh");
+        fork(&mut table, 11, 12);
+        exec(&mut table, 12, 3, OWN_NS, "/bin/ls");
+        let process = get(&mut table, 12);
+        assert_eq!(&*process.ancestor_paths, b"/bin/sh\0/sbin/init");
+        assert_eq!(process.ancestors[0].pid, 11);
+    }
+
+    #[test]
+    fn an_act_before_an_exec_belongs_to_the_program_before() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 100, OWN_NS, "/bin/sh");
+        exec(&mut table, 10, 200, OWN_NS, "/bin/ls");
+        let at = |table: &mut ProcessTable, ns| table.at(10, 100, ns).expect("is held").exe.clone();
+        assert_eq!(&*at(&mut table, 150), b"/bin/sh");
+        assert_eq!(&*at(&mut table, 250), b"/bin/ls");
+    }
+
+    #[test]
+    fn an_ended_process_answers_for_a_while_and_its_number_may_be_used_again() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 1, OWN_NS, "/bin/a");
+        table.exited(&header(10, 1000));
+        table.tick(1000 + GRACE_NS - 1);
+        assert!(table.of(&header(10, 5)).is_some());
+        table.tick(1000 + GRACE_NS);
+        assert!(table.of(&header(10, 5)).is_none());
+    }
+
+    #[test]
+    fn a_full_table_counts_what_it_refuses() {
+        let mut table = ProcessTable::new(1);
+        enter(&mut table, 10);
+        enter(&mut table, 11);
+        assert_eq!((table.len(), table.take_refused()), (1, 1));
+    }
+
+    #[test]
+    fn a_process_from_proc_takes_on_its_exact_start() {
+        let mut table = ProcessTable::new(100);
+        let process = Process { pid: 7, start_ns: 40_000_000, ..Process::default() };
+        table.found(Found { process, tick_ns: 10_000_000 });
+        assert!(table.at(7, 51_000_000, 0).is_none(), "another process of that number");
+        assert_eq!(table.at(7, 44_000_000, 0).expect("same tick").start_ns, 44_000_000);
+    }
+}
