@@ -1,1 +1,91 @@
 //! The command line: one file per subcommand.
+
+pub mod check;
+pub mod completions;
+pub mod events;
+pub mod exit;
+pub mod output;
+pub mod overrides;
+
+mod hint;
+mod log;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, Failure};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  there are findings, where that was the question
+  2  the command line or the configuration is wrong
+  3  something on this host is missing or not permitted
+  4  the agent does not answer";
+
+/// Shows what containers execute, write and connect to.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    log: log::Args,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Events(events::Args),
+    /// Tell what this host offers the agent, and what is missing.
+    Check(check::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}
+
+/// Parses the command line, runs the command and tells how it ended.
+pub fn main() -> ExitCode {
+    let Cli { log, command } = Cli::parse();
+    let outcome = log::init(&log).and_then(|()| match command {
+        Command::Events(args) => events::run(&args),
+        Command::Check(args) => check::run(args),
+        Command::Completions(args) => completions::run(&args),
+    });
+    outcome.unwrap_or_else(|failure| tell(&failure)).into()
+}
+
+/// Prints a failure once, unless it is only that nobody reads the output any more.
+fn tell(failure: &Failure) -> Exit {
+    if output::is_closed(&failure.error) {
+        return Exit::Done;
+    }
+    let mut stderr = std::io::stderr().lock();
+    // There is no one left to tell if this fails.
+    let _ = writeln!(stderr, "plimsoll: {failure}");
+    if let Some(hint) = hint::of(failure) {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+    failure.exit
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        for code in [Exit::Done, Exit::Findings, Exit::Usage, Exit::Environment, Exit::Unreachable]
+        {
+            let line = format!("\n  {}  ", code as u8);
+            assert!(help.contains(&line), "{code:?} is not in\n{help}");
+        }
+    }
+}

@@ -1,1 +1,20 @@
-//! Configuration: one struct per stage, from file, environment and flags.
+//! Configuration: one struct per stage, from file, environment and flags, in rising order.
+//!
+//! To add a setting, add its line in [`sections`]: parsing, errors, `plimsoll check --config`, the
+//! commented default file and the documentation page follow from it.
+
+pub mod docs;
+pub mod error;
+pub mod host;
+pub mod key;
+pub mod load;
+pub mod sections;
+pub mod setting;
+
+#[cfg(test)]
+pub(crate) mod pages;
+
+mod document;
+mod nearest;
+mod rules;
+mod units;

@@ -1,0 +1,220 @@
+//! What the agent itself takes: disk, memory, socket and port.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::fs::{Access, access, statvfs};
+
+use super::item::Item;
+use crate::config::{
+    sections::{self, Config},
+    setting::Bytes,
+};
+
+/// How long whoever holds the port may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn items(config: &Config) -> Vec<Item> {
+    vec![
+        data_dir(&config.agent.data_dir, config.store.max_bytes),
+        rings(&config.probe, available_memory()),
+        socket(&config.agent.socket),
+        port(config.metrics.listen.0),
+    ]
+}
+
+fn data_dir(path: &Path, bound: Bytes) -> Item {
+    const WHAT: &str = "data directory";
+    let shown = path.display();
+    let below = existing(path);
+    if let Err(error) = try_writing(below, below == path) {
+        return Item::fail(WHAT, format!("{shown}: {} is not writable: {error}", below.display()))
+            .so("nothing can be stored: the agent does not start")
+            .remedy("set agent.data_dir, or --data-dir, to a directory that is writable");
+    }
+    let Ok(disk) = statvfs(below) else { return Item::pass(WHAT, shown.to_string()) };
+    let free = disk.f_bavail * disk.f_frsize;
+    let found = format!("{shown}; {} free, store.max_bytes is {bound}", rounded(free));
+    if free + size_of_files(path) >= bound.0 {
+        return Item::pass(WHAT, found);
+    }
+    Item::warn(WHAT, found)
+        .so("the disk is full before the store has reached its bound; the oldest is then removed")
+        .remedy("free some space, or set store.max_bytes lower")
+}
+
+/// The nearest directory upwards that exists.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"))
+}
+
+/// A directory that is there is tried with a file; above one that is missing only rights are read.
+fn try_writing(directory: &Path, with_file: bool) -> io::Result<()> {
+    if !directory.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+    if !with_file {
+        return Ok(());
+    }
+    let file = directory.join(format!(".check-{}", std::process::id()));
+    let outcome = fs::write(&file, b"check");
+    let removed = fs::remove_file(&file);
+    outcome.and(removed)
+}
+
+/// Bytes of the files below a directory.
+fn size_of_files(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(it) if it.is_dir() => size_of_files(&entry.path()),
+        Ok(it) => it.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+fn rounded(bytes: u64) -> String {
+    if bytes >= 10 << 30 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
+}
+
+fn available_memory() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+fn rings(config: &sections::Probe, available: Option<u64>) -> Item {
+    const WHAT: &str = "rings";
+    let (priority, bulk) = (config.priority_ring_bytes.0, config.bulk_ring_bytes.0);
+    let found = format!("priority {} MiB, bulk {} MiB", priority >> 20, bulk >> 20);
+    let total = u64::from(priority) + u64::from(bulk);
+    if available.is_none_or(|available| total <= available / 4) {
+        return Item::pass(WHAT, found);
+    }
+    Item::warn(WHAT, format!("{found}; more than a quarter of the memory that is available"))
+        .so("rings are kernel memory that is never swapped")
+        .remedy("set probe.priority_ring_bytes and probe.bulk_ring_bytes lower")
+}
+
+fn socket(path: &Path) -> Item {
+    const WHAT: &str = "agent socket";
+    let shown = path.display();
+    if UnixStream::connect(path).is_ok() {
+        return Item::pass(WHAT, format!("{shown}; an agent is running"));
+    }
+    let parent = path.parent().map_or(PathBuf::from("/"), Path::to_owned);
+    match access(existing(&parent), Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Item::pass(WHAT, format!("{shown}; no agent is running")),
+        Err(error) => {
+            Item::fail(WHAT, format!("{shown}: {} is not writable: {error}", parent.display()))
+                .so("the agent cannot answer the command line: it does not start")
+                .remedy("set agent.socket, or --socket, to a directory that is writable")
+        }
+    }
+}
+
+fn port(address: Option<SocketAddr>) -> Item {
+    const WHAT: &str = "metrics";
+    let Some(address) = address else {
+        return Item::pass(WHAT, "off (metrics.listen is empty)");
+    };
+    let Err(error) = TcpListener::bind(address) else {
+        return Item::pass(WHAT, format!("{address} is free"));
+    };
+    if error.kind() == io::ErrorKind::AddrInUse && is_agent(address) {
+        return Item::pass(WHAT, format!("{address} is held by a running agent"));
+    }
+    Item::fail(WHAT, format!("{address}: {error}"))
+        .so("the metrics cannot be served: the agent does not start")
+        .remedy("set metrics.listen, or --metrics-listen, to another address, or to nothing")
+}
+
+/// Whether an agent answers there.
+fn is_agent(address: SocketAddr) -> bool {
+    // An unspecified address cannot be asked as such; the loopback one answers for it.
+    let host = match address {
+        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
+        SocketAddr::V6(it) if it.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, it.port()))
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => address,
+    };
+    let ask = || -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&host, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: check\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(1 << 20).read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| String::from_utf8_lossy(&answer).contains("plimsoll_build_info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::item::Status, *};
+
+    #[test]
+    fn a_data_directory_may_be_missing_and_is_left_as_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missing = directory.path().join("a/b");
+        assert_eq!(data_dir(&missing, Bytes(1)).status, Status::Pass);
+        assert!(!missing.exists());
+        assert_eq!(data_dir(directory.path(), Bytes(1)).status, Status::Pass);
+        assert_eq!(fs::read_dir(directory.path()).expect("reads").count(), 0);
+    }
+
+    #[test]
+    fn a_data_directory_that_is_none_fails() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for path in [file.path().to_owned(), file.path().join("data")] {
+            let item = data_dir(&path, Bytes(1));
+            assert_eq!(item.status, Status::Fail, "{}", item.found);
+        }
+    }
+
+    #[test]
+    fn a_disk_smaller_than_the_bound_warns() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(data_dir(directory.path(), Bytes(u64::MAX)).status, Status::Warn);
+    }
+
+    #[test]
+    fn rings_beyond_a_quarter_of_memory_warn() {
+        let probe = sections::Probe::default();
+        assert_eq!(rings(&probe, Some(1 << 30)).status, Status::Pass);
+        assert_eq!(rings(&probe, Some(16 << 20)).status, Status::Warn);
+    }
+
+    #[test]
+    fn a_port_held_by_something_else_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("has an address");
+        let server = std::thread::spawn(move || drop(listener.accept()));
+        assert_eq!(port(Some(address)).status, Status::Fail);
+        server.join().expect("ends");
+        assert_eq!(port(None).status, Status::Pass);
+    }
+
+    #[test]
+    fn a_running_agent_is_recognised_by_its_metrics() {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("binds");
+        let address = listener.local_addr().expect("has an address");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("is asked");
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).expect("reads");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nplimsoll_build_info 1\n").expect("answers");
+        });
+        let item = port(Some(address));
+        server.join().expect("ends");
+        assert_eq!(item.status, Status::Pass, "{}", item.found);
+    }
+}

@@ -1,0 +1,74 @@
+//! `plimsoll check`: what this host offers the agent, before it starts.
+//!
+//! To add an item, add it to the file of its group; each group is a list of items.
+
+mod agent;
+mod docker;
+mod explain;
+mod host;
+mod item;
+mod kernel;
+mod privilege;
+mod report;
+mod security;
+
+use std::{io::Write, path::PathBuf};
+
+use super::{
+    exit::{Exit, Failure},
+    output,
+    overrides::Overrides,
+};
+use crate::config::sections::Config;
+use item::{Item, Status};
+
+/// Arguments of `plimsoll check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Check with this file, and print every setting in effect with where it comes from. Without
+    /// FILE, the one that the agent would read.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    config: Option<String>,
+    /// How to print: `table`, or `json` with one object a line.
+    #[arg(short, long, alias = "format", value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Checks, prints, and ends with exit code 3 when something failed.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let is_explained = args.config.is_some();
+    let file = args.config.filter(|file| !file.is_empty()).map(PathBuf::from);
+    let effective = args.overrides.load(file)?;
+    let items = items(&effective.config)?;
+    let settings = if is_explained { explain::settings(&effective) } else { Vec::new() };
+    let text = match args.output {
+        Format::Table => report::table(&items, &settings),
+        Format::Json => report::json(&items, &settings),
+    };
+    let mut out = output::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::environment)?;
+    let has_failed = items.iter().any(|item| item.status == Status::Fail);
+    Ok(if has_failed { Exit::Environment } else { Exit::Done })
+}
+
+fn items(config: &Config) -> Result<Vec<Item>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::environment)?;
+    let mut items = kernel::items();
+    items.extend(privilege::items());
+    items.extend(security::items());
+    items.extend(host::items(&config.host));
+    items.extend(runtime.block_on(docker::items(&config.docker)));
+    items.extend(agent::items(config));
+    Ok(items)
+}

@@ -1,0 +1,109 @@
+//! Every setting of the agent, by section: name, type, default and meaning.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    key::{Key, sections},
+    setting::{Auto, Bytes, Listen, RingBytes, Setting},
+};
+
+sections! {
+    /// The agent itself.
+    agent: Agent {
+        /// Directory in which the agent keeps everything that outlives it.
+        data_dir: PathBuf = "/var/lib/plimsoll",
+        /// Unix socket on which the agent answers the command line.
+        socket: PathBuf = "/run/plimsoll/plimsoll.sock",
+        /// Name of this node in observations. `auto` takes the host name; in a Swarm service, set
+        /// it to `{{.Node.Hostname}}` through the environment.
+        node_name: Auto<String> = "auto",
+    }
+    /// Where Docker answers.
+    docker: Docker {
+        /// Unix socket of the Docker daemon. The agent reconnects for ever when it does not answer.
+        socket: PathBuf = "/var/run/docker.sock",
+    }
+    /// Where the host's file systems are, seen from the agent, which may run in a container.
+    host: Host {
+        /// The host's `/proc`. `auto` takes `/host/proc` where it is mounted, else `/proc`.
+        proc: Auto<PathBuf> = "auto",
+        /// Root of the host's cgroup v2 hierarchy. `auto` searches `/host/cgroup`,
+        /// `/sys/fs/cgroup`, `/sys/fs/cgroup/unified` and all mounts.
+        cgroup: Auto<PathBuf> = "auto",
+    }
+    /// The programs in the kernel and the rings through which they report.
+    probe: Probe {
+        /// How long repeats of one act (same container, program and object) are counted before the
+        /// act is reported again. `0` reports every one.
+        window: Duration = "10s",
+        /// Size of the ring for what must not be lost: programs started, acts seen for the first
+        /// time, gaps. Kernel memory that is not swapped.
+        priority_ring_bytes: RingBytes = "4MiB",
+        /// Size of the ring for everything else. Kernel memory that is not swapped.
+        bulk_ring_bytes: RingBytes = "8MiB",
+        /// Most cgroups watched at once. A container has one, and one more for each that it makes.
+        max_cgroups: u32 = "16384",
+    }
+    /// How observations are given to containers and processes.
+    attribution: Attribution {
+        /// Most observations that wait in memory for their container to become known. Beyond it
+        /// the oldest is dropped and counted as `hold_overflow`.
+        hold_limit: u32 = "65536",
+        /// How long observations wait for Docker to name their container before they are told as
+        /// unresolved.
+        hold_patience: Duration = "10s",
+        /// Most processes tracked at once. Beyond it the longest unseen is forgotten and counted
+        /// as `process_table_full`.
+        process_limit: u32 = "65536",
+    }
+    /// The node's own memory of observations.
+    store: Store {
+        /// Most disk space for the store. The oldest observations go first.
+        max_bytes: Bytes = "1GiB",
+        /// Observations older than this are removed.
+        max_age: Duration = "7d",
+        /// How often what was observed is made durable; at most this is lost when the host fails.
+        flush_every: Duration = "200ms",
+    }
+    /// What Prometheus reads.
+    metrics: Metrics {
+        /// Address of `/metrics` and `/healthz`. Empty turns both off.
+        listen: Listen = "127.0.0.1:9465",
+        /// Whether the kernel counts runs and run time of the agent's programs, for the
+        /// `plimsoll_probe_*` metrics. Costs some ten nanoseconds for each run of every BPF
+        /// program on the host.
+        bpf_stats: bool = "false",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_reads_and_is_shown_as_it_is_written() {
+        let config = Config::default();
+        for key in KEYS {
+            assert!((key.set)(&mut Config::default(), key.default), "{}", key.name);
+            assert_eq!((key.show)(&config), key.default, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn setting_a_key_changes_that_key_alone() {
+        let mut config = Config::default();
+        let key = Key::by_name("store.max_bytes").expect("is a key");
+        assert!((key.set)(&mut config, "2GiB"));
+        assert_eq!(config.store.max_bytes, Bytes(2 << 30));
+        config.store.max_bytes = Bytes(1 << 30);
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn every_text_is_made_of_sentences() {
+        let sections = SECTIONS.iter().map(|(_, doc)| *doc);
+        for doc in sections.chain(KEYS.iter().map(|key| key.doc)) {
+            assert!(doc.starts_with(' ') && doc.ends_with('.'), "{doc}");
+        }
+    }
+}

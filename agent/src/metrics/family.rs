@@ -1,0 +1,222 @@
+//! A metric with all its series, kept in plain atomics and copied when it is read.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use prometheus::proto::{self, LabelPair, MetricType};
+
+/// Whether a metric only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Grows until the agent restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// How a series is kept in 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A whole number.
+    Whole,
+    /// Nanoseconds, shown as seconds.
+    Nanoseconds,
+    /// The bits of a floating-point number.
+    Float,
+}
+
+/// The labels of a family and their values.
+pub enum Labels {
+    /// One series without labels.
+    None,
+    /// One series for each value of one label.
+    Each(&'static str, Vec<&'static str>),
+    /// One series with these labels.
+    Fixed(Vec<(&'static str, String)>),
+}
+
+/// What a metric is.
+pub struct Description {
+    /// Full name.
+    pub name: &'static str,
+    /// One or more sentences.
+    pub help: &'static str,
+    /// Whether it only grows.
+    pub kind: Kind,
+    /// How its series are kept.
+    pub unit: Unit,
+}
+
+/// A metric with its series. Updating one is a single relaxed atomic operation.
+pub struct Family {
+    description: Description,
+    labels: Labels,
+    cells: Box<[AtomicU64]>,
+}
+
+impl Family {
+    pub(super) fn new(description: Description, labels: Labels) -> Self {
+        let count = match &labels {
+            Labels::Each(_, values) => values.len(),
+            Labels::None | Labels::Fixed(_) => 1,
+        };
+        Self { description, labels, cells: (0..count).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// What it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Adds to the only series.
+    pub fn add(&self, amount: u64) {
+        self.add_at(0, amount);
+    }
+
+    /// Sets the only series: of a counter that is counted elsewhere, or of a gauge.
+    pub fn set(&self, value: u64) {
+        self.set_at(0, value);
+    }
+
+    /// Adds to the series at an index: for events, [`plimsoll_ebpf::catalog::Kind::index`].
+    pub fn add_at(&self, index: usize, amount: u64) {
+        if let Some(cell) = self.cells.get(index) {
+            cell.fetch_add(amount, Relaxed);
+        }
+    }
+
+    /// Sets the series at an index.
+    pub fn set_at(&self, index: usize, value: u64) {
+        if let Some(cell) = self.cells.get(index) {
+            cell.store(value, Relaxed);
+        }
+    }
+
+    /// Adds to the series with a label value; a value outside the set counts as `unknown`.
+    pub fn add_to(&self, value: &str, amount: u64) {
+        if let Some(index) = self.index_of(value).or_else(|| self.index_of(super::labels::UNKNOWN))
+        {
+            self.add_at(index, amount);
+        }
+    }
+
+    /// Sets the series with a label value.
+    pub fn set_to(&self, value: &str, number: u64) {
+        if let Some(index) = self.index_of(value) {
+            self.set_at(index, number);
+        }
+    }
+
+    /// Sets the series with a label value to a share or another broken number.
+    pub fn set_float_to(&self, value: &str, number: f64) {
+        debug_assert_eq!(self.description.unit, Unit::Float, "{}", self.description.name);
+        self.set_to(value, number.to_bits());
+    }
+
+    /// Sets the only series to a broken number.
+    pub fn set_float(&self, number: f64) {
+        debug_assert_eq!(self.description.unit, Unit::Float, "{}", self.description.name);
+        self.set(number.to_bits());
+    }
+
+    /// Index of the series with a label value.
+    pub fn index_of(&self, value: &str) -> Option<usize> {
+        match &self.labels {
+            Labels::Each(_, values) => values.iter().position(|it| *it == value),
+            Labels::None | Labels::Fixed(_) => None,
+        }
+    }
+
+    /// What the series at an index shows.
+    pub fn value_at(&self, index: usize) -> Option<f64> {
+        let bits = self.cells.get(index)?.load(Relaxed);
+        Some(match self.description.unit {
+            Unit::Whole => bits as f64,
+            Unit::Nanoseconds => bits as f64 / 1e9,
+            Unit::Float => f64::from_bits(bits),
+        })
+    }
+
+    /// A copy for the encoder.
+    pub(super) fn copy(&self) -> proto::MetricFamily {
+        let series = (0..self.cells.len()).map(|index| {
+            let mut metric = proto::Metric::from_label(self.pairs(index));
+            let value = self.value_at(index).unwrap_or_default();
+            match self.description.kind {
+                Kind::Counter => {
+                    let mut counter = proto::Counter::default();
+                    counter.set_value(value);
+                    metric.set_counter(counter);
+                }
+                Kind::Gauge => {
+                    let mut gauge = proto::Gauge::default();
+                    gauge.set_value(value);
+                    metric.set_gauge(gauge);
+                }
+            }
+            metric
+        });
+        let mut family = proto::MetricFamily::default();
+        family.set_name(self.description.name.to_owned());
+        family.set_help(self.description.help.trim().to_owned());
+        family.set_field_type(match self.description.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+        });
+        family.set_metric(series.collect());
+        family
+    }
+
+    fn pairs(&self, index: usize) -> Vec<LabelPair> {
+        match &self.labels {
+            Labels::None => Vec::new(),
+            Labels::Each(name, values) => {
+                values.get(index).map(|value| pair(name, value)).into_iter().collect()
+            }
+            Labels::Fixed(pairs) => pairs.iter().map(|(name, value)| pair(name, value)).collect(),
+        }
+    }
+}
+
+fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(unit: Unit, labels: Labels) -> Family {
+        let description = Description { name: "x_total", help: " X.", kind: Kind::Counter, unit };
+        Family::new(description, labels)
+    }
+
+    #[test]
+    fn a_value_outside_the_set_counts_as_unknown() {
+        let family = family(Unit::Whole, Labels::Each("reason", vec!["full", "unknown"]));
+        family.add_to("full", 2);
+        family.add_to("surprise", 3);
+        assert_eq!((family.value_at(0), family.value_at(1)), (Some(2.0), Some(3.0)));
+    }
+
+    #[test]
+    fn nanoseconds_are_shown_as_seconds() {
+        let family = family(Unit::Nanoseconds, Labels::None);
+        family.add(1_500_000_000);
+        assert_eq!(family.value_at(0), Some(1.5));
+    }
+
+    #[test]
+    fn an_index_beyond_the_set_changes_nothing() {
+        let family = family(Unit::Whole, Labels::Each("kind", vec!["exec"]));
+        family.add_at(7, 1);
+        assert_eq!((family.value_at(0), family.value_at(7)), (Some(0.0), None));
+    }
+}

@@ -1,0 +1,74 @@
+//! The closed sets that labels take their values from.
+
+use plimsoll_ebpf::{
+    catalog::{CATALOG, SHARED_PROBES},
+    orders::reason,
+};
+
+/// The one label value for what nobody foresaw.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// Events, in the order of the catalogue.
+pub(super) fn kinds() -> Vec<&'static str> {
+    CATALOG.iter().map(|kind| kind.name).collect()
+}
+
+/// Why an observation can be lost.
+pub(super) fn losses() -> Vec<&'static str> {
+    let in_kernel = [reason::RING_FULL, reason::OVER_SHARE, reason::MAP_FULL].map(reason::name);
+    let in_agent = [
+        "truncated",
+        "unknown_kind",
+        "hold_overflow",
+        "process_table_full",
+        "store_queue_full",
+        "disk_full",
+        "store_error",
+        UNKNOWN,
+    ];
+    in_kernel.into_iter().chain(in_agent).collect()
+}
+
+/// Why a ring entry is no record.
+pub(super) fn decode_errors() -> Vec<&'static str> {
+    vec!["truncated", "unknown_kind"]
+}
+
+/// The rings.
+pub(super) fn rings() -> Vec<&'static str> {
+    vec!["priority", "bulk"]
+}
+
+/// The bounded queues of the agent.
+pub(super) fn queues() -> Vec<&'static str> {
+    vec!["docker", "store", "follow"]
+}
+
+/// Programs in the kernel, each once, in the order of the catalogue.
+pub(super) fn probes() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for probe in SHARED_PROBES.iter().chain(CATALOG.iter().flat_map(|kind| kind.probes)) {
+        if !names.contains(&probe.program) {
+            names.push(probe.program);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::catalog::DecodeError;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_of_the_kernel_and_the_decoder_is_foreseen() {
+        for code in 1..20 {
+            assert!(losses().contains(&reason::name(code)), "{code}");
+        }
+        for error in [DecodeError::Truncated, DecodeError::UnknownKind(7)] {
+            assert!(losses().contains(&error.reason()));
+            assert!(decode_errors().contains(&error.reason()));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Every metric: name, labels, and the help text, which is its comment.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use prometheus::TextEncoder;
+
+use super::{
+    family::{Description, Family, Kind, Labels, Unit},
+    labels, process,
+};
+use crate::clock;
+
+/// Commit the agent was built from, where the build said so.
+const REVISION: &str = match option_env!("PLIMSOLL_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// States the metrics: from it come the struct, its construction and the list.
+macro_rules! metrics {
+    ($(
+        $(#[doc = $help:literal])+
+        $field:ident: $kind:ident $unit:ident $name:literal $labels:expr;
+    )+) => {
+        /// All metrics of the agent.
+        pub struct Metrics {
+            $( $(#[doc = $help])+ pub $field: Family, )+
+            heartbeat_ns: AtomicU64,
+        }
+
+        impl Metrics {
+            /// All series at zero.
+            pub fn new() -> Self {
+                Self {
+                    $( $field: Family::new(
+                        Description {
+                            name: $name,
+                            help: concat!($($help),+),
+                            kind: Kind::$kind,
+                            unit: Unit::$unit,
+                        },
+                        $labels,
+                    ), )+
+                    heartbeat_ns: AtomicU64::new(clock::boot_ns()),
+                }
+                .with_build()
+            }
+
+            /// Every metric, in the order of the documentation.
+            pub fn families(&self) -> Vec<&Family> {
+                vec![$( &self.$field, )+]
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Observations attributed, by event.
+    observations: Counter Whole "plimsoll_observations_total"
+        Labels::Each("kind", labels::kinds());
+    /// Observations lost, by reason. Each loss is also stored as a gap.
+    observations_lost: Counter Whole "plimsoll_observations_lost_total"
+        Labels::Each("reason", labels::losses());
+    /// Entries of the rings that are no record, by reason.
+    decode_errors: Counter Whole "plimsoll_decode_errors_total"
+        Labels::Each("reason", labels::decode_errors());
+    /// Share of a ring that waits to be read, from 0 to 1.
+    ring_fill: Gauge Float "plimsoll_ring_fill_ratio" Labels::Each("ring", labels::rings());
+    /// Entries that wait in a queue of the agent.
+    queue_length: Gauge Whole "plimsoll_queue_length" Labels::Each("queue", labels::queues());
+    /// Observations that wait for their container to become known.
+    held_observations: Gauge Whole "plimsoll_held_observations" Labels::None;
+    /// Running containers that are watched.
+    containers_watched: Gauge Whole "plimsoll_containers_watched" Labels::None;
+    /// Containers that Docker did not name in time.
+    containers_unresolved: Counter Whole "plimsoll_containers_unresolved_total" Labels::None;
+    /// Processes of containers that are tracked.
+    processes_tracked: Gauge Whole "plimsoll_processes_tracked" Labels::None;
+    /// Whether a program in the kernel is attached: 1 or 0.
+    probe_attached: Gauge Whole "plimsoll_probe_attached" Labels::Each("probe", labels::probes());
+    /// Runs of a program in the kernel. Counted while `metrics.bpf_stats` is set.
+    probe_runs: Counter Whole "plimsoll_probe_runs_total" Labels::Each("probe", labels::probes());
+    /// Time spent in a program in the kernel. Counted while `metrics.bpf_stats` is set.
+    probe_time: Counter Nanoseconds "plimsoll_probe_seconds_total"
+        Labels::Each("probe", labels::probes());
+    /// Runs that the kernel skipped because a program was already running on that processor.
+    probe_missed: Counter Whole "plimsoll_probe_missed_total"
+        Labels::Each("probe", labels::probes());
+    /// Whether Docker answers: 1 or 0.
+    docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
+    /// Times the connection to Docker was made anew.
+    docker_reconnects: Counter Whole "plimsoll_docker_reconnects_total" Labels::None;
+    /// Bytes that the store takes on disk.
+    store_bytes: Gauge Whole "plimsoll_store_bytes" Labels::None;
+    /// Observations written to the store.
+    store_rows: Counter Whole "plimsoll_store_rows_total" Labels::None;
+    /// When the oldest stored observation happened, in seconds since 1970; 0 while there is none.
+    store_oldest: Gauge Nanoseconds "plimsoll_store_oldest_timestamp_seconds" Labels::None;
+    /// Time since a knock at the kernel last came back through the rings; since start before the
+    /// first.
+    heartbeat_age: Gauge Nanoseconds "plimsoll_heartbeat_age_seconds" Labels::None;
+    /// Always 1; version and commit of the agent.
+    build_info: Gauge Whole "plimsoll_build_info" Labels::Fixed(vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("revision", REVISION.to_owned()),
+    ]);
+    /// Memory of the agent that is resident.
+    resident_memory: Gauge Whole "process_resident_memory_bytes" Labels::None;
+    /// Processor time the agent has used, in user space and in the kernel.
+    cpu_time: Counter Float "process_cpu_seconds_total" Labels::None;
+    /// When the agent started, in seconds since 1970.
+    start_time: Gauge Float "process_start_time_seconds" Labels::None;
+    /// File descriptors that the agent has open.
+    open_fds: Gauge Whole "process_open_fds" Labels::None;
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    fn with_build(self) -> Self {
+        self.build_info.set(1);
+        self
+    }
+
+    /// A knock came back; the moment counts in nanoseconds since boot.
+    pub fn heartbeat(&self, boot_ns: u64) {
+        self.heartbeat_ns.store(boot_ns, Relaxed);
+    }
+
+    /// Time since a knock last came back, in nanoseconds.
+    pub fn heartbeat_age_ns(&self, now_boot_ns: u64) -> u64 {
+        now_boot_ns.saturating_sub(self.heartbeat_ns.load(Relaxed))
+    }
+
+    /// Reads the clock and `/proc/self`, for what is only known at the moment of reading.
+    pub fn refresh(&self) {
+        self.heartbeat_age.set(self.heartbeat_age_ns(clock::boot_ns()));
+        if let Some(usage) = process::usage() {
+            self.resident_memory.set(usage.resident_bytes);
+            self.cpu_time.set_float(usage.cpu_seconds);
+            self.start_time.set_float(usage.start_seconds);
+            self.open_fds.set(usage.open_fds);
+        }
+    }
+
+    /// All series in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let families: Vec<_> = self.families().into_iter().map(Family::copy).collect();
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_series_exists_from_the_start() {
+        let text = Metrics::new().render();
+        for line in [
+            "plimsoll_observations_total{kind=\"exec\"} 0",
+            "plimsoll_observations_lost_total{reason=\"ring_full\"} 0",
+            "plimsoll_observations_lost_total{reason=\"disk_full\"} 0",
+            "plimsoll_ring_fill_ratio{ring=\"priority\"} 0",
+            "plimsoll_probe_attached{probe=\"on_sys_exit\"} 0",
+            "plimsoll_store_bytes 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+        }
+        let build = format!("plimsoll_build_info{{version=\"{}\",", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&build), "{text}");
+    }
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        let exec = metrics.observations.index_of("exec").expect("is an event");
+        metrics.observations.add_at(exec, 3);
+        metrics.ring_fill.set_float_to("bulk", 0.25);
+        metrics.probe_time.set_to("on_sys_exit", 2_500_000_000);
+        let text = metrics.render();
+        assert!(text.contains("plimsoll_observations_total{kind=\"exec\"} 3\n"), "{text}");
+        assert!(text.contains("plimsoll_ring_fill_ratio{ring=\"bulk\"} 0.25\n"), "{text}");
+        assert!(text.contains("plimsoll_probe_seconds_total{probe=\"on_sys_exit\"} 2.5\n"));
+    }
+
+    #[test]
+    fn the_index_of_an_event_is_its_place_in_the_catalogue() {
+        let metrics = Metrics::new();
+        for kind in plimsoll_ebpf::catalog::CATALOG {
+            assert_eq!(metrics.observations.index_of(kind.name), Some(kind.index()));
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let metrics = Metrics::new();
+        let mut seen = HashSet::new();
+        for family in metrics.families() {
+            let Description { name, help, kind, unit } = family.description();
+            assert!(seen.insert(*name), "{name} is there twice");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            let seconds = name.trim_end_matches("_total").ends_with("_seconds");
+            assert!(*unit != Unit::Nanoseconds || seconds, "{name}");
+            assert!(help.starts_with(' ') && help.ends_with('.'), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_heartbeat_ages_from_its_last_return() {
+        let metrics = Metrics::new();
+        metrics.heartbeat(5_000_000_000);
+        assert_eq!(metrics.heartbeat_age_ns(7_000_000_000), 2_000_000_000);
+        assert_eq!(metrics.heartbeat_age_ns(4_000_000_000), 0);
+    }
+
+    #[test]
+    fn reading_shows_the_agent_itself() {
+        let metrics = Metrics::new();
+        metrics.refresh();
+        let text = metrics.render();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+            line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect(name)
+        };
+        assert!(value("process_resident_memory_bytes") > 100_000.0);
+        assert!(value("process_open_fds") >= 3.0);
+        let now = clock::now_ns() as f64 / 1e9;
+        assert!((now - value("process_start_time_seconds")).abs() < 3600.0);
+    }
+}
