@@ -15,7 +15,7 @@ use plimsoll_ebpf::{
 use crate::{
     filter::add,
     maps::{
-        BULK, LOST, LOST_UNNAMED, PATH_BYTES, PRIORITY, SCRATCH, SHARES, Scratch, TAIL_MASK,
+        BULK, FILL, LOST, LOST_UNNAMED, PATH_BYTES, PRIORITY, SCRATCH, SHARES, Scratch, TAIL_MASK,
         TEXT_BYTES, WOKEN,
     },
     path,
@@ -203,15 +203,25 @@ fn ring_of(ring: Ring) -> &'static RingBuf {
     }
 }
 
-/// While a ring is under pressure, every container has only its share of it.
+/// While a ring is under pressure, every container has only its share of it. What finds no room is
+/// counted here.
 #[inline(always)]
-fn admits(ring: Ring, header: &Header) -> bool {
+pub fn admits(ring: Ring, header: &Header) -> bool {
     let settings = settings();
-    let (pressure, share) = match ring {
-        Ring::Priority { .. } => (settings.priority_pressure, settings.priority_share),
-        Ring::Bulk => (settings.bulk_pressure, settings.bulk_share),
+    let (index, pressure, share) = match ring {
+        Ring::Priority { .. } => (0, settings.priority_pressure, settings.priority_share),
+        Ring::Bulk => (1, settings.bulk_pressure, settings.bulk_share),
     };
-    if ring_of(ring).query(u64::from(BPF_RB_AVAIL_DATA)) <= pressure {
+    let waiting = ring_of(ring).query(u64::from(BPF_RB_AVAIL_DATA));
+    if let Some(most) = FILL.get_ptr_mut(index) {
+        // SAFETY: the map returned a valid pointer; a race between processors shows the less full.
+        unsafe {
+            if waiting > read_volatile(most) {
+                write_volatile(most, waiting);
+            }
+        }
+    }
+    if waiting <= pressure {
         return true;
     }
     // SAFETY: the helper takes no pointers.

@@ -46,6 +46,10 @@ pub static SEEN: LruHashMap<SeenKey, Seen> = LruHashMap::with_max_entries(32768,
 #[map]
 pub static TRAFFIC: PerCpuHashMap<u64, Traffic> = PerCpuHashMap::with_max_entries(4096, 0);
 
+/// Most bytes that waited on each ring, the priority ring first, since the agent last looked.
+#[map]
+pub static FILL: Array<u64> = Array::with_max_entries(2, 0);
+
 /// When the agent was last woken, in nanoseconds since boot.
 #[map]
 pub static WOKEN: Array<u64> = Array::with_max_entries(1, 0);

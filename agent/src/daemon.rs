@@ -1,1 +1,325 @@
 //! Wires the stages together and owns start and shutdown.
+
+use std::{
+    fs,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use plimsoll_ebpf::orders::Settings;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{self, server::Limits as QueryLimits},
+    attribution::{
+        attributor::Limits,
+        cgroup::CgroupRoot,
+        docker::{self, DockerConfig},
+        node::Node,
+        procfs::Procfs,
+    },
+    clock,
+    config::{sections::Config, setting::Auto},
+    metrics::{
+        names::Metrics,
+        server::{self as metrics_server, Health, HealthCheck},
+    },
+    pipeline::run::{Parts, Pipeline},
+    probe::{
+        load::{self, LoadOptions, Loaded},
+        orders::Orders,
+        ring::Rings,
+        support::Outcome,
+        waker::Waker,
+    },
+    store::{
+        appender::Health as StoreHealth,
+        config::Config as StoreConfig,
+        open::open,
+    },
+};
+
+/// Notices and questions that wait between the pipeline and Docker.
+const DOCKER_QUEUE: usize = 4096;
+/// The kernel side wakes the agent at most once in this time.
+const WAKEUP: Duration = Duration::from_millis(5);
+/// How long Docker may take to tell of the Swarm node at the start.
+const NODE_PATIENCE: Duration = Duration::from_secs(2);
+/// How old the last echo of a knock may be before the agent is not healthy.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the pipeline may take to drain and flush at the end.
+const END_PATIENCE: Duration = Duration::from_millis(4500);
+
+/// Runs the agent until `shutdown` is done; `ready` is called once it is armed.
+///
+/// # Errors
+/// When something it cannot do without is missing, or a stage breaks down.
+pub fn run(
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(serve(config, shutdown, ready))
+}
+
+async fn serve(
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let start = clock::instant();
+    let cgroups = CgroupRoot { path: config.host.cgroup_root()? };
+    let (appender, damages) = open(&store_config(config))?;
+    for damage in damages {
+        tracing::warn!("{damage}");
+    }
+    let listener = api::socket::bind(&config.agent.socket)?;
+    let metrics_listener = listen(config).await?;
+    let waker = Waker::new()?;
+    let armed = Armed::load(config, &cgroups, &waker)?;
+    let programs = armed.loaded.probes.len();
+    let metrics = Arc::new(Metrics::new());
+    let shared = Shared {
+        metrics: metrics.clone(),
+        store: appender.health(),
+        is_ready: Arc::new(AtomicBool::new(false)),
+    };
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (ask, asked) = mpsc::channel(DOCKER_QUEUE);
+    let (tell, notices) = crossbeam_channel::bounded(DOCKER_QUEUE);
+    let docker = DockerConfig { socket: config.docker.socket.clone() };
+    let node = node(config).await;
+    let wake = waker.clone();
+    let stopped = stop.clone().cancelled_owned();
+    tasks.spawn(docker::watch(docker, asked, tell, move || wake.wake(), stopped));
+    let health = shared.health();
+    if let Some(listener) = metrics_listener {
+        let stopped = stop.clone().cancelled_owned();
+        tasks.spawn(metrics_server::serve(listener, metrics.clone(), health, stopped));
+    }
+    let state =
+        api::server::State::new(config.agent.data_dir.clone(), QueryLimits::default(), {
+            let shared = shared.clone();
+            move || shared.status()
+        });
+    tasks.spawn(api::server::serve(listener, state, stop.clone().cancelled_owned()));
+    let (tell_ready, is_ready) = oneshot::channel();
+    let limits = Limits {
+        held_records: config.attribution.hold_limit as usize,
+        processes: config.attribution.process_limit as usize,
+        patience_ns: config.attribution.hold_patience.as_nanos() as u64,
+    };
+    let parts = Parts {
+        loaded: armed.loaded,
+        rings: armed.rings,
+        orders: armed.orders,
+        ring_bytes: ring_bytes(config),
+        wakeup: WAKEUP,
+        node: Arc::new(node),
+        limits,
+        procfs: Procfs::at(config.host.proc_root()),
+        cgroups,
+        notices,
+        ask,
+        appender,
+        metrics: metrics.clone(),
+        has_run_stats: armed.run_stats.is_some(),
+    };
+    let mut pipeline = spawn_pipeline(Pipeline::new(parts, tell_ready), stop.clone())?;
+    let announce = async {
+        if is_ready.await.is_ok() {
+            shared.is_ready.store(true, Ordering::Release);
+            let containers = metrics.containers_watched.value_at(0).unwrap_or_default();
+            tracing::info!(programs, containers, took = ?clock::since(start), "ready");
+            ready();
+        }
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! {
+        () = shutdown => None,
+        () = announce => None,
+        ended = &mut pipeline => Some(ended),
+    };
+    if let Some(ended) = ended {
+        // Nobody told it to end.
+        let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
+        return error.context("the pipeline broke down");
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    waker.wake();
+    let ended = timeout(END_PATIENCE, pipeline).await;
+    let _ = fs::remove_file(&config.agent.socket);
+    ended
+        .context("the pipeline does not end in time: what it had not stored is lost")?
+        .unwrap_or_else(|_| Err(anyhow!("the pipeline's thread has panicked")))
+}
+
+/// The kernel side, loaded.
+struct Armed {
+    loaded: Loaded,
+    rings: Rings,
+    orders: Orders,
+    /// While it is held, the kernel counts the runs of programs.
+    run_stats: Option<std::os::fd::OwnedFd>,
+}
+
+impl Armed {
+    fn load(config: &Config, cgroups: &CgroupRoot, waker: &Waker) -> anyhow::Result<Self> {
+        let [priority, bulk] = ring_bytes(config);
+        let options = LoadOptions {
+            cgroup_root: &cgroups.path,
+            priority_ring_bytes: priority,
+            bulk_ring_bytes: bulk,
+            max_cgroups: config.probe.max_cgroups,
+            settings: Settings {
+                window_ns: config.probe.window.as_nanos() as u64,
+                bulk_pressure: u64::from(bulk) / 2,
+                bulk_share: u64::from(bulk) / 8,
+                priority_pressure: u64::from(priority) / 2,
+                priority_share: u64::from(priority) / 4,
+                wakeup_ns: WAKEUP.as_nanos() as u64,
+                agent_pid: own_pid(&config.host.proc_root()),
+                reserved: 0,
+            },
+        };
+        let mut loaded = load::load(options)?;
+        for status in &loaded.probes {
+            match &status.outcome {
+                Outcome::Attached => {}
+                Outcome::Unsupported(why) => tracing::info!(status.program, why, "not attached"),
+                Outcome::Broken(why) => tracing::warn!(status.program, why, "not attached"),
+            }
+        }
+        let rings = Rings::take(&mut loaded.ebpf, waker)?;
+        let orders = Orders::take(&mut loaded.ebpf)?;
+        let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
+        Ok(Self { loaded, rings, orders, run_stats })
+    }
+}
+
+fn enable_run_stats() -> Option<std::os::fd::OwnedFd> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime)
+        .inspect_err(|error| tracing::warn!(%error, "the kernel does not count runs of programs"))
+        .ok()
+}
+
+/// This process's id in the host's namespace: the agent may run in a container.
+fn own_pid(proc_root: &Path) -> u32 {
+    let own = fs::read_link(proc_root.join("self")).ok();
+    let own = own.and_then(|link| link.to_str()?.parse().ok());
+    own.unwrap_or_else(std::process::id)
+}
+
+fn ring_bytes(config: &Config) -> [u32; 2] {
+    [config.probe.priority_ring_bytes.0, config.probe.bulk_ring_bytes.0]
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    StoreConfig {
+        flush: config.store.flush_every,
+        max_bytes: config.store.max_bytes.0,
+        max_age: config.store.max_age,
+        ..StoreConfig::new(&config.agent.data_dir)
+    }
+}
+
+async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = config.metrics.listen.0 else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} for metrics (metrics.listen)"))?;
+    Ok(Some(listener))
+}
+
+async fn node(config: &Config) -> Node {
+    let name = match &config.agent.node_name {
+        Auto::Set(name) => name.clone(),
+        Auto::Auto => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    };
+    let boot_id = config.host.proc_root().join("sys/kernel/random/boot_id");
+    let boot_id = fs::read_to_string(boot_id).unwrap_or_default().trim().to_owned();
+    let machine_id = PathBuf::from("/etc/machine-id");
+    let id = timeout(NODE_PATIENCE, docker::node_identity(&config.docker.socket, &machine_id));
+    Node { name, id: id.await.unwrap_or_default(), boot_id }
+}
+
+/// Starts the pipeline on a thread of its own; the receiver tells how it ended.
+fn spawn_pipeline(
+    pipeline: Pipeline,
+    stop: CancellationToken,
+) -> anyhow::Result<oneshot::Receiver<anyhow::Result<()>>> {
+    let (tell, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || {
+            // Nobody listens where the daemon gave up first.
+            let _ = tell.send(pipeline.run(&stop));
+        })
+        .context("starting the pipeline")?;
+    Ok(ended)
+}
+
+/// What the servers tell of the agent.
+#[derive(Clone)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    store: StoreHealth,
+    is_ready: Arc<AtomicBool>,
+}
+
+impl Shared {
+    fn health(&self) -> HealthCheck {
+        let shared = self.clone();
+        Arc::new(move || shared.check())
+    }
+
+    fn check(&self) -> Health {
+        let age_ns = self.metrics.heartbeat_age_ns(clock::boot_ns());
+        let unhealthy = if !self.is_ready.load(Ordering::Acquire) {
+            Some("the agent is starting".to_owned())
+        } else if age_ns > HEARTBEAT_PATIENCE.as_nanos() as u64 {
+            let seconds = age_ns / 1_000_000_000;
+            Some(format!("the kernel programs have not answered for {seconds} s"))
+        } else if !self.store.is_recording() {
+            Some("the store does not record: see the log".to_owned())
+        } else {
+            None
+        };
+        let is_docker_there = self.metrics.docker_connected.value_at(0) == Some(1.0);
+        let docker = if is_docker_there { "" } else { "; docker does not answer" };
+        match unhealthy {
+            Some(why) => Health { healthy: false, detail: format!("{why}{docker}") },
+            None => Health { healthy: true, detail: format!("recording{docker}") },
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let Health { healthy, detail } = self.check();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "healthy": healthy,
+            "detail": detail,
+            "containers": self.metrics.containers_watched.value_at(0),
+        })
+    }
+}

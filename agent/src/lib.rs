@@ -13,9 +13,12 @@ pub mod attribution;
 
 pub mod store;
 
+pub mod pipeline;
+
 pub mod query;
 
 pub mod api;
 
-pub mod cli;
 pub mod daemon;
+
+pub mod cli;

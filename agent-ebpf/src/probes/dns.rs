@@ -14,7 +14,7 @@ use plimsoll_ebpf::{
 
 use super::connect::{bytes, mapped};
 use crate::{
-    emit::lose,
+    emit::{Ring, admits, lose},
     filter,
     maps::{BULK, TRAFFIC},
     read::mask,
@@ -114,6 +114,9 @@ fn send(ctx: &SkBuffContext, container: u64, server: [u8; 16], from: usize, kept
     let mut header = task::header_of_nobody(container);
     header.kind = DnsAnswer::KIND;
     header.size = (HEADER_BYTES + size_of::<DnsAnswer>()) as u32 + kept as u32;
+    if !admits(Ring::Bulk, &header) {
+        return;
+    }
     let Some(mut entry) = BULK.reserve::<Entry>(0) else {
         lose(&header, reason::RING_FULL);
         return;

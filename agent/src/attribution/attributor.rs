@@ -15,13 +15,12 @@ use plimsoll_ebpf::{
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
     value::address,
 };
-use zerocopy::FromBytes;
 
 use super::{
     cgroup,
     container::Container,
     directory::{Directory, Standing},
-    dns,
+    dns, inventory,
     node::Node,
     normal,
     observation::Observation,
@@ -64,6 +63,7 @@ pub struct Attributor {
     limits: Limits,
     buffer: Vec<u8>,
     heartbeat: u64,
+    unattributed: u64,
     boot_to_epoch_ns: u64,
 }
 
@@ -79,6 +79,7 @@ impl Attributor {
             limits,
             buffer: Vec::with_capacity(4096),
             heartbeat: 0,
+            unattributed: 0,
             boot_to_epoch_ns: 0,
         }
     }
@@ -91,6 +92,12 @@ impl Attributor {
     /// Number of the latest knock that came back.
     pub fn heartbeat(&self) -> u64 {
         self.heartbeat
+    }
+
+    /// Records, since the last call, of a cgroup that nobody told of and whose process was gone
+    /// when it was asked.
+    pub fn take_unattributed(&mut self) -> u64 {
+        std::mem::take(&mut self.unattributed)
     }
 
     /// Takes one ring entry.
@@ -117,9 +124,6 @@ impl Attributor {
                 let (removed, _) = read::<CgroupRemoved>(body)?;
                 if removed.cgroup_id == header.cgroup_id {
                     self.directory.removed(header.cgroup_id, header.boot_ns);
-                    self.processes.forget(header.cgroup_id);
-                    self.names.forget(header.cgroup_id);
-                    self.listeners.retain(|(cgroup_id, _), _| *cgroup_id != header.cgroup_id);
                 }
             }
             Heartbeat::KIND => self.heartbeat = read::<Heartbeat>(body)?.0.number,
@@ -150,17 +154,32 @@ impl Attributor {
                 self.directory.keep(header.cgroup_id, entry);
                 Ok(())
             }
-            Standing::Unheard => {
-                // The signal of its birth was lost, or it is older than the agent.
-                if let Some(path) = host.cgroup_path(header.pid)
-                    && let Some(id) = cgroup::container_id_of(&path)
-                {
-                    self.directory.hold(header.cgroup_id, &path, id, header.boot_ns);
-                    self.directory.keep(header.cgroup_id, entry);
-                }
-                Ok(())
-            }
+            Standing::Dismissed => Ok(()),
+            Standing::Unheard => self.unheard(header, body, entry, host, out),
         }
+    }
+
+    /// The signal of a cgroup's birth was lost: a running process still tells where it is.
+    fn unheard(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        entry: &[u8],
+        host: &mut dyn Host,
+        out: &mut Out<'_>,
+    ) -> Result<(), DecodeError> {
+        let Some(path) = host.cgroup_path(header.pid) else {
+            self.unattributed += 1;
+            return Ok(());
+        };
+        if let Some(above) = self.directory.adopt(header.cgroup_id, &path) {
+            return self.of_container(Header { cgroup_id: above, ..header }, body, entry, host, out);
+        }
+        if let Some(id) = cgroup::container_id_of(&path) {
+            self.directory.hold(header.cgroup_id, &path, id, header.boot_ns);
+            self.directory.keep(header.cgroup_id, entry);
+        }
+        Ok(())
     }
 
     /// Attributes what was held for a container that is now known.
@@ -227,7 +246,7 @@ impl Attributor {
     /// Lets the process table follow the life of processes.
     fn follow(&mut self, record: &Record<'_>, container: &Container) {
         if let Some((exec, tail)) = record.read::<Exec>() {
-            let health = |args: &[u8]| is_command(args, &container.health_command);
+            let health = |args: &[u8]| inventory::is_command(args, &container.health_command);
             self.processes.executed(&record.header, &exec, tail, health);
         } else if let Some((fork, _)) = record.read::<Fork>() {
             self.processes.forked(&record.header, fork);
@@ -312,7 +331,7 @@ impl Attributor {
     pub fn lost(&mut self, loss: &Loss<'_>, out: &mut Out<'_>) {
         let container = match self.directory.standing(loss.cgroup_id) {
             Standing::Known(container) => Some(container.clone()),
-            Standing::Held | Standing::Unheard => None,
+            Standing::Held | Standing::Dismissed | Standing::Unheard => None,
         };
         let header = Header {
             boot_ns: loss.to_ns.saturating_sub(self.boot_to_epoch_ns),
@@ -341,6 +360,14 @@ impl Attributor {
             process: None,
             peer_name: None,
         });
+    }
+
+    /// Forgets a container that is long gone. Not at its end: its acts may still be on the bulk
+    /// ring then.
+    pub fn forget(&mut self, cgroup_id: u64) {
+        self.processes.forget(cgroup_id);
+        self.names.forget(cgroup_id);
+        self.listeners.retain(|(of, _), _| *of != cgroup_id);
     }
 
     /// Lets go of what is over; `now_ns` counts since boot.
@@ -372,9 +399,4 @@ pub struct Loss<'a> {
 fn read<B: Wire>(body: &[u8]) -> Result<(B, Tail<'_>), DecodeError> {
     let (signal, tail) = B::read_from_prefix(body).map_err(|_| DecodeError::Truncated)?;
     Ok((signal, Tail(tail)))
-}
-
-/// Whether NUL-separated arguments are this command.
-fn is_command(args: &[u8], command: &[String]) -> bool {
-    !command.is_empty() && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
 }

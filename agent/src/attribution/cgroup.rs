@@ -22,28 +22,22 @@ const SCOPES: [&str; 3] = ["docker-", "libpod-", "cri-containerd-"];
 
 /// The container id in a cgroup path: that of the last component that is one.
 pub fn container_id_of(path: &str) -> Option<&str> {
-    path.rsplit('/').find_map(|component| {
-        let bare = component.strip_suffix(".scope").map_or(component, |scope| {
-            SCOPES.iter().find_map(|prefix| scope.strip_prefix(prefix)).unwrap_or(scope)
-        });
-        let is_id = bare.len() == ID_DIGITS
-            && bare.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        is_id.then_some(bare)
-    })
+    path.rsplit('/').find_map(id_in)
 }
 
-/// Why the unified hierarchy cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum NoRoot {
-    /// The mount table cannot be read.
-    #[error("reading {0}")]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// The host mounts version 1 only.
-    #[error("no cgroup2 file system is mounted (cgroup v1 only)")]
-    NotMounted,
-    /// What is mounted is the part that belongs to the agent's own container.
-    #[error("{0} shows only a part of the cgroup hierarchy")]
-    OnlyPart(PathBuf),
+/// Every container id in a cgroup path, the outermost first: containers may hold others.
+pub fn container_ids_of(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(id_in)
+}
+
+/// The container id that a component of a path is or, under systemd, holds.
+fn id_in(component: &str) -> Option<&str> {
+    let bare = component.strip_suffix(".scope").map_or(component, |scope| {
+        SCOPES.iter().find_map(|prefix| scope.strip_prefix(prefix)).unwrap_or(scope)
+    });
+    let is_id = bare.len() == ID_DIGITS
+        && bare.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_id.then_some(bare)
 }
 
 /// The root of the unified hierarchy, as this process sees it.
@@ -54,31 +48,14 @@ pub struct CgroupRoot {
 }
 
 impl CgroupRoot {
-    /// Finds it among this process's mounts.
-    ///
-    /// # Errors
-    /// When there is none that shows the hierarchy from its root.
-    pub fn find(proc_root: &Path) -> Result<Self, NoRoot> {
-        let file = proc_root.join("self/mountinfo");
-        let table = fs::read_to_string(&file).map_err(|error| NoRoot::Unreadable(file, error))?;
-        let mut part = None;
-        for place in mount_points(&table, "cgroup2") {
-            // Every cgroup but the root one has this file.
-            if !place.join("cgroup.events").exists() {
-                return Ok(Self { path: place });
-            }
-            part = part.or(Some(place));
-        }
-        Err(part.map_or(NoRoot::NotMounted, NoRoot::OnlyPart))
+    /// Path of a cgroup from the root of the hierarchy, as kernel records tell it.
+    pub fn path_of(&self, directory: &Path) -> Option<String> {
+        let below = directory.strip_prefix(&self.path).ok()?;
+        Some(format!("/{}", below.to_str()?))
     }
 
-    /// The directory of the cgroup with this path.
-    pub fn directory(&self, path: &str) -> PathBuf {
-        self.path.join(path.trim_start_matches('/'))
-    }
-
-    /// The directory of a container's own cgroup, searched by name: for where the path of a
-    /// process is told from another root than this one.
+    /// The directory of a container's own cgroup, searched by name: the path that a process tells
+    /// may begin at another root than this one.
     pub fn directory_of(&self, container_id: &str) -> Option<PathBuf> {
         let mut waiting = VecDeque::from([self.path.clone()]);
         let mut looked_at = 0;
@@ -97,22 +74,6 @@ impl CgroupRoot {
         }
         None
     }
-}
-
-/// Directories of this type of file system that are mounted (`proc(5)`, mountinfo).
-fn mount_points<'t>(table: &'t str, file_system: &str) -> impl Iterator<Item = PathBuf> + 't {
-    let file_system = file_system.to_owned();
-    table.lines().filter_map(move |line| {
-        let (mount, source) = line.split_once(" - ")?;
-        let place = mount.split(' ').nth(4)?;
-        (source.split(' ').next()? == file_system).then(|| PathBuf::from(unescape(place)))
-    })
-}
-
-/// The table writes blanks and backslashes as three octal digits.
-fn unescape(place: &str) -> String {
-    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    escapes.iter().fold(place.to_owned(), |text, (code, blank)| text.replace(code, blank))
 }
 
 /// The kernel's id of the cgroup with this directory: its inode.
@@ -188,44 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn the_unified_hierarchy_is_found_on_pure_and_hybrid_hosts() {
-        let hybrid = "36 32 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
-                      40 32 0:35 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n\
-                      41 32 0:35 /a /mnt/a\\040b rw master:1 - cgroup2 cgroup2 rw\n";
-        let places: Vec<PathBuf> = mount_points(hybrid, "cgroup2").collect();
-        assert_eq!(places, [Path::new("/sys/fs/cgroup/unified"), Path::new("/mnt/a b")]);
-    }
-
-    fn host_with(table: &str) -> tempfile::TempDir {
+    fn a_container_is_found_by_name_wherever_it_lies() {
         let host = tempfile::tempdir().expect("a directory");
-        fs::create_dir_all(host.path().join("self")).expect("is made");
-        let table = table.replace("HOST", host.path().to_str().expect("is text"));
-        fs::write(host.path().join("self/mountinfo"), table).expect("is written");
-        host
-    }
-
-    #[test]
-    fn a_part_of_the_hierarchy_is_not_taken_for_its_root() {
-        let host = host_with(
-            "1 0 0:1 / HOST/part rw - cgroup2 c rw\n1 0 0:1 / HOST/whole rw - cgroup2 c rw\n",
-        );
-        let place = |name: &str| host.path().join(name);
-        fs::create_dir_all(place("part")).expect("is made");
-        fs::create_dir_all(place("whole").join("docker").join(ID).join("inner")).expect("is made");
-        fs::write(place("part").join("cgroup.events"), "").expect("is written");
-        let root = CgroupRoot::find(host.path()).expect("is there");
-        assert_eq!(root.path, place("whole"));
+        let inner = host.path().join("docker").join(ID).join("inner");
+        fs::create_dir_all(&inner).expect("is made");
+        let root = CgroupRoot { path: host.path().to_owned() };
         let container = root.directory_of(ID).expect("is there");
-        assert_eq!(container, root.directory(&format!("/docker/{ID}")));
-        assert_eq!(descendants(&container).len(), 1);
-        fs::write(place("whole").join("cgroup.events"), "").expect("is written");
-        assert!(matches!(CgroupRoot::find(host.path()), Err(NoRoot::OnlyPart(_))));
-    }
-
-    #[test]
-    fn a_host_with_version_1_only_is_told_so() {
-        let host = host_with("36 32 0:31 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n");
-        assert!(matches!(CgroupRoot::find(host.path()), Err(NoRoot::NotMounted)));
+        assert_eq!(root.path_of(&container).as_deref(), Some(format!("/docker/{ID}").as_str()));
+        let below: Vec<PathBuf> = descendants(&container).into_iter().map(|it| it.0).collect();
+        assert_eq!(below, [inner]);
+        assert_eq!(root.directory_of(&"0".repeat(64)), None);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::container::Container;
 /// How long a container stays known after its cgroup is gone, in nanoseconds.
 const REMEMBER_NS: u64 = 600_000_000_000;
 
+/// Cgroups of no container that are remembered, for records that are under way already.
+const MOST_DISMISSED: usize = 1024;
+
 /// What the directory wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -53,6 +56,8 @@ pub enum Standing<'a> {
     Known(&'a Arc<Container>),
     /// It is not known yet.
     Held,
+    /// It is no container's.
+    Dismissed,
     /// It is none that was ever heard of.
     Unheard,
 }
@@ -71,6 +76,7 @@ struct Cgroup {
 pub struct Directory {
     cgroups: HashMap<u64, Cgroup>,
     by_id: HashMap<String, Arc<Container>>,
+    dismissed: VecDeque<u64>,
     requests: Vec<Request>,
     held: usize,
     capacity: usize,
@@ -113,11 +119,14 @@ impl Directory {
     /// A cgroup was made outside every known container; `id` is the container id in its path.
     /// Returns whether records of it were released by this.
     pub fn made(&mut self, cgroup_id: u64, path: &str, id: Option<&str>, now_ns: u64) -> bool {
-        if let Some(container) = self.cgroup_above(path) {
-            self.requests.push(Request::Watch { cgroup_id, container });
+        if self.adopt(cgroup_id, path).is_some() {
             return false;
         }
         let Some(id) = id else {
+            if self.dismissed.len() >= MOST_DISMISSED {
+                self.dismissed.pop_front();
+            }
+            self.dismissed.push_back(cgroup_id);
             self.requests.push(Request::Unwatch { cgroup_id });
             return false;
         };
@@ -125,7 +134,7 @@ impl Directory {
         self.bind(cgroup_id)
     }
 
-    /// A record names a cgroup that was never heard of; it was found at this path.
+    /// A container's cgroup at this path: its records wait until Docker has named it.
     pub fn hold(&mut self, cgroup_id: u64, path: &str, id: &str, now_ns: u64) {
         let cgroup = Cgroup {
             path: path.to_owned(),
@@ -139,6 +148,14 @@ impl Directory {
         if !self.by_id.contains_key(id) {
             self.requests.push(Request::Ask { id: id.to_owned() });
         }
+    }
+
+    /// Makes a cgroup that lies below a container's part of that container, whose cgroup is
+    /// returned.
+    pub fn adopt(&mut self, cgroup_id: u64, path: &str) -> Option<u64> {
+        let container = self.cgroup_above(path)?;
+        self.requests.push(Request::Watch { cgroup_id, container });
+        Some(container)
     }
 
     fn cgroup_above(&self, path: &str) -> Option<u64> {
@@ -193,6 +210,7 @@ impl Directory {
         match self.cgroups.get(&cgroup_id) {
             Some(Cgroup { container: Some(container), .. }) => Standing::Known(container),
             Some(_) => Standing::Held,
+            None if self.dismissed.contains(&cgroup_id) => Standing::Dismissed,
             None => Standing::Unheard,
         }
     }
@@ -309,6 +327,8 @@ mod tests {
         assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 6, container: 5 }]);
         directory.made(7, "/docker/aab", None, 0);
         assert_eq!(directory.take_requests(), [Request::Unwatch { cgroup_id: 7 }]);
+        assert!(matches!(directory.standing(7), Standing::Dismissed));
+        assert!(matches!(directory.standing(8), Standing::Unheard));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod dns;
 pub mod docker;
 pub mod inspect;
+pub mod inventory;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;

@@ -4,7 +4,7 @@
 //! the bulk ring may still hold its acts.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -224,7 +224,7 @@ impl ProcessTable {
 
     /// Drops processes that `is_alive` denies: their end was lost.
     pub fn sweep(&mut self, is_alive: impl Fn(u32) -> bool) {
-        let ended: Vec<u32> = self.ended.iter().map(|&(_, pid, _)| pid).collect();
+        let ended: HashSet<u32> = self.ended.iter().map(|&(_, pid, _)| pid).collect();
         self.entries.retain(|&pid, _| ended.contains(&pid) || is_alive(pid));
     }
 

@@ -6,6 +6,7 @@ pub mod events;
 pub mod exit;
 pub mod output;
 pub mod overrides;
+pub mod run;
 
 mod hint;
 mod log;
@@ -36,6 +37,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Events(events::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
@@ -47,6 +49,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { log, command } = Cli::parse();
     let outcome = log::init(&log).and_then(|()| match command {
+        Command::Run(args) => run::run(args),
         Command::Events(args) => events::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -46,13 +46,13 @@ sections! {
     }
     /// How observations are given to containers and processes.
     attribution: Attribution {
-        /// Most observations that wait in memory for their container to become known. Beyond it
-        /// the oldest is dropped and counted as `hold_overflow`.
+        /// Most observations that wait in memory for their container to become known. Those beyond
+        /// it are dropped and counted as `hold_overflow`.
         hold_limit: u32 = "65536",
         /// How long observations wait for Docker to name their container before they are told as
         /// unresolved.
         hold_patience: Duration = "10s",
-        /// Most processes tracked at once. Beyond it the longest unseen is forgotten and counted
+        /// Most processes tracked at once. Those beyond it are told without ancestors and counted
         /// as `process_table_full`.
         process_limit: u32 = "65536",
     }

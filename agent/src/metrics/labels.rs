@@ -20,7 +20,9 @@ pub(super) fn losses() -> Vec<&'static str> {
         "truncated",
         "unknown_kind",
         "hold_overflow",
+        "unattributed",
         "process_table_full",
+        "docker_queue_full",
         "store_queue_full",
         "disk_full",
         "store_error",
@@ -41,7 +43,7 @@ pub(super) fn rings() -> Vec<&'static str> {
 
 /// The bounded queues of the agent.
 pub(super) fn queues() -> Vec<&'static str> {
-    vec!["docker", "store", "follow"]
+    vec!["docker", "store"]
 }
 
 /// Programs in the kernel, each once, in the order of the catalogue.

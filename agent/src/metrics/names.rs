@@ -61,10 +61,12 @@ metrics! {
     /// Observations lost, by reason. Each loss is also stored as a gap.
     observations_lost: Counter Whole "plimsoll_observations_lost_total"
         Labels::Each("reason", labels::losses());
+    /// Repeats of an act that the kernel side counted into a later report instead of reporting.
+    observations_merged: Counter Whole "plimsoll_observations_merged_total" Labels::None;
     /// Entries of the rings that are no record, by reason.
     decode_errors: Counter Whole "plimsoll_decode_errors_total"
         Labels::Each("reason", labels::decode_errors());
-    /// Share of a ring that waits to be read, from 0 to 1.
+    /// Highest share of a ring that waited to be read in the last second, from 0 to 1.
     ring_fill: Gauge Float "plimsoll_ring_fill_ratio" Labels::Each("ring", labels::rings());
     /// Entries that wait in a queue of the agent.
     queue_length: Gauge Whole "plimsoll_queue_length" Labels::Each("queue", labels::queues());
@@ -83,9 +85,6 @@ metrics! {
     /// Time spent in a program in the kernel. Counted while `metrics.bpf_stats` is set.
     probe_time: Counter Nanoseconds "plimsoll_probe_seconds_total"
         Labels::Each("probe", labels::probes());
-    /// Runs that the kernel skipped because a program was already running on that processor.
-    probe_missed: Counter Whole "plimsoll_probe_missed_total"
-        Labels::Each("probe", labels::probes());
     /// Whether Docker answers: 1 or 0.
     docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
     /// Times the connection to Docker was made anew.
@@ -94,8 +93,6 @@ metrics! {
     store_bytes: Gauge Whole "plimsoll_store_bytes" Labels::None;
     /// Observations written to the store.
     store_rows: Counter Whole "plimsoll_store_rows_total" Labels::None;
-    /// When the oldest stored observation happened, in seconds since 1970; 0 while there is none.
-    store_oldest: Gauge Nanoseconds "plimsoll_store_oldest_timestamp_seconds" Labels::None;
     /// Time since a knock at the kernel last came back through the rings; since start before the
     /// first.
     heartbeat_age: Gauge Nanoseconds "plimsoll_heartbeat_age_seconds" Labels::None;

@@ -1,6 +1,6 @@
 //! Loads the kernel object and attaches each program where the catalogue says.
 
-use std::{fs::File, os::fd::AsFd, path::Path};
+use std::{fs::File, os::fd::AsFd, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -43,6 +43,27 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// One entry per program, in the order of the catalogue.
     pub probes: Vec<ProbeStatus>,
+}
+
+/// How often a program ran and how long that took, since it was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run<'p> {
+    /// Name of the program.
+    pub program: &'p str,
+    /// Runs.
+    pub count: u64,
+    /// Time of all runs.
+    pub time: Duration,
+}
+
+impl Loaded {
+    /// The runs of every program; they are counted while the kernel is told to.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.ebpf.programs().filter_map(|(program, it)| {
+            let info = it.info().ok()?;
+            Some(Run { program, count: info.run_count(), time: info.run_time() })
+        })
+    }
 }
 
 /// Every program of the catalogue, once.

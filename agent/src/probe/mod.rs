@@ -1,11 +1,13 @@
 //! The kernel object in, records out, orders down.
 
 pub mod btf;
+pub mod knock;
 pub mod load;
 pub mod orders;
 pub mod plain;
 pub mod ring;
 pub mod support;
+pub mod waker;
 
 /// The kernel programs, built beforehand and carried in the agent.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("PLIMSOLL_EBPF_OBJECT"));

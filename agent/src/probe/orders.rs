@@ -5,7 +5,7 @@ use std::collections::HashMap as StdHashMap;
 use anyhow::Context;
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
 };
 use plimsoll_ebpf::orders::{Lost, LostKey, Traffic, Watched};
 
@@ -17,6 +17,7 @@ pub struct Orders {
     lost: HashMap<MapData, Plain<LostKey>, Plain<Lost>>,
     lost_unnamed: PerCpuArray<MapData, u64>,
     merged: PerCpuArray<MapData, u64>,
+    fill: Array<MapData, u64>,
     traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
     /// Losses already told, to tell only what is new.
     told: StdHashMap<LostKey, u64>,
@@ -44,6 +45,7 @@ impl Orders {
             lost: take("LOST")?.try_into()?,
             lost_unnamed: take("LOST_UNNAMED")?.try_into()?,
             merged: take("MERGED")?.try_into()?,
+            fill: take("FILL")?.try_into()?,
             traffic: take("TRAFFIC")?.try_into()?,
             told: StdHashMap::new(),
         })
@@ -61,9 +63,14 @@ impl Orders {
         let _ = self.cgroups.remove(&cgroup_id);
     }
 
-    /// How many cgroups are watched.
-    pub fn watched(&self) -> usize {
-        self.cgroups.keys().filter(Result::is_ok).count()
+    /// Most bytes that waited on the priority and the bulk ring since the last call.
+    pub fn take_fill(&mut self) -> [u64; 2] {
+        [0, 1].map(|ring| {
+            let most = self.fill.get(&ring, 0).unwrap_or_default();
+            // A failure shows the old fill again.
+            let _ = self.fill.set(ring, 0, 0);
+            most
+        })
     }
 
     /// Losses since the last call.

@@ -75,6 +75,7 @@ impl Book {
                 outbox.push(Notice::Gone { id });
             }
         }
+        outbox.push(Notice::Listed { running: running.clone() });
         for id in running {
             self.entries.entry(id.clone()).or_default().is_running = true;
             self.inspect(&id);
@@ -223,7 +224,7 @@ mod tests {
 
     fn fresh() -> (Book, Outbox, Receiver<Notice>) {
         let (tell, hear) = unbounded();
-        (Book::default(), Outbox::new(tell), hear)
+        (Book::default(), Outbox::new(tell, || {}), hear)
     }
 
     fn event(op: &str) -> Event {
@@ -242,6 +243,7 @@ mod tests {
                 Notice::Unknown { .. } => "unknown".to_owned(),
                 Notice::Lifecycle { op, .. } => op,
                 Notice::Gone { .. } => "gone".to_owned(),
+                Notice::Listed { .. } => "listed".to_owned(),
                 Notice::Connected { .. } | Notice::Disconnected { .. } | Notice::Lost { .. } => {
                     "other".to_owned()
                 }
@@ -300,7 +302,7 @@ mod tests {
         book.inspected("ab", Some(container(1, 7)), &mut outbox);
         book.begin();
         book.listed(vec![], &mut outbox);
-        assert_eq!(words(&hear), ["known 7", "start", "gone"]);
+        assert_eq!(words(&hear), ["known 7", "start", "gone", "listed"]);
         book.asked("ab", &mut outbox);
         assert_eq!(words(&hear), ["known 7"], "still answered");
     }
@@ -313,7 +315,7 @@ mod tests {
         book.listed(vec![], &mut outbox);
         book.next();
         book.inspected("ab", Some(container(1, 7)), &mut outbox);
-        assert_eq!(words(&hear), ["known 7", "start"]);
+        assert_eq!(words(&hear), ["listed", "known 7", "start"]);
     }
 
     #[test]

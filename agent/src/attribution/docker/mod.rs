@@ -53,6 +53,11 @@ pub enum Notice {
         /// Why.
         error: String,
     },
+    /// Which containers run as a connection begins; what each is follows.
+    Listed {
+        /// Their ids.
+        running: Vec<String>,
+    },
     /// A container, or news of one.
     Known(Arc<Container>),
     /// There is no container with this id, and none was ever heard of.
@@ -85,14 +90,16 @@ pub enum Notice {
     },
 }
 
-/// Tells of containers until `shutdown`, or until nobody listens. Reconnects for ever.
+/// Tells of containers until `shutdown`, or until nobody listens, and calls `wake` after each
+/// telling. Reconnects for ever.
 pub async fn watch(
     config: DockerConfig,
     mut ask: Receiver<Ask>,
     tell: crossbeam_channel::Sender<Notice>,
+    wake: impl Fn() + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
-    let mut state = session::State::new(Outbox::new(tell));
+    let mut state = session::State::new(Outbox::new(tell, wake));
     let mut pause = FIRST_PAUSE;
     let mut is_told = false;
     let mut shutdown = std::pin::pin!(shutdown);

@@ -10,17 +10,19 @@ use super::Notice;
 const ROOM: usize = 16_384;
 
 /// A bounded queue before the channel.
-#[derive(Debug)]
 pub(super) struct Outbox {
     tell: Sender<Notice>,
+    /// Called after notices went into the channel.
+    wake: Box<dyn Fn() + Send>,
     waiting: VecDeque<Notice>,
     lost: u64,
     is_closed: bool,
 }
 
 impl Outbox {
-    pub(super) fn new(tell: Sender<Notice>) -> Self {
-        Self { tell, waiting: VecDeque::new(), lost: 0, is_closed: false }
+    pub(super) fn new(tell: Sender<Notice>, wake: impl Fn() + Send + 'static) -> Self {
+        let wake = Box::new(wake);
+        Self { tell, wake, waiting: VecDeque::new(), lost: 0, is_closed: false }
     }
 
     /// Whether nobody listens any more.
@@ -50,7 +52,7 @@ impl Outbox {
     pub(super) fn flush(&mut self) {
         while let Some(notice) = self.next() {
             match self.tell.try_send(notice) {
-                Ok(()) => {}
+                Ok(()) => (self.wake)(),
                 Err(TrySendError::Full(notice)) => {
                     self.waiting.push_front(notice);
                     return;
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn a_slow_receiver_gets_everything_in_order() {
         let (tell, hear) = crossbeam_channel::bounded(1);
-        let mut outbox = Outbox::new(tell);
+        let mut outbox = Outbox::new(tell, || {});
         (0..3).for_each(|number| outbox.push(gone(number)));
         for number in 0..3 {
             assert_eq!(hear.recv(), Ok(gone(number)));
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_counted_and_told() {
         let (tell, hear) = crossbeam_channel::bounded(1);
-        let mut outbox = Outbox::new(tell);
+        let mut outbox = Outbox::new(tell, || {});
         (0..ROOM + 3).for_each(|number| outbox.push(gone(number)));
         let mut heard = Vec::new();
         while let Ok(notice) = hear.try_recv() {
@@ -109,7 +111,7 @@ mod tests {
     fn a_closed_channel_is_noticed() {
         let (tell, hear) = crossbeam_channel::bounded(1);
         drop(hear);
-        let mut outbox = Outbox::new(tell);
+        let mut outbox = Outbox::new(tell, || {});
         outbox.push(gone(0));
         assert!(outbox.is_closed());
     }

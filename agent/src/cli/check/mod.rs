@@ -59,6 +59,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if has_failed { Exit::Environment } else { Exit::Done })
 }
 
+/// What keeps the agent from starting, in one line; `None` where nothing does. Docker is not asked:
+/// the agent waits for it.
+pub(super) fn blocker(config: &Config) -> Option<String> {
+    let items = [kernel::items(), privilege::items(), security::items(), host::items(&config.host)];
+    let first = items.into_iter().flatten().find(|item| item.status == Status::Fail)?;
+    let parts = [Some(first.found), first.consequence, first.remedy];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Some(format!("{}: {}", first.what, parts.join("; ")))
+}
+
 fn items(config: &Config) -> Result<Vec<Item>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

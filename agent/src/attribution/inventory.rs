@@ -1,0 +1,175 @@
+//! Containers that were there before the agent: their cgroups and their processes.
+
+use std::collections::HashMap;
+
+use super::{
+    cgroup::{self, CgroupRoot},
+    process::{Ancestor, MAX_ANCESTORS, Origin, Process},
+    process_table::Found,
+    procfs::Procfs,
+};
+
+/// A container whose cgroup was made before the agent could see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Container id.
+    pub id: String,
+    /// Its first process.
+    pub init_pid: u32,
+    /// Its health check, as Docker runs it; empty where there is none.
+    pub health_command: Vec<String>,
+}
+
+/// Where a container's processes are in the cgroup hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Id of its own cgroup.
+    pub cgroup_id: u64,
+    /// Path of its own cgroup from the root of the hierarchy.
+    pub path: String,
+    /// Ids of the cgroups below it.
+    pub below: Vec<u64>,
+}
+
+/// Finds a container's cgroups; `None` if it is gone.
+pub fn place_of(root: &CgroupRoot, id: &str) -> Option<Place> {
+    let directory = root.directory_of(id)?;
+    Some(Place {
+        cgroup_id: cgroup::id_of(&directory).ok()?,
+        path: root.path_of(&directory)?,
+        below: cgroup::descendants(&directory).into_iter().map(|(_, id)| id).collect(),
+    })
+}
+
+/// The processes of these containers, with origin and ancestors as far as they can be told.
+///
+/// One look at `/proc` serves all containers: with many processes it is what costs.
+pub fn processes_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Found> {
+    let position = |id: &str| wanted.iter().position(|it| it.id == id);
+    let which = |path: &str| cgroup::container_ids_of(path).find_map(position);
+    let mut by_container: HashMap<usize, HashMap<u32, Found>> = HashMap::new();
+    for (path, found) in procfs.scan(|path| which(path).is_some()) {
+        if let Some(index) = which(&path) {
+            by_container.entry(index).or_default().insert(found.process.pid, found);
+        }
+    }
+    let related = by_container.into_iter().flat_map(|(index, processes)| {
+        let family = Family { container: &wanted[index], processes };
+        family.related()
+    });
+    related.collect()
+}
+
+/// The processes of one container.
+struct Family<'w> {
+    container: &'w Wanted,
+    processes: HashMap<u32, Found>,
+}
+
+impl Family<'_> {
+    fn related(&self) -> Vec<Found> {
+        let related = self.processes.values().map(|found| {
+            let ancestors = self.ancestors(&found.process);
+            let paths: Vec<&[u8]> = ancestors.iter().map(|it| &*it.exe).collect();
+            let process = Process {
+                origin: self.origin(&found.process, &ancestors),
+                ancestor_paths: paths.join(&0).into(),
+                ancestors: ancestors.into(),
+                ..found.process.clone()
+            };
+            Found { process, tick_ns: found.tick_ns }
+        });
+        related.collect()
+    }
+
+    /// Parent first, as far as they are in the container.
+    fn ancestors(&self, of: &Process) -> Vec<Ancestor> {
+        let mut ancestors: Vec<Ancestor> = Vec::new();
+        let mut next = of.ppid;
+        while ancestors.len() < MAX_ANCESTORS
+            && let Some(Found { process, .. }) = self.processes.get(&next)
+        {
+            ancestors.push(Ancestor {
+                pid: process.pid,
+                start_ns: process.start_ns,
+                exe: process.exe.clone(),
+            });
+            next = process.ppid;
+        }
+        ancestors
+    }
+
+    /// Who descends from the first process belongs to it. Whose line begins at the same parent as
+    /// the first process's came in later: a session, or a run of the health check.
+    fn origin(&self, of: &Process, ancestors: &[Ancestor]) -> Origin {
+        let eldest = ancestors.last().map_or(of.pid, |it| it.pid);
+        let line = self.processes.get(&eldest).map(|it| &it.process);
+        let init = self.processes.get(&self.container.init_pid).map(|it| &it.process);
+        match (line, init) {
+            _ if eldest == self.container.init_pid => Origin::Init,
+            (Some(line), Some(init)) if line.ppid == init.ppid => {
+                let is_health = is_command(&line.args, &self.container.health_command);
+                if is_health { Origin::Health } else { Origin::Exec }
+            }
+            _ => Origin::Unknown,
+        }
+    }
+}
+
+/// Whether NUL-separated arguments are this command.
+pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
+    !command.is_empty()
+        && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pid: u32, ppid: u32, args: &str) -> (u32, Found) {
+        let process = Process {
+            pid,
+            ppid,
+            exe: args.as_bytes().into(),
+            args: args.as_bytes().into(),
+            ..Process::default()
+        };
+        (pid, Found { process, tick_ns: 1 })
+    }
+
+    fn family(container: &Wanted) -> HashMap<u32, Process> {
+        let processes = HashMap::from([
+            found(10, 1, "/init"),
+            found(11, 10, "/worker"),
+            found(20, 1, "/bin/sh"),
+            found(21, 20, "/bin/ls"),
+            found(30, 1, "/check"),
+            found(40, 7, "/stray"),
+        ]);
+        let related = Family { container, processes }.related().into_iter();
+        related.map(|it| (it.process.pid, it.process)).collect()
+    }
+
+    #[test]
+    fn origins_follow_from_the_line_a_process_is_of() {
+        let container = Wanted {
+            id: String::new(),
+            init_pid: 10,
+            health_command: vec!["/check".to_owned()],
+        };
+        let family = family(&container);
+        let origin = |pid: u32| family[&pid].origin;
+        assert_eq!((origin(10), origin(11)), (Origin::Init, Origin::Init));
+        assert_eq!((origin(20), origin(21)), (Origin::Exec, Origin::Exec));
+        assert_eq!((origin(30), origin(40)), (Origin::Health, Origin::Unknown));
+        assert_eq!(&*family[&11].ancestor_paths, b"/init");
+        assert!(family[&20].ancestors.is_empty());
+    }
+
+    #[test]
+    fn a_command_is_compared_word_by_word() {
+        let command = vec!["/bin/check".to_owned(), "-q".to_owned()];
+        assert!(is_command(b"/bin/check\0-q", &command));
+        assert!(!is_command(b"/bin/check", &command) && !is_command(b"", &[]));
+    }
+}

@@ -1,0 +1,234 @@
+//! Carries out what the directory of containers wants: orders to the kernel, questions to Docker,
+//! looks at the host.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::losses::Losses;
+use crate::{
+    attribution::{
+        attributor::{Attributor, Out},
+        cgroup::CgroupRoot,
+        container::Container,
+        directory::Request,
+        docker::{Ask, Notice},
+        inventory::{self, Wanted},
+        procfs::Procfs,
+    },
+    clock,
+    metrics::names::Metrics,
+    probe::orders::Orders,
+};
+
+/// How long the start waits for Docker to tell which containers run.
+const START: Duration = Duration::from_secs(5);
+
+/// Questions that wait for room in the channel to Docker.
+const MOST_WAITING: usize = 65_536;
+
+/// See the module.
+pub(super) struct Containers {
+    pub(super) orders: Orders,
+    cgroups: CgroupRoot,
+    ask: mpsc::Sender<Ask>,
+    /// Questions that found no room.
+    waiting: VecDeque<Ask>,
+    began: Instant,
+    was_connected: bool,
+    inventory: Inventory,
+}
+
+/// How far the inventory at the start is.
+enum Inventory {
+    /// Docker has not told which containers run.
+    Unlisted,
+    /// These still have to be told of.
+    Listed(HashSet<String>),
+    /// Docker does not answer: what runs is told when it does.
+    Deferred,
+}
+
+impl Containers {
+    pub(super) fn new(orders: Orders, cgroups: CgroupRoot, ask: mpsc::Sender<Ask>) -> Self {
+        Self {
+            orders,
+            cgroups,
+            ask,
+            waiting: VecDeque::new(),
+            began: clock::instant(),
+            was_connected: false,
+            inventory: Inventory::Unlisted,
+        }
+    }
+
+    /// Whether the containers that ran at the start are known, as far as they ever will be.
+    pub(super) fn is_complete(&self, now: Instant) -> bool {
+        let is_known = match &self.inventory {
+            Inventory::Unlisted => false,
+            Inventory::Listed(left) => left.is_empty(),
+            Inventory::Deferred => true,
+        };
+        is_known || now.duration_since(self.began) > START
+    }
+
+    /// Takes one notice of Docker.
+    pub(super) fn take(
+        &mut self,
+        notice: Notice,
+        attributor: &mut Attributor,
+        procfs: &mut Procfs,
+        losses: &mut Losses,
+        metrics: &Metrics,
+        out: &mut Out<'_>,
+    ) {
+        match notice {
+            Notice::Connected { .. } => {
+                if metrics.docker_connected.value_at(0) == Some(0.0) {
+                    metrics.docker_connected.set(1);
+                    metrics.docker_reconnects.add(u64::from(self.was_connected));
+                    self.was_connected = true;
+                }
+            }
+            Notice::Disconnected { .. } => {
+                metrics.docker_connected.set(0);
+                if matches!(self.inventory, Inventory::Unlisted) {
+                    self.inventory = Inventory::Deferred;
+                }
+            }
+            Notice::Listed { running } => {
+                if matches!(self.inventory, Inventory::Unlisted) {
+                    self.inventory = Inventory::Listed(running.into_iter().collect());
+                }
+            }
+            Notice::Known(container) => self.known(container, attributor, procfs, out),
+            Notice::Unknown { id } | Notice::Gone { id } => self.settle(&id),
+            Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
+                attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
+            }
+            Notice::Lost { count } => losses.add(0, "container", "docker_queue_full", count),
+        }
+    }
+
+    fn known(
+        &mut self,
+        container: Arc<Container>,
+        attributor: &mut Attributor,
+        procfs: &mut Procfs,
+        out: &mut Out<'_>,
+    ) {
+        self.settle(&container.id);
+        if let Some(cgroup_id) = attributor.directory.known(container) {
+            attributor.replay(cgroup_id, procfs, out);
+        }
+    }
+
+    fn settle(&mut self, id: &str) {
+        if let Inventory::Listed(left) = &mut self.inventory {
+            left.remove(id);
+        }
+    }
+
+    /// Does what the directory wants done.
+    pub(super) fn carry_out(
+        &mut self,
+        attributor: &mut Attributor,
+        procfs: &mut Procfs,
+        losses: &mut Losses,
+        out: &mut Out<'_>,
+    ) {
+        let mut wanted = Vec::new();
+        for request in attributor.directory.take_requests() {
+            self.carry_out_one(request, attributor, losses, &mut wanted);
+        }
+        self.ask_waiting();
+        if wanted.is_empty() {
+            return;
+        }
+        for it in &wanted {
+            if let Some(cgroup_id) = self.locate(&it.id, attributor, losses) {
+                attributor.replay(cgroup_id, procfs, out);
+            }
+        }
+        // Watched first: what a process does while it is looked at is on the rings by then.
+        for request in attributor.directory.take_requests() {
+            self.carry_out_one(request, attributor, losses, &mut Vec::new());
+        }
+        for found in inventory::processes_of(procfs, &wanted) {
+            attributor.processes.found(found);
+        }
+    }
+
+    fn carry_out_one(
+        &mut self,
+        request: Request,
+        attributor: &mut Attributor,
+        losses: &mut Losses,
+        wanted: &mut Vec<Wanted>,
+    ) {
+        match request {
+            Request::Watch { cgroup_id, container } => self.watch(cgroup_id, container, losses),
+            Request::Unwatch { cgroup_id } => self.orders.unwatch(cgroup_id),
+            Request::Ask { id } if self.waiting.len() < MOST_WAITING => {
+                self.waiting.push_back(Ask::Container(id));
+            }
+            Request::Ask { id } => tracing::warn!(id, "too many questions wait for docker"),
+            Request::Locate { id, init_pid } => {
+                let container = attributor.directory.by_id(&id);
+                let health_command =
+                    container.map(|it| it.health_command.clone()).unwrap_or_default();
+                wanted.push(Wanted { id, init_pid, health_command });
+            }
+            Request::Forget { container } => {
+                self.orders.forget(container);
+                attributor.forget(container);
+            }
+        }
+    }
+
+    fn watch(&mut self, cgroup_id: u64, container: u64, losses: &mut Losses) {
+        if let Err(error) = self.orders.watch(cgroup_id, container) {
+            tracing::warn!(%error, cgroup_id, "a cgroup is not watched");
+            losses.add(container, "", "map_full", 1);
+        }
+    }
+
+    /// Finds the cgroups of a container that was there before and watches them.
+    fn locate(
+        &mut self,
+        id: &str,
+        attributor: &mut Attributor,
+        losses: &mut Losses,
+    ) -> Option<u64> {
+        let Some(place) = inventory::place_of(&self.cgroups, id) else {
+            tracing::debug!(id, "a running container has no cgroup");
+            return None;
+        };
+        let now_ns = clock::boot_ns();
+        let is_released =
+            attributor.directory.made(place.cgroup_id, &place.path, Some(id), now_ns);
+        attributor.processes.has_started(place.cgroup_id);
+        for below in place.below {
+            self.watch(below, place.cgroup_id, losses);
+        }
+        is_released.then_some(place.cgroup_id)
+    }
+
+    fn ask_waiting(&mut self) {
+        while let Some(question) = self.waiting.pop_front() {
+            match self.ask.try_send(question) {
+                Ok(()) => {}
+                Err(TrySendError::Full(question)) => {
+                    self.waiting.push_front(question);
+                    return;
+                }
+                // The daemon ends: nobody will answer any more.
+                Err(TrySendError::Closed(_)) => self.waiting.clear(),
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the metrics show of the moment: fill, lengths, and the programs' own cost.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{
+    attribution::attributor::Attributor,
+    metrics::names::Metrics,
+    probe::{
+        load::Loaded,
+        support::{Outcome, ProbeStatus},
+    },
+    store::appender::Appender,
+};
+
+/// Shows which programs are attached.
+pub(super) fn show_probes(metrics: &Metrics, probes: &[ProbeStatus]) {
+    for status in probes {
+        let is_attached = status.outcome == Outcome::Attached;
+        metrics.probe_attached.set_to(status.program, u64::from(is_attached));
+    }
+}
+
+/// Shows how often each program ran and how long that took.
+pub(super) fn show_runs(metrics: &Metrics, loaded: &Loaded) {
+    for run in loaded.runs() {
+        metrics.probe_runs.set_to(run.program, run.count);
+        metrics.probe_time.set_to(run.program, run.time.as_nanos() as u64);
+    }
+}
+
+/// Shows the highest fill of each ring, of which `most` bytes waited.
+pub(super) fn show_fill(metrics: &Metrics, most: [u64; 2], ring_bytes: [u32; 2]) {
+    for (ring, (most, of)) in ["priority", "bulk"].into_iter().zip(most.into_iter().zip(ring_bytes))
+    {
+        metrics.ring_fill.set_float_to(ring, most as f64 / f64::from(of));
+    }
+}
+
+/// Shows what is known and what waits.
+pub(super) fn show(metrics: &Metrics, attributor: &Attributor, appender: &Appender) {
+    metrics.held_observations.set(attributor.directory.held() as u64);
+    metrics.containers_watched.set(attributor.directory.running() as u64);
+    metrics.containers_unresolved.set(attributor.directory.unresolved());
+    metrics.processes_tracked.set(attributor.processes.len() as u64);
+    metrics.queue_length.set_to("store", appender.queue().0 as u64);
+    let health = appender.health();
+    metrics.store_bytes.set(health.stats().segment_bytes.load(Relaxed));
+    metrics.store_rows.set(health.stats().rows.load(Relaxed));
+}

@@ -1,0 +1,10 @@
+//! The thread between kernel and store: rings are drained, records attributed, observations kept.
+//!
+//! It owns what it works with and takes no lock. Others reach it through bounded channels and end
+//! its wait with a [`Waker`](crate::probe::waker::Waker).
+
+pub mod run;
+
+mod containers;
+mod gauges;
+mod losses;

@@ -1,0 +1,216 @@
+//! The loop of the pipeline's thread, and its end.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{containers::Containers, gauges, losses::Losses};
+use crate::{
+    attribution::{
+        attributor::{Attributor, Limits},
+        cgroup::CgroupRoot,
+        docker::{Ask, Notice},
+        node::Node,
+        observation::Observation,
+        procfs::Procfs,
+    },
+    clock,
+    metrics::names::Metrics,
+    probe::{knock::knock, load::Loaded, orders::Orders, ring::Rings},
+    store::appender::Appender,
+};
+
+/// Records taken from the rings before anything else gets its turn.
+const BATCH: usize = 4096;
+/// Notices of Docker taken in one round.
+const NOTICES: usize = 1024;
+/// How long to wait when nothing is under way.
+const IDLE: Duration = Duration::from_millis(100);
+/// How often counters are read, losses told and the kernel knocked at.
+const SECOND: Duration = Duration::from_secs(1);
+/// How often processes whose end was lost are looked for.
+const SWEEP: Duration = Duration::from_mins(1);
+/// How long the rings are drained at most once nothing fills them any more.
+const LAST_DRAIN: Duration = Duration::from_secs(2);
+
+/// What the pipeline works with.
+pub struct Parts {
+    /// The programs; they are detached first when the pipeline ends.
+    pub loaded: Loaded,
+    /// What they report.
+    pub rings: Rings,
+    /// What they are told.
+    pub orders: Orders,
+    /// Bytes of the priority and the bulk ring.
+    pub ring_bytes: [u32; 2],
+    /// How long the kernel side does not wake again after it has woken.
+    pub wakeup: Duration,
+    /// This host.
+    pub node: Arc<Node>,
+    /// Bounds of what is kept in memory.
+    pub limits: Limits,
+    /// The host's processes.
+    pub procfs: Procfs,
+    /// The host's cgroups.
+    pub cgroups: CgroupRoot,
+    /// What Docker tells.
+    pub notices: Receiver<Notice>,
+    /// What Docker is asked.
+    pub ask: mpsc::Sender<Ask>,
+    /// Where observations go.
+    pub appender: Appender,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the kernel counts the programs' runs.
+    pub has_run_stats: bool,
+}
+
+/// The pipeline, at work.
+pub struct Pipeline {
+    loaded: Option<Loaded>,
+    rings: Rings,
+    ring_bytes: [u32; 2],
+    wakeup: Duration,
+    attributor: Attributor,
+    procfs: Procfs,
+    containers: Containers,
+    notices: Receiver<Notice>,
+    appender: Appender,
+    metrics: Arc<Metrics>,
+    losses: Losses,
+    has_run_stats: bool,
+    knocks: u32,
+    ready: Option<oneshot::Sender<()>>,
+}
+
+impl Pipeline {
+    /// Puts the parts together. `ready` is told once the containers that run already are known.
+    pub fn new(parts: Parts, ready: oneshot::Sender<()>) -> Self {
+        let mut attributor = Attributor::new(parts.node, parts.limits);
+        attributor.set_clock(clock::boot_to_epoch_ns());
+        gauges::show_probes(&parts.metrics, &parts.loaded.probes);
+        Self {
+            loaded: Some(parts.loaded),
+            rings: parts.rings,
+            ring_bytes: parts.ring_bytes,
+            wakeup: parts.wakeup,
+            attributor,
+            procfs: parts.procfs,
+            containers: Containers::new(parts.orders, parts.cgroups, parts.ask),
+            notices: parts.notices,
+            appender: parts.appender,
+            metrics: parts.metrics,
+            losses: Losses::new(clock::now_ns()),
+            has_run_stats: parts.has_run_stats,
+            knocks: 0,
+            ready: Some(ready),
+        }
+    }
+
+    /// Works until it is told to stop, then detaches, drains and flushes.
+    pub fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let start = clock::instant();
+        let (mut last_record, mut last_second, mut last_sweep) = (start, start, start);
+        self.each_second();
+        while !stop.is_cancelled() {
+            let count = self.turn();
+            let now = clock::instant();
+            if count > 0 {
+                last_record = now;
+            }
+            if now.duration_since(last_second) >= SECOND {
+                last_second = now;
+                self.each_second();
+            }
+            if now.duration_since(last_sweep) >= SWEEP {
+                last_sweep = now;
+                self.attributor.processes.sweep(|pid| self.procfs.is_alive(pid));
+            }
+            if count < BATCH {
+                self.wait(last_record, now)?;
+            }
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// The kernel side stays silent for a while after it has woken; until then what it sends is
+    /// looked for, not waited for.
+    fn wait(&self, last_record: Instant, now: Instant) -> anyhow::Result<()> {
+        let is_quiet = now.duration_since(last_record) > self.wakeup;
+        self.rings.wait(if is_quiet { IDLE } else { self.wakeup })
+    }
+
+    /// One round; returns how many records there were.
+    fn turn(&mut self) -> usize {
+        // Taken before the rings are drained and handled after: what Docker tells of has left its
+        // records on the rings by then, and those come first.
+        let notices: Vec<Notice> = self.notices.try_iter().take(NOTICES).collect();
+        let count = self.drain();
+        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
+        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        for notice in notices {
+            containers.take(notice, attributor, procfs, losses, metrics, &mut out);
+        }
+        containers.carry_out(attributor, procfs, losses, &mut out);
+        appender.tick();
+        if containers.is_complete(clock::instant())
+            && let Some(ready) = self.ready.take()
+        {
+            let _ = ready.send(());
+        }
+        count
+    }
+
+    fn drain(&mut self) -> usize {
+        let Self { rings, attributor, procfs, appender, metrics, losses, .. } = self;
+        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        rings.drain(BATCH, |entry| {
+            if let Err(error) = attributor.entry(entry, procfs, &mut out) {
+                metrics.decode_errors.add_to(error.reason(), 1);
+                losses.undecodable(error.reason());
+            }
+        })
+    }
+
+    fn each_second(&mut self) {
+        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
+        attributor.set_clock(clock::boot_to_epoch_ns());
+        if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
+            metrics.heartbeat(clock::boot_ns());
+        }
+        self.knocks = self.knocks.wrapping_add(1).max(1);
+        knock(self.knocks);
+        let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        attributor.tick(clock::boot_ns(), procfs, &mut out);
+        told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
+        gauges::show(metrics, attributor, appender);
+        gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
+        metrics.observations_merged.set(containers.orders.merged());
+        metrics.queue_length.set_to("docker", self.notices.len() as u64);
+        if let Some(loaded) = self.loaded.as_ref().filter(|_| self.has_run_stats) {
+            gauges::show_runs(metrics, loaded);
+        }
+    }
+
+    /// Detach, drain, tell the last losses, flush.
+    fn end(mut self) {
+        drop(self.loaded.take());
+        let start = clock::instant();
+        while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
+        self.each_second();
+        self.appender.close();
+    }
+}
+
+/// Where every observation ends up.
+fn keep(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {
+    metrics.observations.add_at(observation.record.kind.index(), 1);
+    appender.append(observation);
+}
