@@ -287,8 +287,7 @@ impl TailBuilder {
     pub fn push(&mut self, text: &[u8]) -> crate::record::Span {
         let room = usize::from(u16::MAX) - self.bytes.len();
         let text = &text[..text.len().min(room)];
-        let span =
-            crate::record::Span { offset: self.bytes.len() as u16, len: text.len() as u16 };
+        let span = crate::record::Span { offset: self.bytes.len() as u16, len: text.len() as u16 };
         self.bytes.extend_from_slice(text);
         span
     }

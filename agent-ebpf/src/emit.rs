@@ -80,8 +80,7 @@ impl<B: Wire> Draft<B> {
     fn end(&self) -> (*mut u8, u64) {
         // SAFETY: the position is masked to the tail, which has room for one more text behind it.
         unsafe {
-            let position =
-                mask(read_volatile(&raw const (*self.scratch).tail_bytes), TAIL_MASK);
+            let position = mask(read_volatile(&raw const (*self.scratch).tail_bytes), TAIL_MASK);
             let record = (&raw mut (*self.scratch).record).cast::<u8>();
             (record.add(HEADER_BYTES + size_of::<B>()).add(position as usize), position)
         }
@@ -127,11 +126,7 @@ impl<B: Wire> Draft<B> {
         let (end, position) = self.end();
         // SAFETY: there is room for one text; the helper checks the source.
         let read = unsafe {
-            generated::bpf_probe_read_kernel_str(
-                end.cast(),
-                TEXT_BYTES as u32,
-                address as *const _,
-            )
+            generated::bpf_probe_read_kernel_str(end.cast(), TEXT_BYTES as u32, address as *const _)
         };
         self.grow_by_text(position, read)
     }

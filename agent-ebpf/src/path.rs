@@ -39,10 +39,7 @@ pub fn walk(scratch: *mut Scratch, dentry: usize, mount: usize, flags: &mut u32)
                 if above == real {
                     return read_volatile(&raw const (*walk).position);
                 }
-                write_volatile(
-                    &raw mut (*walk).dentry,
-                    member!(real, mount_mountpoint, u64),
-                );
+                write_volatile(&raw mut (*walk).dentry, member!(real, mount_mountpoint, u64));
                 write_volatile(
                     &raw mut (*walk).mount,
                     above.wrapping_add(offset!(mount_mnt)) as u64,

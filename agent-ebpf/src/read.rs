@@ -27,16 +27,9 @@ static SETTINGS: Settings = Settings {
 
 /// Filled by the agent at load.
 #[unsafe(no_mangle)]
-static SYSCALL_TABLE: [Syscall; SYSCALLS] = [Syscall {
-    class: 0,
-    op: 0,
-    dir: 0,
-    path: 0,
-    to_dir: 0,
-    to_path: 0,
-    number: 0,
-    fd: 0,
-}; SYSCALLS];
+static SYSCALL_TABLE: [Syscall; SYSCALLS] =
+    [Syscall { class: 0, op: 0, dir: 0, path: 0, to_dir: 0, to_path: 0, number: 0, fd: 0 };
+        SYSCALLS];
 
 /// The settings the agent chose at load.
 #[inline(always)]

@@ -131,8 +131,7 @@ pub fn table() -> [Syscall; SYSCALLS] {
         put(native, compat, entry);
     }
     for &(_, native, compat, op, number) in CHANGES_BY_FD {
-        let entry =
-            Syscall { class: class::CHANGE_FD, op, number, fd: 1, ..Syscall::default() };
+        let entry = Syscall { class: class::CHANGE_FD, op, number, fd: 1, ..Syscall::default() };
         put(native, compat, entry);
     }
     for &(_, native, compat, op, path, to_path, number) in PRIVILEGES {

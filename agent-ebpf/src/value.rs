@@ -1,6 +1,10 @@
 //! The values a field can have. Later stages match on these, never on events.
 
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    net::IpAddr,
+};
 
 /// A field's value in one observation; texts borrow from the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +97,7 @@ impl<'a> Value<'a> {
     /// The parts of a [`Value::List`]; nothing for other values.
     pub fn parts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let bytes: &'a [u8] = if let Value::List(bytes) = self { bytes } else { &[] };
-        bytes
-            .split(|&byte| byte == 0)
-            .take(if bytes.is_empty() { 0 } else { usize::MAX })
+        bytes.split(|&byte| byte == 0).take(if bytes.is_empty() { 0 } else { usize::MAX })
     }
 }
 
@@ -104,13 +106,23 @@ pub fn address(bytes: [u8; 16]) -> IpAddr {
     IpAddr::from(bytes).to_canonical()
 }
 
-/// Text for people and JSON: valid UTF-8 stays as it is; other bytes and control characters
-/// become `\xNN`, and a backslash is doubled only where such an escape occurs.
+/// Text for people and JSON: valid UTF-8 stays as it is; other bytes, control characters and those
+/// that turn the direction of writing become `\xNN`. A backslash is doubled only in texts with
+/// such an escape, or with what looks like one, so that no two texts read alike.
 pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => Cow::Borrowed(text),
+        Ok(text) if !text.chars().any(is_harmful) && !text.contains("\\x") => Cow::Borrowed(text),
         _ => Cow::Owned(escape(bytes)),
     }
+}
+
+/// Whether a terminal would obey a character, or show what follows it in another order.
+fn is_harmful(character: char) -> bool {
+    let turns = ['\u{200e}', '\u{200f}', '\u{61c}'];
+    character.is_control()
+        || turns.contains(&character)
+        || ('\u{202a}'..='\u{202e}').contains(&character)
+        || ('\u{2066}'..='\u{2069}').contains(&character)
 }
 
 fn escape(bytes: &[u8]) -> String {
@@ -119,17 +131,17 @@ fn escape(bytes: &[u8]) -> String {
         for character in chunk.valid().chars() {
             match character {
                 '\\' => text.push_str("\\\\"),
-                control if control.is_control() => {
+                control if is_harmful(control) => {
                     let mut buffer = [0; 4];
                     for byte in control.encode_utf8(&mut buffer).bytes() {
-                        text.push_str(&format!("\\x{byte:02x}"));
+                        let _ = write!(text, "\\x{byte:02x}");
                     }
                 }
                 other => text.push(other),
             }
         }
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text
@@ -167,7 +179,14 @@ mod tests {
     fn hostile_bytes_are_escaped_and_plain_text_is_not() {
         assert_eq!(readable(b"/usr/bin/caf\xc3\xa9"), "/usr/bin/caf\u{e9}");
         assert_eq!(readable(b"/tmp/\x1b[31m\xff\\"), "/tmp/\\x1b[31m\\xff\\\\");
-        assert_eq!(readable(b"C:\\x"), "C:\\x");
+        assert_eq!(readable(b"C:\\y"), "C:\\y");
+    }
+
+    #[test]
+    fn no_two_texts_read_alike() {
+        assert_eq!(readable(b"\\x1b"), "\\\\x1b");
+        assert_eq!(readable(b"\x1b"), "\\x1b");
+        assert_eq!(readable("a\u{202e}b".as_bytes()), "a\\xe2\\x80\\xaeb");
     }
 
     #[test]

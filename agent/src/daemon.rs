@@ -46,11 +46,7 @@ use crate::{
         support::Outcome,
         waker::Waker,
     },
-    store::{
-        appender::Health as StoreHealth,
-        config::Config as StoreConfig,
-        open::open,
-    },
+    store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
@@ -116,11 +112,10 @@ async fn serve(
         let stopped = stop.clone().cancelled_owned();
         tasks.spawn(metrics_server::serve(listener, metrics.clone(), health, stopped));
     }
-    let state =
-        api::server::State::new(config.agent.data_dir.clone(), QueryLimits::default(), {
-            let shared = shared.clone();
-            move || shared.status()
-        });
+    let state = api::server::State::new(config.agent.data_dir.clone(), QueryLimits::default(), {
+        let shared = shared.clone();
+        move || shared.status()
+    });
     tasks.spawn(api::server::serve(listener, state, stop.clone().cancelled_owned()));
     let (tell_ready, is_ready) = oneshot::channel();
     let limits = Limits {

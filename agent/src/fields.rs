@@ -83,7 +83,7 @@ pub fn all() -> Vec<&'static FieldInfo> {
         .chain(node::ATTRIBUTES.iter().map(|it| &it.info))
         .chain(container::ATTRIBUTES.iter().map(|it| &it.info))
         .chain(process::ATTRIBUTES.iter().map(|it| &it.info));
-    for field in common.chain(CATALOG.iter().flat_map(|kind| kind.fields())) {
+    for field in common.chain(CATALOG.iter().flat_map(plimsoll_ebpf::catalog::Kind::fields)) {
         if !fields.iter().any(|known| known.name == field.name) {
             fields.push(field);
         }

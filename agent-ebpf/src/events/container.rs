@@ -51,9 +51,7 @@ mod meaning {
                 "container.exit_code",
                 ValueType::Number,
                 "Exit code of the container or session.",
-                |e, _| {
-                    (e.exit_code != u32::MAX).then_some(Value::Number(u64::from(e.exit_code)))
-                },
+                |e, _| (e.exit_code != u32::MAX).then_some(Value::Number(u64::from(e.exit_code))),
             ),
         ];
     }

@@ -75,12 +75,9 @@ mod meaning {
                 "Where the file lies: image, upper, copied_up, tmpfs, memfd, volume, bind, proc, sys, rootfs or mount.",
                 |e, tail| Some(Value::Layer(e.layer, tail.get(e.path))),
             ),
-            Field::noted(
-                "file.flags",
-                ValueType::Number,
-                "Flags given to open.",
-                |e, _| Some(Value::Number(u64::from(e.open_flags))),
-            ),
+            Field::noted("file.flags", ValueType::Number, "Flags given to open.", |e, _| {
+                Some(Value::Number(u64::from(e.open_flags)))
+            }),
             Field::noted("file.mode", ValueType::Number, "Type and permission bits.", |e, _| {
                 (e.mode != 0).then_some(Value::Number(u64::from(e.mode)))
             }),

@@ -88,10 +88,7 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
     };
     let task = ctx.arg::<*const u8>(2) as usize;
     let parent = member!(task, task_real_parent, usize);
-    let body = CgroupEntered {
-        mnt_ns: task::mnt_ns(task),
-        ppid: member!(parent, task_tgid, u32),
-    };
+    let body = CgroupEntered { mnt_ns: task::mnt_ns(task), ppid: member!(parent, task_tgid, u32) };
     emit(NOW, task::header_of(task, container), body);
     0
 }

@@ -1,8 +1,6 @@
 //! Raises [`Connect`], and for datagram sockets [`Listen`].
 
-use aya_ebpf::{
-    bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext,
-};
+use aya_ebpf::{bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext};
 use plimsoll_ebpf::{
     events::{connect::Connect, listen::Listen},
     orders::SeenKey,
@@ -118,13 +116,8 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
     let Some(count) = filter::report(&key) else { return ALLOW };
     let mut header = task::header(container);
     header.count = count;
-    let body = Connect {
-        address: bytes(words),
-        port,
-        protocol: protocol as u8,
-        datagram,
-        reserved: 0,
-    };
+    let body =
+        Connect { address: bytes(words), port, protocol: protocol as u8, datagram, reserved: 0 };
     emit(Ring::Bulk, header, body);
     ALLOW
 }
@@ -147,8 +140,7 @@ fn on_bind(ctx: &SockAddrContext, words: [u32; 4]) -> i32 {
     let Some(count) = filter::report(&key) else { return ALLOW };
     let mut header = task::header(container);
     header.count = count;
-    let body =
-        Listen { address: bytes(words), port, protocol: protocol as u8, reserved: [0; 5] };
+    let body = Listen { address: bytes(words), port, protocol: protocol as u8, reserved: [0; 5] };
     emit(Ring::Bulk, header, body);
     ALLOW
 }

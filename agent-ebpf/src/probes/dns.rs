@@ -1,11 +1,6 @@
 //! Passes DNS answers on and counts bytes, from the packets of watched containers.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    helpers::generated,
-    macros::cgroup_skb,
-    programs::SkBuffContext,
-};
+use aya_ebpf::{EbpfContext as _, helpers::generated, macros::cgroup_skb, programs::SkBuffContext};
 use plimsoll_ebpf::{
     orders::{Traffic, reason},
     record::{HEADER_BYTES, Header, Span, Wire as _},

@@ -28,11 +28,8 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let fs = member!(task, task_fs, usize);
     // A long working directory is no reason to call the program's path truncated.
     let mut ignored = 0;
-    let cwd = draft.path(
-        member!(fs, fs_pwd_dentry, usize),
-        member!(fs, fs_pwd_mnt, usize),
-        &mut ignored,
-    );
+    let cwd =
+        draft.path(member!(fs, fs_pwd_dentry, usize), member!(fs, fs_pwd_mnt, usize), &mut ignored);
     let script = script(&draft, bprm);
     let args = arguments(&draft, task, &mut bits);
     let body = Exec {

@@ -41,13 +41,7 @@ pub fn on_map(call: &Call, container: u64) {
     header.count = count;
     let Some(draft) = Draft::<ExecMap>::new(header) else { return };
     let path = draft.path(file.dentry, file.mount, &mut bits);
-    let body = ExecMap {
-        ino: file.ino(),
-        dev: file.dev(),
-        flags: bits,
-        path,
-        layer,
-        reserved: [0; 3],
-    };
+    let body =
+        ExecMap { ino: file.ino(), dev: file.dev(), flags: bits, path, layer, reserved: [0; 3] };
     draft.send(Ring::Priority { urgent: true }, body);
 }

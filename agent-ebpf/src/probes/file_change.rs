@@ -88,8 +88,7 @@ pub fn given_path<B: Wire>(
 pub fn on_change(call: &Call, container: u64) {
     let Some(draft) = Draft::<FileChange>::new(task::header(container)) else { return };
     let entry = call.entry;
-    let descriptor =
-        |place: u8| if place == 0 { AT_FDCWD } else { call.argument(place) as i32 };
+    let descriptor = |place: u8| if place == 0 { AT_FDCWD } else { call.argument(place) as i32 };
     let mut bits = flags::PATH_AS_GIVEN;
     if call.is_compat {
         bits |= flags::COMPAT;

@@ -95,9 +95,7 @@ fn on_capability(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let outcome = u32::from(result < 0) << 8 | u32::from(op::CAPABILITY);
-    let Some(count) =
-        filter::report(&key(container, task, u64::from(capability), outcome))
-    else {
+    let Some(count) = filter::report(&key(container, task, u64::from(capability), outcome)) else {
         return 0;
     };
     let mut header = task::header(container);

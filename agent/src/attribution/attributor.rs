@@ -8,8 +8,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use plimsoll_ebpf::{
     catalog::{DecodeError, Record, TailBuilder, encode, split},
     events::{
-        accept::Accept, connect::Connect, dns::Dns, exec::Exec, exit::Exit, fork::Fork,
-        gap::Gap, listen::Listen,
+        accept::Accept, connect::Connect, dns::Dns, exec::Exec, exit::Exit, fork::Fork, gap::Gap,
+        listen::Listen,
     },
     record::{Header, Tail, Wire},
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
@@ -127,7 +127,9 @@ impl Attributor {
                 }
             }
             Heartbeat::KIND => self.heartbeat = read::<Heartbeat>(body)?.0.number,
-            CgroupEntered::KIND | DnsAnswer::KIND => self.of_container(header, body, entry, host, out)?,
+            CgroupEntered::KIND | DnsAnswer::KIND => {
+                self.of_container(header, body, entry, host, out)?;
+            }
             _ => {
                 Record::from_parts(header, body)?;
                 self.of_container(header, body, entry, host, out)?;
@@ -173,7 +175,13 @@ impl Attributor {
             return Ok(());
         };
         if let Some(above) = self.directory.adopt(header.cgroup_id, &path) {
-            return self.of_container(Header { cgroup_id: above, ..header }, body, entry, host, out);
+            return self.of_container(
+                Header { cgroup_id: above, ..header },
+                body,
+                entry,
+                host,
+                out,
+            );
         }
         if let Some(id) = cgroup::container_id_of(&path) {
             self.directory.hold(header.cgroup_id, &path, id, header.boot_ns);
@@ -298,7 +306,7 @@ impl Attributor {
             response: parsed.response,
             reserved: 0,
         };
-        self.tell(encode(header, body, texts.bytes()), Some(container), out);
+        self.tell(&encode(header, body, texts.bytes()), Some(container), out);
     }
 
     /// Something happened to a container as a whole, at a moment since the Unix epoch.
@@ -324,7 +332,7 @@ impl Attributor {
             exit_code: exit_code.unwrap_or(u32::MAX),
             reserved: 0,
         };
-        self.tell(encode(header, body, texts.bytes()), container.as_ref(), out);
+        self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
     }
 
     /// Observations were lost: tells whose, of what, why, how many and when (since the epoch).
@@ -346,12 +354,12 @@ impl Attributor {
             reason: texts.push(loss.reason.as_bytes()),
             of: texts.push(loss.of.as_bytes()),
         };
-        self.tell(encode(header, body, texts.bytes()), container.as_ref(), out);
+        self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
     }
 
     /// Hands out an observation that the agent itself made.
-    fn tell(&self, entry: Vec<u8>, container: Option<&Arc<Container>>, out: &mut Out<'_>) {
-        let record = Record::decode(&entry).expect("`encode` writes what `decode` reads");
+    fn tell(&self, entry: &[u8], container: Option<&Arc<Container>>, out: &mut Out<'_>) {
+        let record = Record::decode(entry).expect("`encode` writes what `decode` reads");
         out(&Observation {
             ts_ns: record.header.boot_ns.saturating_add(self.boot_to_epoch_ns),
             record,

@@ -172,15 +172,13 @@ impl Directory {
         let init_pid = container.init_pid;
         self.by_id.insert(id.clone(), container);
         let cgroup_id = self.cgroup_of(&id);
-        match cgroup_id {
-            Some(cgroup_id) => self.bind(cgroup_id).then_some(cgroup_id),
-            None => {
-                if init_pid != 0 {
-                    self.requests.push(Request::Locate { id, init_pid });
-                }
-                None
-            }
+        if let Some(cgroup_id) = cgroup_id {
+            return self.bind(cgroup_id).then_some(cgroup_id);
         }
+        if init_pid != 0 {
+            self.requests.push(Request::Locate { id, init_pid });
+        }
+        None
     }
 
     /// The container's cgroup.
@@ -252,8 +250,7 @@ impl Directory {
                 self.unresolved += 1;
                 let serial = u64::MAX - self.serial;
                 let id = cgroup.id.clone();
-                cgroup.container =
-                    Some(Arc::new(Container { serial, id, ..Container::default() }));
+                cgroup.container = Some(Arc::new(Container { serial, id, ..Container::default() }));
                 if cgroup.gone_ns.is_none() {
                     self.requests.push(Request::Watch { cgroup_id, container: cgroup_id });
                 }

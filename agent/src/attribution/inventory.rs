@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     cgroup::{self, CgroupRoot},
-    process::{Ancestor, MAX_ANCESTORS, Origin, Process},
+    process::{Ancestor, Lineage, MAX_ANCESTORS, Origin, Process},
     process_table::Found,
     procfs::Procfs,
 };
@@ -70,11 +70,9 @@ impl Family<'_> {
     fn related(&self) -> Vec<Found> {
         let related = self.processes.values().map(|found| {
             let ancestors = self.ancestors(&found.process);
-            let paths: Vec<&[u8]> = ancestors.iter().map(|it| &*it.exe).collect();
             let process = Process {
                 origin: self.origin(&found.process, &ancestors),
-                ancestor_paths: paths.join(&0).into(),
-                ancestors: ancestors.into(),
+                lineage: Lineage::of(ancestors),
                 ..found.process.clone()
             };
             Found { process, tick_ns: found.tick_ns }
@@ -118,18 +116,17 @@ impl Family<'_> {
 
 /// Whether NUL-separated arguments are this command.
 pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
-    !command.is_empty()
-        && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
+    !command.is_empty() && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(pid: u32, ppid: u32, args: &str) -> (u32, Found) {
+    fn found(pid: u32, parent: u32, args: &str) -> (u32, Found) {
         let process = Process {
             pid,
-            ppid,
+            ppid: parent,
             exe: args.as_bytes().into(),
             args: args.as_bytes().into(),
             ..Process::default()
@@ -152,18 +149,15 @@ mod tests {
 
     #[test]
     fn origins_follow_from_the_line_a_process_is_of() {
-        let container = Wanted {
-            id: String::new(),
-            init_pid: 10,
-            health_command: vec!["/check".to_owned()],
-        };
+        let container =
+            Wanted { id: String::new(), init_pid: 10, health_command: vec!["/check".to_owned()] };
         let family = family(&container);
         let origin = |pid: u32| family[&pid].origin;
         assert_eq!((origin(10), origin(11)), (Origin::Init, Origin::Init));
         assert_eq!((origin(20), origin(21)), (Origin::Exec, Origin::Exec));
         assert_eq!((origin(30), origin(40)), (Origin::Health, Origin::Unknown));
-        assert_eq!(&*family[&11].ancestor_paths, b"/init");
-        assert!(family[&20].ancestors.is_empty());
+        assert_eq!(&*family[&11].lineage.paths, b"/init");
+        assert!(family[&20].lineage.ancestors.is_empty());
     }
 
     #[test]

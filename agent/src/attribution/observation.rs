@@ -122,7 +122,9 @@ impl Fields for Observation<'_> {
         self.visit_row(&mut |_, field, value| own.push((field, value)));
         let common = own.iter().position(|(field, _)| !FIELDS.contains(field));
         let (row, event) = own.split_at(common.unwrap_or(own.len()));
-        row.iter().for_each(|&(field, value)| visit(field, value));
+        for &(field, value) in row {
+            visit(field, value);
+        }
         self.node.visit(visit);
         if let Some(container) = self.container {
             container.visit(visit);
@@ -130,6 +132,8 @@ impl Fields for Observation<'_> {
         if let Some(process) = self.process {
             process.visit(visit);
         }
-        event.iter().for_each(|&(field, value)| visit(field, value));
+        for &(field, value) in event {
+            visit(field, value);
+        }
     }
 }

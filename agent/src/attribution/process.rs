@@ -43,6 +43,30 @@ pub struct Ancestor {
     pub exe: Arc<[u8]>,
 }
 
+/// Ancestors within the container, as they were when the process was made; shared by siblings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Parent first, at most [`MAX_ANCESTORS`].
+    pub ancestors: Arc<[Ancestor]>,
+    /// Their programs' paths, NUL between them.
+    pub paths: Arc<[u8]>,
+}
+
+impl Lineage {
+    /// The lineage of these, parent first.
+    pub fn of(ancestors: impl IntoIterator<Item = Ancestor>) -> Self {
+        let ancestors: Arc<[Ancestor]> = ancestors.into_iter().take(MAX_ANCESTORS).collect();
+        let paths: Vec<&[u8]> = ancestors.iter().map(|it| &*it.exe).collect();
+        let paths = paths.join(&0).into();
+        Self { ancestors, paths }
+    }
+
+    /// The parent.
+    pub fn parent(&self) -> Option<&Ancestor> {
+        self.ancestors.first()
+    }
+}
+
 /// A process while it runs one program. It does not change: an exec makes a new one.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
@@ -62,10 +86,8 @@ pub struct Process {
     pub cwd: Arc<[u8]>,
     /// How it came to be in the container.
     pub origin: Origin,
-    /// Parent first, within the container, at most [`MAX_ANCESTORS`].
-    pub ancestors: Arc<[Ancestor]>,
-    /// The paths of `ancestors`, NUL between them.
-    pub ancestor_paths: Arc<[u8]>,
+    /// Where it came from.
+    pub lineage: Lineage,
     /// Whether it is the container runtime's, still before the container's first program.
     pub is_runtime: bool,
 }
@@ -90,9 +112,12 @@ pub static ATTRIBUTES: &[Attribute<Process>] = &[
         "Path of the program as the container sees it.",
         |it| (!it.exe.is_empty()).then_some(Value::Path(&it.exe)),
     ),
-    Attribute::learned("proc.args", ValueType::List, "Arguments, the program's name first.", |it| {
-        (!it.args.is_empty()).then_some(Value::List(&it.args))
-    }),
+    Attribute::learned(
+        "proc.args",
+        ValueType::List,
+        "Arguments, the program's name first.",
+        |it| (!it.args.is_empty()).then_some(Value::List(&it.args)),
+    ),
     Attribute::noted(
         "proc.cwd",
         ValueType::Path,
@@ -105,32 +130,32 @@ pub static ATTRIBUTES: &[Attribute<Process>] = &[
         "How the process came into the container: init, exec (a docker exec session), health (a health check) or unknown.",
         |it| Some(Value::Label(it.origin.name())),
     ),
-    Attribute::noted("proc.ppid", ValueType::Number, "The parent's process id on the host.", |it| {
-        Some(Value::Number(u64::from(it.ppid)))
-    }),
+    Attribute::noted(
+        "proc.ppid",
+        ValueType::Number,
+        "The parent's process id on the host.",
+        |it| Some(Value::Number(u64::from(it.ppid))),
+    ),
     Attribute::noted(
         "proc.parent.pid",
         ValueType::Number,
         "Process id of the parent, where it is in the container.",
-        |it| it.ancestors.first().map(|parent| Value::Number(u64::from(parent.pid))),
+        |it| it.lineage.parent().map(|parent| Value::Number(u64::from(parent.pid))),
     ),
     Attribute::noted(
         "proc.parent.start",
         ValueType::Number,
         "When the parent started, in nanoseconds since boot.",
-        |it| it.ancestors.first().map(|parent| Value::Number(parent.start_ns)),
+        |it| it.lineage.parent().map(|parent| Value::Number(parent.start_ns)),
     ),
-    Attribute::learned(
-        "proc.parent.exe",
-        ValueType::Path,
-        "Program of the parent.",
-        |it| it.ancestors.first().map(|parent| Value::Path(&parent.exe)),
-    ),
+    Attribute::learned("proc.parent.exe", ValueType::Path, "Program of the parent.", |it| {
+        it.lineage.parent().map(|parent| Value::Path(&parent.exe))
+    }),
     Attribute::noted(
         "proc.ancestors",
         ValueType::List,
         "Programs of the ancestors in the container, parent first.",
-        |it| (!it.ancestor_paths.is_empty()).then_some(Value::List(&it.ancestor_paths)),
+        |it| (!it.lineage.paths.is_empty()).then_some(Value::List(&it.lineage.paths)),
     ),
 ];
 

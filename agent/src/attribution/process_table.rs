@@ -14,7 +14,7 @@ use plimsoll_ebpf::{
     signals::CgroupEntered,
 };
 
-use super::process::{Ancestor, MAX_ANCESTORS, Origin, Process};
+use super::process::{Ancestor, Lineage, Origin, Process};
 
 /// How long an ended process is kept, in nanoseconds.
 const GRACE_NS: u64 = 5_000_000_000;
@@ -32,8 +32,8 @@ struct Entry {
     process: Arc<Process>,
     /// What it ran before its latest exec, and when that exec was.
     before: Option<(u64, Arc<Process>)>,
-    /// Ancestors of its children, made with the first child.
-    lineage: Option<(Arc<[Ancestor]>, Arc<[u8]>)>,
+    /// Lineage of its children, made with the first child.
+    lineage: Option<Lineage>,
     /// Mount namespace of the container runtime, while it is the runtime's.
     runtime_mnt_ns: u32,
     /// The start is rounded to ticks of this length; 0 where it is exact.
@@ -47,7 +47,7 @@ pub struct ProcessTable {
     entries: HashMap<u32, Entry>,
     ended: VecDeque<(u64, u32, u64)>,
     /// Containers whose first process has been seen.
-    started: HashMap<u64, ()>,
+    started: HashSet<u64>,
     capacity: usize,
     serial: u64,
     refused: u64,
@@ -59,7 +59,7 @@ impl ProcessTable {
         Self {
             entries: HashMap::new(),
             ended: VecDeque::new(),
-            started: HashMap::new(),
+            started: HashSet::new(),
             capacity,
             serial: 0,
             refused: 0,
@@ -87,7 +87,7 @@ impl ProcessTable {
     }
 
     fn enter(&mut self, header: &Header, ppid: u32, mnt_ns: u32) {
-        let is_first = self.started.insert(header.cgroup_id, ()).is_none();
+        let is_first = self.started.insert(header.cgroup_id);
         let process = Process {
             pid: header.pid,
             start_ns: header.start_ns,
@@ -117,14 +117,12 @@ impl ProcessTable {
             self.insert(header.pid, entry);
             return;
         };
-        let (ancestors, ancestor_paths) =
-            parent.lineage.get_or_insert_with(|| lineage_below(&parent.process)).clone();
+        let lineage = parent.lineage.get_or_insert_with(|| lineage_below(&parent.process)).clone();
         let process = Process {
             pid: header.pid,
             start_ns: header.start_ns,
             ppid: fork.ppid,
-            ancestors,
-            ancestor_paths,
+            lineage,
             ..Process::clone(&parent.process)
         };
         let (runtime_mnt_ns, is_fresh) = (parent.runtime_mnt_ns, parent.is_fresh);
@@ -142,16 +140,16 @@ impl ProcessTable {
         health: impl Fn(&[u8]) -> bool,
     ) {
         let args = trim_nul(tail.get(exec.args));
-        let known = self.live(header.pid, header.start_ns).map(|entry| {
-            (entry.process.clone(), entry.runtime_mnt_ns, entry.is_fresh)
-        });
+        let known = self
+            .live(header.pid, header.start_ns)
+            .map(|entry| (entry.process.clone(), entry.runtime_mnt_ns, entry.is_fresh));
         let (old, runtime_mnt_ns, is_fresh) = known.unwrap_or_default();
         // The runtime may change its own program before it enters the container's mounts.
         let is_runtime = old.is_runtime && exec.mnt_ns == runtime_mnt_ns;
         let is_session_start = is_fresh && !is_runtime;
         let origin = match old.origin {
             Origin::Exec if is_session_start && health(args) => Origin::Health,
-            origin => origin,
+            origin @ (Origin::Init | Origin::Exec | Origin::Health | Origin::Unknown) => origin,
         };
         let process = Process {
             pid: header.pid,
@@ -159,11 +157,10 @@ impl ProcessTable {
             ppid: exec.ppid,
             exe: tail.get(exec.path).into(),
             args: args.into(),
-            cwd: tail.get(exec.cwd).into(),
+            cwd: root_if_empty(tail.get(exec.cwd)).into(),
             origin,
             is_runtime,
-            ancestors: old.ancestors.clone(),
-            ancestor_paths: old.ancestor_paths.clone(),
+            lineage: old.lineage.clone(),
             serial: 0,
         };
         let before = (!old.exe.is_empty()).then_some((header.boot_ns, old));
@@ -187,7 +184,7 @@ impl ProcessTable {
     /// The first process of this container was there before the agent: who enters it now comes
     /// from outside.
     pub fn has_started(&mut self, cgroup_id: u64) {
-        self.started.insert(cgroup_id, ());
+        self.started.insert(cgroup_id);
     }
 
     /// A container is gone.
@@ -268,20 +265,18 @@ impl ProcessTable {
     }
 }
 
-/// The ancestors of a child of `parent`.
-fn lineage_below(parent: &Process) -> (Arc<[Ancestor]>, Arc<[u8]>) {
+/// The lineage of a child of `parent`.
+fn lineage_below(parent: &Process) -> Lineage {
     if parent.is_runtime {
-        return <(Arc<[Ancestor]>, Arc<[u8]>)>::default();
+        return Lineage::default();
     }
-    let own =
-        Ancestor { pid: parent.pid, start_ns: parent.start_ns, exe: parent.exe.clone() };
-    let ancestors: Arc<[Ancestor]> = std::iter::once(own)
-        .chain(parent.ancestors.iter().cloned())
-        .take(MAX_ANCESTORS)
-        .collect();
-    let paths: Vec<&[u8]> = ancestors.iter().map(|ancestor| &*ancestor.exe).collect();
-    let paths = paths.join(&0u8).into();
-    (ancestors, paths)
+    let own = Ancestor { pid: parent.pid, start_ns: parent.start_ns, exe: parent.exe.clone() };
+    Lineage::of(std::iter::once(own).chain(parent.lineage.ancestors.iter().cloned()))
+}
+
+/// The kernel side writes the names on the way from the root: none for the root itself.
+fn root_if_empty(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"/" } else { path }
 }
 
 /// Arguments end with NUL in memory; between them it stays.
@@ -342,7 +337,7 @@ mod tests {
         exec(&mut table, 11, 2, OWN_NS, "/bin/app");
         let app = get(&mut table, 11);
         assert!(!app.is_runtime);
-        assert_eq!((app.origin, app.ancestors.len()), (Origin::Init, 0));
+        assert_eq!((app.origin, app.lineage.ancestors.len()), (Origin::Init, 0));
     }
 
     #[test]
@@ -371,8 +366,8 @@ mod tests {
         fork(&mut table, 11, 12);
         exec(&mut table, 12, 3, OWN_NS, "/bin/ls");
         let process = get(&mut table, 12);
-        assert_eq!(&*process.ancestor_paths, b"/bin/sh\0/sbin/init");
-        assert_eq!(process.ancestors[0].pid, 11);
+        assert_eq!(&*process.lineage.paths, b"/bin/sh\0/sbin/init");
+        assert_eq!(process.lineage.ancestors[0].pid, 11);
     }
 
     #[test]

@@ -209,8 +209,7 @@ impl Containers {
             return None;
         };
         let now_ns = clock::boot_ns();
-        let is_released =
-            attributor.directory.made(place.cgroup_id, &place.path, Some(id), now_ns);
+        let is_released = attributor.directory.made(place.cgroup_id, &place.path, Some(id), now_ns);
         attributor.processes.has_started(place.cgroup_id);
         for below in place.below {
             self.watch(below, place.cgroup_id, losses);

@@ -57,7 +57,12 @@ impl Losses {
         metrics: &Metrics,
     ) -> Vec<Loss<'static>> {
         for lost in orders.losses() {
-            self.add(lost.key.cgroup_id, event(lost.key.kind), reason::name(lost.key.reason), lost.count);
+            self.add(
+                lost.key.cgroup_id,
+                event(lost.key.kind),
+                reason::name(lost.key.reason),
+                lost.count,
+            );
         }
         for (cgroup_id, count) in attributor.directory.take_overflow() {
             self.add(cgroup_id, "", "hold_overflow", count);

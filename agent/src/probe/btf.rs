@@ -124,7 +124,8 @@ impl<'a> Types<'a> {
         let has_bitfields = info >> 31 == 1;
         for index in 0..(info & 0xffff) as usize {
             let member = place + 12 + 12 * index;
-            let (member_name, member_type) = (self.text(self.word(member)?)?, self.word(member + 4)?);
+            let (member_name, member_type) =
+                (self.text(self.word(member)?)?, self.word(member + 4)?);
             let offset = self.word(member + 8)?;
             let offset = if has_bitfields { offset & 0x00ff_ffff } else { offset };
             if member_name == name {

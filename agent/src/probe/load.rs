@@ -88,7 +88,7 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
         tracing::debug!(member.name, "this kernel has no such member");
     }
     raise_memlock_limit();
-    let mut ebpf = open(&options, offsets).context("loading the kernel object")?;
+    let mut ebpf = open(&options, &offsets).context("loading the kernel object")?;
     let btf = Btf::from_sys_fs().context("reading the kernel's types")?;
     let cgroup = File::open(options.cgroup_root)
         .with_context(|| format!("opening the cgroup root {}", options.cgroup_root.display()))?;
@@ -103,11 +103,11 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     Ok(Loaded { ebpf, probes: statuses })
 }
 
-fn open(options: &LoadOptions<'_>, offsets: Offsets) -> anyhow::Result<Ebpf> {
+fn open(options: &LoadOptions<'_>, offsets: &Offsets) -> anyhow::Result<Ebpf> {
     let processors = aya::util::nr_cpus().map_err(|(file, error)| {
         anyhow::Error::from(error).context(format!("counting processors in {file}"))
     })?;
-    let offsets = Plain(offsets);
+    let offsets = Plain(*offsets);
     let settings = Plain(options.settings);
     let table = syscalls::table().map(Plain);
     Ok(EbpfLoader::new()
@@ -196,11 +196,14 @@ mod tests {
 
     fn type_of(section: &aya_obj::ProgramSection) -> &'static str {
         use aya_obj::ProgramSection as Section;
-        match section {
-            Section::BtfTracePoint => "tracepoint",
-            Section::CgroupSockAddr { .. } => "sock_addr",
-            Section::CgroupSkb { .. } => "skb",
-            _ => "other",
+        if matches!(section, Section::BtfTracePoint) {
+            "tracepoint"
+        } else if matches!(section, Section::CgroupSockAddr { .. }) {
+            "sock_addr"
+        } else if matches!(section, Section::CgroupSkb { .. }) {
+            "skb"
+        } else {
+            "other"
         }
     }
 

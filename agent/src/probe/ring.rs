@@ -41,10 +41,8 @@ impl Rings {
 
     /// Waits until the kernel side calls, the waker is written to or `timeout` has passed.
     pub fn wait(&self, timeout: Duration) -> anyhow::Result<()> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
+        let timeout =
+            Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
         let mut events = Vec::with_capacity(3);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

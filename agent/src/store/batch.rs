@@ -68,7 +68,7 @@ impl Batch {
             let (reference, is_new) = self.processes.reference(it);
             if is_new {
                 self.entity_bytes += it.exe.len() + it.args.len() + it.cwd.len();
-                self.entity_bytes += it.ancestor_paths.len();
+                self.entity_bytes += it.lineage.paths.len();
             }
             reference
         });
