@@ -162,6 +162,7 @@ impl<B: Wire> Draft<B> {
 
     /// Sends the record.
     #[inline(always)]
+    #[allow(clippy::cast_ptr_alignment, reason = "only numbers of 8 bytes stand before the record")]
     pub fn send(self, ring: Ring, body: B) {
         // SAFETY: the buffer holds header, body and the masked tail; it is aligned to 8 bytes.
         unsafe {
@@ -221,8 +222,8 @@ pub fn admits(ring: Ring, header: &Header) -> bool {
     }
     // SAFETY: the helper takes no pointers.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    let Some(spent) = SHARES.get_ptr_mut(&header.cgroup_id) else {
-        let _ = SHARES.insert(&header.cgroup_id, Share { since_ns: now, ..Share::default() }, 0);
+    let Some(spent) = SHARES.get_ptr_mut(header.cgroup_id) else {
+        let _ = SHARES.insert(header.cgroup_id, Share { since_ns: now, ..Share::default() }, 0);
         return true;
     };
     // SAFETY: the map returned a valid pointer; a race between processors miscounts by a record.
@@ -265,11 +266,11 @@ fn wakeup(ring: Ring) -> u64 {
 #[inline(always)]
 pub fn lose(header: &Header, reason: u16) {
     let key = LostKey { cgroup_id: header.cgroup_id, kind: header.kind, reason, reserved: 0 };
-    if LOST.get_ptr_mut(&key).is_none() {
+    if LOST.get_ptr_mut(key).is_none() {
         // Another processor may have been first: keep its count.
-        let _ = LOST.insert(&key, Lost::default(), u64::from(aya_ebpf::bindings::BPF_NOEXIST));
+        let _ = LOST.insert(key, Lost::default(), u64::from(aya_ebpf::bindings::BPF_NOEXIST));
     }
-    if let Some(lost) = LOST.get_ptr_mut(&key) {
+    if let Some(lost) = LOST.get_ptr_mut(key) {
         // SAFETY: the map returned a valid pointer.
         unsafe {
             add(&raw mut (*lost).count, 1);

@@ -11,7 +11,7 @@ use crate::{
 /// The container of a cgroup, if it is watched.
 #[inline(always)]
 pub fn container_of(cgroup_id: u64) -> Option<u64> {
-    let watched = CGROUPS.get_ptr(&cgroup_id)?;
+    let watched = CGROUPS.get_ptr(cgroup_id)?;
     // SAFETY: the map returned a valid pointer; an entry stays readable while the program runs.
     Some(unsafe { (*watched).container })
 }

@@ -2,6 +2,7 @@
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![allow(unreachable_pub, reason = "nothing can reach into a binary")]
+#![allow(clippy::needless_pass_by_value, reason = "programs are handed their context by value")]
 
 #[cfg(target_arch = "bpf")]
 #[macro_use]

@@ -32,7 +32,7 @@ impl Wire for CgroupRemoved {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct CgroupEntered {
-    /// Inode of the mount namespace it came with: the container runtime's.
+    /// Inode of its parent's mount namespace: the container runtime's.
     pub mnt_ns: u32,
     /// Its parent's process id.
     pub ppid: u32,

@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow};
 use plimsoll_ebpf::orders::Settings;
 use serde_json::json;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::timeout,
@@ -28,7 +28,7 @@ use crate::{
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
-        docker::{self, DockerConfig},
+        docker::{self, Ask, DockerConfig, Notice},
         node::Node,
         procfs::Procfs,
     },
@@ -82,82 +82,56 @@ async fn serve(
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     let start = clock::instant();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
     let cgroups = CgroupRoot { path: config.host.cgroup_root()? };
     let (appender, damages) = open(&store_config(config))?;
     for damage in damages {
         tracing::warn!("{damage}");
     }
-    let listener = api::socket::bind(&config.agent.socket)?;
-    let metrics_listener = listen(config).await?;
+    let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
     let armed = Armed::load(config, &cgroups, &waker)?;
     let programs = armed.loaded.probes.len();
-    let metrics = Arc::new(Metrics::new());
-    let shared = Shared {
-        metrics: metrics.clone(),
-        store: appender.health(),
-        is_ready: Arc::new(AtomicBool::new(false)),
-    };
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let (ask, asked) = mpsc::channel(DOCKER_QUEUE);
-    let (tell, notices) = crossbeam_channel::bounded(DOCKER_QUEUE);
-    let docker = DockerConfig { socket: config.docker.socket.clone() };
-    let node = node(config).await;
-    let wake = waker.clone();
-    let stopped = stop.clone().cancelled_owned();
-    tasks.spawn(docker::watch(docker, asked, tell, move || wake.wake(), stopped));
-    let health = shared.health();
-    if let Some(listener) = metrics_listener {
-        let stopped = stop.clone().cancelled_owned();
-        tasks.spawn(metrics_server::serve(listener, metrics.clone(), health, stopped));
-    }
-    let state = api::server::State::new(config.agent.data_dir.clone(), QueryLimits::default(), {
-        let shared = shared.clone();
-        move || shared.status()
-    });
-    tasks.spawn(api::server::serve(listener, state, stop.clone().cancelled_owned()));
+    let shared = Shared::new(appender.health());
+    doors.serve(config, &shared, &stop, &mut tasks);
+    let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
-    let limits = Limits {
-        held_records: config.attribution.hold_limit as usize,
-        processes: config.attribution.process_limit as usize,
-        patience_ns: config.attribution.hold_patience.as_nanos() as u64,
-    };
     let parts = Parts {
         loaded: armed.loaded,
         rings: armed.rings,
         orders: armed.orders,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
-        node: Arc::new(node),
-        limits,
+        node: Arc::new(node(config).await),
+        limits: limits(config),
         procfs: Procfs::at(config.host.proc_root()),
         cgroups,
         notices,
         ask,
         appender,
-        metrics: metrics.clone(),
+        metrics: shared.metrics.clone(),
         has_run_stats: armed.run_stats.is_some(),
     };
     let mut pipeline = spawn_pipeline(Pipeline::new(parts, tell_ready), stop.clone())?;
     let announce = async {
         if is_ready.await.is_ok() {
             shared.is_ready.store(true, Ordering::Release);
-            let containers = metrics.containers_watched.value_at(0).unwrap_or_default();
+            let containers = shared.metrics.containers_watched.value_at(0).unwrap_or_default();
+            let containers = containers as u64;
             tracing::info!(programs, containers, took = ?clock::since(start), "ready");
             ready();
         }
         std::future::pending::<()>().await;
     };
-    let ended = tokio::select! {
-        () = shutdown => None,
-        () = announce => None,
-        ended = &mut pipeline => Some(ended),
-    };
-    if let Some(ended) = ended {
-        // Nobody told it to end.
-        let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
-        return error.context("the pipeline broke down");
+    tokio::select! {
+        () = shutdown => {}
+        () = announce => {}
+        ended = &mut pipeline => {
+            // Nobody told it to end.
+            let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
+            return error.context("the pipeline broke down");
+        }
     }
     tracing::info!("stopping");
     stop.cancel();
@@ -167,6 +141,58 @@ async fn serve(
     ended
         .context("the pipeline does not end in time: what it had not stored is lost")?
         .unwrap_or_else(|_| Err(anyhow!("the pipeline's thread has panicked")))
+}
+
+/// What others reach the agent through.
+struct Doors {
+    api: UnixListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Doors {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let api = api::socket::bind(&config.agent.socket)?;
+        let Some(address) = config.metrics.listen.0 else { return Ok(Self { api, metrics: None }) };
+        let metrics = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} for metrics (metrics.listen)"))?;
+        Ok(Self { api, metrics: Some(metrics) })
+    }
+
+    fn serve(
+        self,
+        config: &Config,
+        shared: &Shared,
+        stop: &CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) {
+        if let Some(listener) = self.metrics {
+            let health = shared.clone();
+            let health: HealthCheck = Arc::new(move || health.check());
+            let stopped = stop.clone().cancelled_owned();
+            tasks.spawn(metrics_server::serve(listener, shared.metrics.clone(), health, stopped));
+        }
+        let status = shared.clone();
+        let store = config.agent.data_dir.clone();
+        let state = api::server::State::new(store, QueryLimits::default(), move || status.status());
+        tasks.spawn(api::server::serve(self.api, state, stop.clone().cancelled_owned()));
+    }
+}
+
+/// Starts the task that follows Docker; returns how to ask it and what it tells.
+fn watch_docker(
+    config: &Config,
+    waker: &Waker,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> (mpsc::Sender<Ask>, crossbeam_channel::Receiver<Notice>) {
+    let (ask, asked) = mpsc::channel(DOCKER_QUEUE);
+    let (tell, notices) = crossbeam_channel::bounded(DOCKER_QUEUE);
+    let docker = DockerConfig { socket: config.docker.socket.clone() };
+    let waker = waker.clone();
+    let stopped = stop.clone().cancelled_owned();
+    tasks.spawn(docker::watch(docker, asked, tell, move || waker.wake(), stopped));
+    (ask, notices)
 }
 
 /// The kernel side, loaded.
@@ -238,12 +264,12 @@ fn store_config(config: &Config) -> StoreConfig {
     }
 }
 
-async fn listen(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = config.metrics.listen.0 else { return Ok(None) };
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listening on {address} for metrics (metrics.listen)"))?;
-    Ok(Some(listener))
+fn limits(config: &Config) -> Limits {
+    Limits {
+        held_records: config.attribution.hold_limit as usize,
+        processes: config.attribution.process_limit as usize,
+        patience_ns: config.attribution.hold_patience.as_nanos() as u64,
+    }
 }
 
 async fn node(config: &Config) -> Node {
@@ -283,9 +309,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn health(&self) -> HealthCheck {
-        let shared = self.clone();
-        Arc::new(move || shared.check())
+    fn new(store: StoreHealth) -> Self {
+        let is_ready = Arc::new(AtomicBool::new(false));
+        Self { metrics: Arc::new(Metrics::new()), store, is_ready }
     }
 
     fn check(&self) -> Health {

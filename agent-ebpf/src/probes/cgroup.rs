@@ -38,7 +38,7 @@ fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
     let parent = parent_of(cgroup);
     if parent != 0 {
         let parent_id = task::cgroup_id_of(parent);
-        if let Some(above) = CGROUPS.get_ptr(&parent_id) {
+        if let Some(above) = CGROUPS.get_ptr(parent_id) {
             // SAFETY: the map returned a valid pointer.
             let above = unsafe { *above };
             if above.confirmed != 0 {
@@ -56,7 +56,7 @@ fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn watch(id: u64, watched: Watched) {
-    if CGROUPS.insert(&id, watched, 0).is_err() {
+    if CGROUPS.insert(id, watched, 0).is_err() {
         lose(&task::header_of_nobody(watched.container), reason::MAP_FULL);
     }
 }
@@ -70,7 +70,7 @@ fn on_cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
     }
     let cgroup_id = task::cgroup_id_of(cgroup);
     if let Some(container) = crate::filter::container_of(cgroup_id) {
-        let _ = CGROUPS.remove(&cgroup_id);
+        let _ = CGROUPS.remove(cgroup_id);
         emit(NOW, task::header_of_nobody(container), CgroupRemoved { cgroup_id });
     }
     0
@@ -87,8 +87,10 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let task = ctx.arg::<*const u8>(2) as usize;
+    // Not its own mounts: a session's process has entered the container's before it is moved.
     let parent = member!(task, task_real_parent, usize);
-    let body = CgroupEntered { mnt_ns: task::mnt_ns(task), ppid: member!(parent, task_tgid, u32) };
+    let body =
+        CgroupEntered { mnt_ns: task::mnt_ns(parent), ppid: member!(parent, task_tgid, u32) };
     emit(NOW, task::header_of(task, container), body);
     0
 }

@@ -50,7 +50,7 @@ fn container_of(ctx: &SkBuffContext) -> Option<u64> {
 
 #[inline(always)]
 fn count(container: u64, sent: u64, received: u64) {
-    if let Some(traffic) = TRAFFIC.get_ptr_mut(&container) {
+    if let Some(traffic) = TRAFFIC.get_ptr_mut(container) {
         // SAFETY: a per-processor value; a packet that interrupts another here may be missed.
         unsafe {
             (*traffic).sent_bytes += sent;
@@ -58,7 +58,7 @@ fn count(container: u64, sent: u64, received: u64) {
         }
     } else {
         let traffic = Traffic { sent_bytes: sent, received_bytes: received };
-        let _ = TRAFFIC.insert(&container, traffic, 0);
+        let _ = TRAFFIC.insert(container, traffic, 0);
     }
 }
 

@@ -50,9 +50,9 @@ fn on_io_uring_submit(ctx: BtfTracePointContext) -> i32 {
     let Some(container) = filter::current_container() else { return 0 };
     let command = request.wrapping_add(offset!(io_req_cmd));
     if is_open {
-        on_open(command, container)
+        on_open(command, container);
     } else {
-        on_change(command, opcode, container)
+        on_change(command, opcode, container);
     }
     0
 }
