@@ -1,5 +1,6 @@
 //! The project's own commands: set up, build, run and test Plimsoll.
 
+mod bench;
 mod build;
 mod cmd;
 mod debian;
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),
+    /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Images(args) => images::main(&args),
+        Command::Bench(args) => bench::main(&args),
     }
 }
 
