@@ -4,7 +4,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, generated},
+    helpers::{bpf_get_smp_processor_id, generated},
     maps::RingBuf,
 };
 use plimsoll_ebpf::{
@@ -21,9 +21,6 @@ use crate::{
     path,
     read::{mask, settings},
 };
-
-/// How long a container's share is counted before it begins anew.
-const SHARE_NS: u64 = 1_000_000_000;
 
 /// The two ways out.
 #[derive(Clone, Copy, PartialEq)]
@@ -44,13 +41,11 @@ pub fn emit<B: Wire>(ring: Ring, header: Header, body: B) {
     }
     let size = (HEADER_BYTES + size_of::<B>()) as u32;
     let header = Header { kind: B::KIND, size, ..header };
-    if !admits(ring, &header) {
-        return;
-    }
+    let Some(waiting) = admit(ring, &header) else { return };
     match ring_of(ring).reserve::<Entry<B>>(0) {
         Some(mut entry) => {
             entry.write(Entry { header, body });
-            entry.submit(wakeup(ring));
+            entry.submit(wakeup(ring, &header, waiting));
         }
         None => lose(&header, reason::RING_FULL),
     }
@@ -96,7 +91,7 @@ impl<B: Wire> Draft<B> {
     /// Appends the path of (`dentry`, `mount`).
     #[inline(always)]
     pub fn path(&self, dentry: usize, mount: usize, flags: &mut u32) -> Span {
-        let start = path::walk(self.scratch, dentry, mount, flags);
+        let start = path::walk(dentry, mount, flags);
         let bytes = mask((PATH_BYTES as u64).wrapping_sub(start), 4095);
         let (end, position) = self.end();
         // SAFETY: `bytes` is below the room for one text; the helper checks the source.
@@ -169,9 +164,7 @@ impl<B: Wire> Draft<B> {
             let tail = mask(read_volatile(&raw const (*self.scratch).tail_bytes), TAIL_MASK);
             let size = (HEADER_BYTES + size_of::<B>()) as u64 + tail;
             let header = Header { kind: B::KIND, size: size as u32, ..self.header };
-            if !admits(ring, &header) {
-                return;
-            }
+            let Some(waiting) = admit(ring, &header) else { return };
             let record = (&raw mut (*self.scratch).record).cast::<u8>();
             record.cast::<Header>().write(header);
             record.add(HEADER_BYTES).cast::<B>().write(body);
@@ -179,7 +172,7 @@ impl<B: Wire> Draft<B> {
                 core::ptr::from_ref(ring_of(ring)).cast_mut().cast(),
                 record.cast(),
                 size,
-                wakeup(ring),
+                wakeup(ring, &header, waiting),
             );
             if failed != 0 {
                 lose(&header, reason::RING_FULL);
@@ -199,17 +192,29 @@ fn ring_of(ring: Ring) -> &'static RingBuf {
     }
 }
 
-/// While a ring is under pressure, every container has only its share of it. What finds no room is
-/// counted here.
+/// How long a container's share is counted before it begins anew.
+const SHARE_NS: u64 = 1_000_000_000;
+
+/// A ring that fills wakes the agent at most once in this time.
+const HURRY_NS: u64 = 1_000_000;
+
+/// Fill of a ring above which containers have only their share of it, and that share.
 #[inline(always)]
-pub fn admits(ring: Ring, header: &Header) -> bool {
+fn bounds(ring: Ring) -> (u64, u64) {
     let settings = settings();
-    let (index, pressure, share) = match ring {
-        Ring::Priority { .. } => (0, settings.priority_pressure, settings.priority_share),
-        Ring::Bulk => (1, settings.bulk_pressure, settings.bulk_share),
-    };
+    match ring {
+        Ring::Priority { .. } => (settings.priority_pressure, settings.priority_share),
+        Ring::Bulk => (settings.bulk_pressure, settings.bulk_share),
+    }
+}
+
+/// Whether a record may go onto a ring: while that is under pressure, every container has only its
+/// share of it. Returns how many bytes wait there; what finds no room is counted here.
+#[inline(always)]
+pub fn admit(ring: Ring, header: &Header) -> Option<u64> {
+    let (pressure, share) = bounds(ring);
     let waiting = ring_of(ring).query(u64::from(BPF_RB_AVAIL_DATA));
-    if let Some(most) = FILL.get_ptr_mut(index) {
+    if let Some(most) = FILL.get_ptr_mut(u32::from(ring == Ring::Bulk)) {
         // SAFETY: the map returned a valid pointer; a race between processors shows the less full.
         unsafe {
             if waiting > read_volatile(most) {
@@ -217,17 +222,24 @@ pub fn admits(ring: Ring, header: &Header) -> bool {
             }
         }
     }
-    if waiting <= pressure {
-        return true;
+    if waiting > pressure && spend(ring, header) > share {
+        lose(header, reason::OVER_SHARE);
+        return None;
     }
-    // SAFETY: the helper takes no pointers.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
+    Some(waiting)
+}
+
+/// Charges a record to its container; returns what that has put on the ring in this window.
+#[inline(always)]
+fn spend(ring: Ring, header: &Header) -> u64 {
+    let now = header.boot_ns;
     let Some(spent) = SHARES.get_ptr_mut(header.cgroup_id) else {
-        let _ = SHARES.insert(header.cgroup_id, Share { since_ns: now, ..Share::default() }, 0);
-        return true;
+        let share = Share { since_ns: now, ..Share::default() };
+        let _ = SHARES.insert(header.cgroup_id, share, 0);
+        return 0;
     };
     // SAFETY: the map returned a valid pointer; a race between processors miscounts by a record.
-    let spent_bytes = unsafe {
+    unsafe {
         if now.wrapping_sub((*spent).since_ns) > SHARE_NS {
             *spent = Share { since_ns: now, ..Share::default() };
         }
@@ -237,24 +249,22 @@ pub fn admits(ring: Ring, header: &Header) -> bool {
         };
         *bytes += u64::from(header.size);
         *bytes
-    };
-    if spent_bytes > share {
-        lose(header, reason::OVER_SHARE);
-        return false;
     }
-    true
 }
 
-/// The agent polls for a while after it was woken, so that one wakeup serves many records.
+/// Whether the agent is woken for a record. It polls for a while after it was, so that one wakeup
+/// serves many records.
 #[inline(always)]
-fn wakeup(ring: Ring) -> u64 {
+pub fn wakeup(ring: Ring, header: &Header, waiting: u64) -> u64 {
     let Some(woken) = WOKEN.get_ptr_mut(0) else { return 0 };
-    // SAFETY: the helper takes no pointers; the map returned a valid pointer, and a race between
-    // processors costs one wakeup too many.
+    let now = header.boot_ns;
+    // SAFETY: the map returned a valid pointer, and a race between processors costs one wakeup too
+    // many.
     unsafe {
-        let now = bpf_ktime_get_boot_ns();
-        let is_due = now.wrapping_sub(read_volatile(woken)) > settings().wakeup_ns;
-        if is_due || ring == (Ring::Priority { urgent: true }) {
+        let ago = now.wrapping_sub(read_volatile(woken));
+        let is_filling = waiting > bounds(ring).0 / 2 && ago > HURRY_NS;
+        let is_urgent = ring == (Ring::Priority { urgent: true });
+        if is_urgent || is_filling || ago > settings().wakeup_ns {
             write_volatile(woken, now);
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }

@@ -2,11 +2,11 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use aya_ebpf::helpers::generated;
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, generated};
 use plimsoll_ebpf::record::flags;
 
 use crate::{
-    maps::{PATH_BYTES, Scratch},
+    maps::{PATH_BYTES, SCRATCH, Scratch},
     read::mask,
 };
 
@@ -16,19 +16,50 @@ const ROUNDS: usize = 64;
 /// No component starts below this position: the longest name still fits before it.
 const ROOM: u64 = 512;
 
-/// Writes the path of (`dentry`, `mount`) into the end of `scratch.path` and returns where it
-/// begins. The way ends at the root of the mount namespace, so that a process that changed its
-/// root directory hides nothing. What is cut or lies outside is told in `flags`.
+/// Bits of the result of [`walk_path`] above the position.
+const FLAGS_SHIFT: u32 = 32;
+
+/// Writes the path of (`dentry`, `mount`) into the end of this processor's `scratch.path` and
+/// returns where it begins. What is cut or lies outside is told in `flags`.
 #[inline(always)]
-pub fn walk(scratch: *mut Scratch, dentry: usize, mount: usize, flags: &mut u32) -> u64 {
+pub fn walk(dentry: usize, mount: usize, flags: &mut u32) -> u64 {
+    // SAFETY: the function takes numbers, and checks what it reads by them.
+    let result = unsafe { walk_path(dentry as u64, mount as u64) };
+    *flags |= (result >> FLAGS_SHIFT) as u32;
+    mask(result, 0xffff)
+}
+
+/// The way up, to the root of the mount namespace, so that a process that changed its root
+/// directory hides nothing. Returns the position and, above it, the flags.
+///
+/// A function that the verifier checks once, by itself: within each program, twice in some, its
+/// loop would cost most of the time it takes to load them.
+///
+/// # Safety
+/// Only in a program that may use this processor's scratch.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn walk_path(dentry: u64, mount: u64) -> u64 {
+    // SAFETY: the helper takes no pointers.
+    let processor = unsafe { bpf_get_smp_processor_id() };
+    let Some(scratch) = SCRATCH.get_ptr_mut(processor) else {
+        return PATH_BYTES as u64 | u64::from(flags::PATH_UNREADABLE) << FLAGS_SHIFT;
+    };
+    let mut bits = 0;
+    let position = climb(scratch, dentry, mount, &mut bits);
+    position | u64::from(bits) << FLAGS_SHIFT
+}
+
+#[inline(always)]
+fn climb(scratch: *mut Scratch, dentry: u64, mount: u64, flags: &mut u32) -> u64 {
     // SAFETY: `scratch` is a valid map value of this processor; every position is masked to the
     // path buffer, which has room for one more name behind its end.
     unsafe {
         let walk = &raw mut (*scratch).walk;
         let path = (&raw mut (*scratch).path).cast::<u8>();
         write_volatile(&raw mut (*walk).position, PATH_BYTES as u64);
-        write_volatile(&raw mut (*walk).dentry, dentry as u64);
-        write_volatile(&raw mut (*walk).mount, mount as u64);
+        write_volatile(&raw mut (*walk).dentry, dentry);
+        write_volatile(&raw mut (*walk).mount, mount);
         for _ in 0..ROUNDS {
             let dentry = read_volatile(&raw const (*walk).dentry) as usize;
             let mount = read_volatile(&raw const (*walk).mount) as usize;

@@ -34,6 +34,7 @@ use crate::{
     },
     clock,
     config::{sections::Config, setting::Auto},
+    memory,
     metrics::{
         names::Metrics,
         server::{self as metrics_server, Health, HealthCheck},
@@ -51,8 +52,9 @@ use crate::{
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
-/// The kernel side wakes the agent at most once in this time.
-const WAKEUP: Duration = Duration::from_millis(5);
+/// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
+/// costs more than the record it is for.
+const WAKEUP: Duration = Duration::from_millis(50);
 /// How long Docker may take to tell of the Swarm node at the start.
 const NODE_PATIENCE: Duration = Duration::from_secs(2);
 /// How old the last echo of a knock may be before the agent is not healthy.
@@ -93,6 +95,7 @@ async fn serve(
     let waker = Waker::new()?;
     let armed = Armed::load(config, &cgroups, &waker)?;
     let programs = armed.loaded.probes.len();
+    memory::release();
     let shared = Shared::new(appender.health());
     doors.serve(config, &shared, &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);

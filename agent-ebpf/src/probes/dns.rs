@@ -9,7 +9,7 @@ use plimsoll_ebpf::{
 
 use super::connect::{bytes, mapped};
 use crate::{
-    emit::{Ring, admits, lose},
+    emit::{Ring, admit, lose, wakeup},
     filter,
     maps::{BULK, TRAFFIC},
     read::mask,
@@ -109,9 +109,7 @@ fn send(ctx: &SkBuffContext, container: u64, server: [u8; 16], from: usize, kept
     let mut header = task::header_of_nobody(container);
     header.kind = DnsAnswer::KIND;
     header.size = (HEADER_BYTES + size_of::<DnsAnswer>()) as u32 + kept as u32;
-    if !admits(Ring::Bulk, &header) {
-        return;
-    }
+    let Some(waiting) = admit(Ring::Bulk, &header) else { return };
     let Some(mut entry) = BULK.reserve::<Entry>(0) else {
         lose(&header, reason::RING_FULL);
         return;
@@ -130,5 +128,5 @@ fn send(ctx: &SkBuffContext, container: u64, server: [u8; 16], from: usize, kept
             kept as u32,
         );
     }
-    entry.submit(0);
+    entry.submit(wakeup(Ring::Bulk, &header, waiting));
 }

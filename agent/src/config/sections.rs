@@ -40,7 +40,7 @@ sections! {
         /// time, gaps. Kernel memory that is not swapped.
         priority_ring_bytes: RingBytes = "4MiB",
         /// Size of the ring for everything else. Kernel memory that is not swapped.
-        bulk_ring_bytes: RingBytes = "8MiB",
+        bulk_ring_bytes: RingBytes = "4MiB",
         /// Most cgroups watched at once. A container has one, and one more for each that it makes.
         max_cgroups: u32 = "16384",
     }

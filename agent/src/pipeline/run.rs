@@ -19,7 +19,7 @@ use crate::{
         observation::Observation,
         procfs::Procfs,
     },
-    clock,
+    clock, memory,
     metrics::names::Metrics,
     probe::{knock::knock, load::Loaded, orders::Orders, ring::Rings},
     store::appender::Appender,
@@ -33,7 +33,7 @@ const NOTICES: usize = 1024;
 const IDLE: Duration = Duration::from_millis(100);
 /// How often counters are read, losses told and the kernel knocked at.
 const SECOND: Duration = Duration::from_secs(1);
-/// How often processes whose end was lost are looked for.
+/// How often processes whose end was lost are looked for, and memory is given back.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long the rings are drained at most once nothing fills them any more.
 const LAST_DRAIN: Duration = Duration::from_secs(2);
@@ -130,6 +130,7 @@ impl Pipeline {
             if now.duration_since(last_sweep) >= SWEEP {
                 last_sweep = now;
                 self.attributor.processes.sweep(|pid| self.procfs.is_alive(pid));
+                memory::release();
             }
             if count < BATCH {
                 self.wait(last_record, now)?;
