@@ -20,7 +20,8 @@ use super::{
     cgroup,
     container::Container,
     directory::{Directory, Standing},
-    dns, inventory,
+    dns,
+    inventory::{self, Inhabitants},
     node::Node,
     normal,
     observation::Observation,
@@ -368,6 +369,18 @@ impl Attributor {
             process: None,
             peer_name: None,
         });
+    }
+
+    /// What runs in a container that was there before the agent.
+    pub fn inhabited(&mut self, inhabitants: Inhabitants) {
+        let Inhabitants { id, processes, listeners } = inhabitants;
+        let Some(cgroup_id) = self.directory.cgroup_of(&id) else { return };
+        for found in processes {
+            let process = self.processes.found(found);
+            for (_, port) in listeners.iter().filter(|(pid, _)| *pid == process.pid) {
+                self.listeners.insert((cgroup_id, *port), process.clone());
+            }
+        }
     }
 
     /// Forgets a container that is long gone. Not at its end: its acts may still be on the bulk

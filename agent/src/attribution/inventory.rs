@@ -7,6 +7,7 @@ use super::{
     process::{Ancestor, Lineage, MAX_ANCESTORS, Origin, Process},
     process_table::Found,
     procfs::Procfs,
+    sockets,
 };
 
 /// A container whose cgroup was made before the agent could see it.
@@ -18,6 +19,17 @@ pub struct Wanted {
     pub init_pid: u32,
     /// Its health check, as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
+}
+
+/// What runs in a container.
+#[derive(Debug)]
+pub struct Inhabitants {
+    /// The container's id.
+    pub id: String,
+    /// Its processes, with origin and ancestors as far as they can be told.
+    pub processes: Vec<Found>,
+    /// Processes and the TCP ports on which they listen.
+    pub listeners: Vec<(u32, u16)>,
 }
 
 /// Where a container's processes are in the cgroup hierarchy.
@@ -41,10 +53,9 @@ pub fn place_of(root: &CgroupRoot, id: &str) -> Option<Place> {
     })
 }
 
-/// The processes of these containers, with origin and ancestors as far as they can be told.
-///
-/// One look at `/proc` serves all containers: with many processes it is what costs.
-pub fn processes_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Found> {
+/// What runs in these containers. One look at `/proc` serves all of them: with many processes it
+/// is what costs.
+pub fn inhabitants_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Inhabitants> {
     let position = |id: &str| wanted.iter().position(|it| it.id == id);
     let which = |path: &str| cgroup::container_ids_of(path).find_map(position);
     let mut by_container: HashMap<usize, HashMap<u32, Found>> = HashMap::new();
@@ -53,11 +64,12 @@ pub fn processes_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Found> {
             by_container.entry(index).or_default().insert(found.process.pid, found);
         }
     }
-    let related = by_container.into_iter().flat_map(|(index, processes)| {
-        let family = Family { container: &wanted[index], processes };
-        family.related()
+    let inhabitants = by_container.into_iter().map(|(index, processes)| Inhabitants {
+        id: wanted[index].id.clone(),
+        listeners: sockets::listeners(procfs.root(), processes.keys().copied()),
+        processes: Family { container: &wanted[index], processes }.related(),
     });
-    related.collect()
+    inhabitants.collect()
 }
 
 /// The processes of one container.

@@ -15,3 +15,4 @@ pub mod inventory;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;
+pub mod sockets;

@@ -87,6 +87,10 @@ impl ProcessTable {
     }
 
     fn enter(&mut self, header: &Header, ppid: u32, mnt_ns: u32) {
+        // A process that is known has only been moved, to a cgroup below its container's.
+        if self.live(header.pid, header.start_ns).is_some() {
+            return;
+        }
         let is_first = self.started.insert(header.cgroup_id);
         let process = Process {
             pid: header.pid,
@@ -175,10 +179,12 @@ impl ProcessTable {
     }
 
     /// A process that was there before the agent.
-    pub fn found(&mut self, found: Found) {
+    pub fn found(&mut self, found: Found) -> Arc<Process> {
         let pid = found.process.pid;
         let entry = Entry { tick_ns: found.tick_ns, ..self.entry(found.process) };
+        let process = entry.process.clone();
         self.insert(pid, entry);
+        process
     }
 
     /// The first process of this container was there before the agent: who enters it now comes
@@ -354,6 +360,16 @@ mod tests {
         assert_eq!(get(&mut table, 20).origin, Origin::Exec);
         assert_eq!(get(&mut table, 21).origin, Origin::Exec, "a session's child is the session's");
         assert_eq!(get(&mut table, 30).origin, Origin::Health);
+    }
+
+    #[test]
+    fn a_process_that_moves_within_its_container_stays_what_it_is() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        exec(&mut table, 10, 1, OWN_NS, "/bin/app");
+        enter(&mut table, 10);
+        let app = get(&mut table, 10);
+        assert_eq!((app.origin, &*app.exe), (Origin::Init, b"/bin/app".as_slice()));
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Procfs {
         Self { root, tick_ns: 1_000_000_000 / ticks }
     }
 
+    /// Where it is mounted.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, pid: u32, name: &str) -> PathBuf {
         self.root.join(pid.to_string()).join(name)
     }

@@ -158,8 +158,8 @@ impl Containers {
         for request in attributor.directory.take_requests() {
             self.carry_out_one(request, attributor, losses, &mut Vec::new());
         }
-        for found in inventory::processes_of(procfs, &wanted) {
-            attributor.processes.found(found);
+        for inhabitants in inventory::inhabitants_of(procfs, &wanted) {
+            attributor.inhabited(inhabitants);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Asking for observations: filters, moments, and how the answers look.
 
+pub mod docs;
 pub mod expr;
 pub mod filter;
 pub mod json;

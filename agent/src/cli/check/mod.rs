@@ -62,7 +62,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 /// What keeps the agent from starting, in one line; `None` where nothing does. Docker is not asked:
 /// the agent waits for it.
 pub(super) fn blocker(config: &Config) -> Option<String> {
-    let items = [kernel::items(), privilege::items(), security::items(), host::items(&config.host)];
+    // Privileges first: without them much else seems to be missing.
+    let items = [privilege::items(), kernel::items(), security::items(), host::items(&config.host)];
     let first = items.into_iter().flatten().find(|item| item.status == Status::Fail)?;
     let parts = [Some(first.found), first.consequence, first.remedy];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
