@@ -254,6 +254,11 @@ impl<'a> Record<'a> {
         Ok(Self { header, kind, body })
     }
 
+    /// The event and its tail, as bytes.
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     /// Calls `visit` with each field that has a value.
     pub fn visit(&self, visit: &mut Visit<'_, 'a>) {
         (self.kind.visit)(self.body, visit);

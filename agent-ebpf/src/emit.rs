@@ -143,12 +143,18 @@ impl<B: Wire> Draft<B> {
         if read <= 0 { None } else { Some(self.grow(position, mask(read as u64 - 1, 4095))) }
     }
 
-    /// Appends bytes of the running process's memory, at most 4095; `None` if they cannot be read.
+    /// Appends bytes of the running process's memory, at most [`TEXT_BYTES`]; `None` if there are
+    /// none or they cannot be read.
     #[inline(always)]
     pub fn user_bytes(&self, address: u64, bytes: u64) -> Option<Span> {
-        let bytes = mask(if bytes > 4095 { 4095 } else { bytes }, 4095);
+        if bytes == 0 {
+            return None;
+        }
+        let bytes = if bytes > TEXT_BYTES as u64 { TEXT_BYTES as u64 } else { bytes };
+        // What the verifier sees is neither 0 nor too long.
+        let bytes = mask(bytes.wrapping_sub(1), TEXT_BYTES as u64 - 1) + 1;
         let (end, position) = self.end();
-        // SAFETY: `bytes` is below the room for one text; the helper checks the source.
+        // SAFETY: `bytes` is at most the room for one text; the helper checks the source.
         let failed = unsafe {
             generated::bpf_probe_read_user(end.cast(), bytes as u32, address as *const _)
         };

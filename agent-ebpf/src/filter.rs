@@ -1,7 +1,7 @@
 //! What is let through: watched containers only, and each repeated act once per window.
 
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns};
-use plimsoll_ebpf::orders::{Seen, SeenKey};
+use plimsoll_ebpf::{orders::Seen, record::Header};
 
 use crate::{
     maps::{CGROUPS, MERGED, SEEN},
@@ -37,28 +37,88 @@ pub fn add(counter: *mut u64, number: u64) {
     }
 }
 
-/// How many occurrences a report now stands for; `None` while the act is merely counted.
+/// One repeated act, in full: what differs in any part is another act.
+#[derive(Clone, Copy)]
+pub struct Act {
+    /// The container's cgroup.
+    pub container: u64,
+    /// Inode of the program.
+    pub exe_ino: u64,
+    /// Device of the program.
+    pub exe_dev: u32,
+    /// Event kind.
+    pub kind: u16,
+    /// What else makes a difference.
+    pub detail: u32,
+    /// What it is done to: identity of a file, address of a peer.
+    pub object: [u64; 3],
+}
+
+impl Act {
+    /// One number for all of it. Its chance to be another act's too is one in 2^64, and as nobody
+    /// knows the seed, nobody can raise it.
+    #[inline(always)]
+    fn name(&self) -> u64 {
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let words = [
+            self.container,
+            self.exe_ino,
+            u64::from(self.exe_dev) << 32 | u64::from(self.detail),
+            u64::from(self.kind),
+            self.object[0],
+            self.object[1],
+            self.object[2],
+        ];
+        let mut name = settings().seed;
+        let mut index = 0;
+        while index < words.len() {
+            name = (name ^ words[index]).wrapping_mul(FACTOR);
+            name ^= name >> 29;
+            index += 1;
+        }
+        name.wrapping_mul(FACTOR) | 1
+    }
+}
+
+/// An act that is to be reported.
+#[derive(Clone, Copy)]
+pub struct Report {
+    act: u64,
+    count: u32,
+}
+
+impl Report {
+    /// The header of its record.
+    #[inline(always)]
+    pub fn header(self, of: Header) -> Header {
+        Header { act: self.act, count: self.count, ..of }
+    }
+}
+
+/// Whether an act is reported; it is merely counted where it was within the window.
 #[inline(always)]
-pub fn report(key: &SeenKey) -> Option<u32> {
+pub fn report(act: &Act) -> Option<Report> {
     // SAFETY: the helper takes no pointers.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    let Some(seen) = SEEN.get_ptr_mut(key) else {
-        let _ = SEEN.insert(key, Seen { reported_ns: now, held_back: 0 }, 0);
-        return Some(1);
+    let act = act.name();
+    let Some(seen) = SEEN.get_ptr_mut(act) else {
+        let seen = Seen { reported_ns: now, held_back: 0, latest_ns: now };
+        let _ = SEEN.insert(act, seen, 0);
+        return Some(Report { act, count: 1 });
     };
     // SAFETY: the map returned a valid pointer. Two processors may race here: at worst an act is
     // reported twice.
     unsafe {
         if now.wrapping_sub((*seen).reported_ns) < settings().window_ns {
             add(&raw mut (*seen).held_back, 1);
+            (*seen).latest_ns = now;
             if let Some(merged) = MERGED.get_ptr_mut(0) {
                 *merged += 1;
             }
             return None;
         }
-        let count = (*seen).held_back.wrapping_add(1);
-        (*seen).held_back = 0;
-        (*seen).reported_ns = now;
-        Some(count as u32)
+        let count = (*seen).held_back.wrapping_add(1) as u32;
+        *seen = Seen { reported_ns: now, held_back: 0, latest_ns: now };
+        Some(Report { act, count })
     }
 }

@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use plimsoll_ebpf::{
-    orders::{Lost, LostKey, Seen, SeenKey, Share, Traffic, Watched},
+    orders::{Lost, LostKey, Seen, Share, Traffic, Watched},
     record::HEADER_BYTES,
 };
 
@@ -38,9 +38,9 @@ pub static LOST_UNNAMED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static MERGED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Acts reported within the running window.
+/// Acts reported within the running window, by [`Header::act`](plimsoll_ebpf::record::Header::act).
 #[map]
-pub static SEEN: LruHashMap<SeenKey, Seen> = LruHashMap::with_max_entries(32768, 0);
+pub static SEEN: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(32768, 0);
 
 /// Bytes sent and received by container.
 #[map]

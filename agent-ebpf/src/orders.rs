@@ -72,29 +72,7 @@ pub mod reason {
     }
 }
 
-/// Key of the map `SEEN`: one repeated act, in full.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
-pub struct SeenKey {
-    /// The container's cgroup.
-    pub cgroup_id: u64,
-    /// Identity of the program: device and inode of its executable.
-    pub exe_ino: u64,
-    /// Inode of the file, or first half of the peer's address.
-    pub object: u64,
-    /// Directory entry of the file, or second half of the peer's address.
-    pub name: u64,
-    /// Device of the program.
-    pub exe_dev: u32,
-    /// Device of the file, or port and protocol of the peer.
-    pub place: u32,
-    /// Event kind.
-    pub kind: u32,
-    /// Event flags that make a difference.
-    pub detail: u32,
-}
-
-/// Value of the map `SEEN`.
+/// Value of the map `SEEN`, whose key is the [`crate::record::Header::act`] of an act.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Seen {
@@ -102,6 +80,8 @@ pub struct Seen {
     pub reported_ns: u64,
     /// Occurrences since that were not reported.
     pub held_back: u64,
+    /// When the latest of them was, in nanoseconds since boot.
+    pub latest_ns: u64,
 }
 
 /// Bytes a container has sent and received since its cgroup was first seen.
@@ -120,6 +100,8 @@ pub struct Traffic {
 pub struct Settings {
     /// How long a repeated act is merged before it is reported again.
     pub window_ns: u64,
+    /// A number that nobody else knows, from which the names of acts are made.
+    pub seed: u64,
     /// Bytes a container may put on the bulk ring per second while that ring is under pressure.
     pub bulk_share: u64,
     /// The same for the priority ring.

@@ -26,6 +26,9 @@ pub struct Header {
     pub reserved: u16,
     /// Bytes of the whole record: header, body and tail.
     pub size: u32,
+    /// What is counted together with this: the same act by the same program on the same object, for
+    /// as long as the agent runs. 0 for what is never merged.
+    pub act: u64,
 }
 
 /// Bytes of a [`Header`].

@@ -30,6 +30,7 @@ pub fn header(container: u64) -> Header {
         kind: 0,
         reserved: 0,
         size: 0,
+        act: 0,
     }
 }
 
@@ -49,6 +50,7 @@ pub fn header_of(task: usize, container: u64) -> Header {
         kind: 0,
         reserved: 0,
         size: 0,
+        act: 0,
     }
 }
 
@@ -67,6 +69,7 @@ pub fn header_of_nobody(container: u64) -> Header {
         kind: 0,
         reserved: 0,
         size: 0,
+        act: 0,
     }
 }
 
@@ -116,9 +119,25 @@ pub fn file_of(task: usize, descriptor: u64) -> usize {
     crate::read::kernel::<usize>(slots.wrapping_add(descriptor as usize * size_of::<usize>()))
 }
 
-/// The `struct file` of the program the task runs; 0 for kernel threads.
+/// Identity of the file that a task runs; zero for kernel threads.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// Inode number.
+    pub ino: u64,
+    /// Device, major << 20 | minor.
+    pub dev: u32,
+}
+
+/// The program the task runs.
 #[inline(always)]
-pub fn exe_file(task: usize) -> usize {
+pub fn program(task: usize) -> Program {
     let memory = member!(task, task_mm, usize);
-    if memory == 0 { 0 } else { member!(memory, mm_exe_file, usize) }
+    if memory == 0 {
+        return Program { ino: 0, dev: 0 };
+    }
+    let inode = member!(member!(memory, mm_exe_file, usize), file_inode, usize);
+    Program {
+        ino: member!(inode, inode_ino, u64),
+        dev: member!(member!(inode, inode_sb, usize), sb_dev, u32),
+    }
 }

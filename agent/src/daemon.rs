@@ -3,7 +3,8 @@
 use std::{
     fs,
     future::Future,
-    path::{Path, PathBuf},
+    hash::{BuildHasher, Hasher, RandomState},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -55,8 +56,6 @@ const DOCKER_QUEUE: usize = 4096;
 /// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
 /// costs more than the record it is for.
 const WAKEUP: Duration = Duration::from_millis(50);
-/// How long Docker may take to tell of the Swarm node at the start.
-const NODE_PATIENCE: Duration = Duration::from_secs(2);
 /// How old the last echo of a knock may be before the agent is not healthy.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the pipeline may take to drain and flush at the end.
@@ -106,7 +105,7 @@ async fn serve(
         orders: armed.orders,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
-        node: Arc::new(node(config).await),
+        node: Arc::new(node(config)),
         limits: limits(config),
         procfs: Procfs::at(config.host.proc_root()),
         cgroups,
@@ -120,8 +119,7 @@ async fn serve(
     let announce = async {
         if is_ready.await.is_ok() {
             shared.is_ready.store(true, Ordering::Release);
-            let containers = shared.metrics.containers_watched.value_at(0).unwrap_or_default();
-            let containers = containers as u64;
+            let containers = shared.containers();
             tracing::info!(programs, containers, took = ?clock::since(start), "ready");
             ready();
         }
@@ -217,6 +215,7 @@ impl Armed {
             max_cgroups: config.probe.max_cgroups,
             settings: Settings {
                 window_ns: config.probe.window.as_nanos() as u64,
+                seed: random(),
                 bulk_pressure: u64::from(bulk) / 2,
                 bulk_share: u64::from(bulk) / 8,
                 priority_pressure: u64::from(priority) / 2,
@@ -247,6 +246,11 @@ fn enable_run_stats() -> Option<std::os::fd::OwnedFd> {
         .ok()
 }
 
+/// A number that nobody can guess.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// This process's id in the host's namespace: the agent may run in a container.
 fn own_pid(proc_root: &Path) -> u32 {
     let own = fs::read_link(proc_root.join("self")).ok();
@@ -272,19 +276,19 @@ fn limits(config: &Config) -> Limits {
         held_records: config.attribution.hold_limit as usize,
         processes: config.attribution.process_limit as usize,
         patience_ns: config.attribution.hold_patience.as_nanos() as u64,
+        window_ns: config.probe.window.as_nanos() as u64,
     }
 }
 
-async fn node(config: &Config) -> Node {
+/// This host, as far as it is known without Docker.
+fn node(config: &Config) -> Node {
     let name = match &config.agent.node_name {
         Auto::Set(name) => name.clone(),
         Auto::Auto => rustix::system::uname().nodename().to_string_lossy().into_owned(),
     };
-    let boot_id = config.host.proc_root().join("sys/kernel/random/boot_id");
-    let boot_id = fs::read_to_string(boot_id).unwrap_or_default().trim().to_owned();
-    let machine_id = PathBuf::from("/etc/machine-id");
-    let id = timeout(NODE_PATIENCE, docker::node_identity(&config.docker.socket, &machine_id));
-    Node { name, id: id.await.unwrap_or_default(), boot_id }
+    let line = |path: &Path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let boot_id = line(&config.host.proc_root().join("sys/kernel/random/boot_id"));
+    Node { name, id: line(Path::new("/etc/machine-id")), boot_id }
 }
 
 /// Starts the pipeline on a thread of its own; the receiver tells how it ended.
@@ -317,6 +321,11 @@ impl Shared {
         Self { metrics: Arc::new(Metrics::new()), store, is_ready }
     }
 
+    /// How many are watched.
+    fn containers(&self) -> u64 {
+        self.metrics.containers_watched.value_at(0).unwrap_or_default() as u64
+    }
+
     fn check(&self) -> Health {
         let age_ns = self.metrics.heartbeat_age_ns(clock::boot_ns());
         let unhealthy = if !self.is_ready.load(Ordering::Acquire) {
@@ -343,7 +352,7 @@ impl Shared {
             "version": env!("CARGO_PKG_VERSION"),
             "healthy": healthy,
             "detail": detail,
-            "containers": self.metrics.containers_watched.value_at(0),
+            "containers": self.containers(),
         })
     }
 }

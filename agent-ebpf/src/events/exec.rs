@@ -102,6 +102,12 @@ mod meaning {
                         .then_some(Value::Flag(true))
                 },
             ),
+            Field::noted(
+                "exec.args_unreadable",
+                ValueType::Flag,
+                "Whether the arguments could not be read; absent where they could.",
+                |e, _| (e.flags & flags::ARGS_UNREADABLE != 0).then_some(Value::Flag(true)),
+            ),
             Field::noted("exec.ino", ValueType::Number, "Inode of the executable.", |e, _| {
                 Some(Value::Number(e.ino))
             }),

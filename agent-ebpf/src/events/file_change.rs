@@ -143,6 +143,12 @@ mod meaning {
                 |e, _| (e.flags & flags::PATH_TRUNCATED != 0).then_some(Value::Flag(true)),
             ),
             Field::noted(
+                "file.unreadable",
+                ValueType::Flag,
+                "Whether a path could not be read; absent where all could.",
+                |e, _| (e.flags & flags::PATH_UNREADABLE != 0).then_some(Value::Flag(true)),
+            ),
+            Field::noted(
                 "file.as_given",
                 ValueType::Flag,
                 "Whether the path is the caller's, symbolic links unresolved; absent where it is the kernel's.",

@@ -3,14 +3,13 @@
 use aya_ebpf::{bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext};
 use plimsoll_ebpf::{
     events::{connect::Connect, listen::Listen},
-    orders::SeenKey,
     record::Wire,
 };
 
 use crate::{
     emit::{Ring, emit},
-    file::File,
-    filter, task,
+    filter::{self, Act},
+    task,
 };
 
 /// What these hooks return to let the call go on.
@@ -89,18 +88,23 @@ pub fn bytes(words: [u32; 4]) -> [u8; 16] {
 }
 
 #[inline(always)]
-fn key(container: u64, words: [u32; 4], place: u32, kind: u16, detail: u32) -> SeenKey {
-    let exe = File::at(task::exe_file(task::current()));
-    SeenKey {
-        cgroup_id: container,
-        exe_ino: exe.ino(),
-        object: u64::from(words[0]) << 32 | u64::from(words[1]),
-        name: u64::from(words[2]) << 32 | u64::from(words[3]),
-        exe_dev: exe.dev(),
-        place,
-        kind: u32::from(kind),
+fn act(container: u64, words: [u32; 4], place: u32, kind: u16, detail: u32) -> Act {
+    let exe = task::program(task::current());
+    Act {
+        container,
+        exe_ino: exe.ino,
+        exe_dev: exe.dev,
+        kind,
         detail,
+        object: address_object(words, place),
     }
+}
+
+/// An address and what belongs to it, as the object of an act.
+#[inline(always)]
+pub fn address_object(words: [u32; 4], place: u32) -> [u64; 3] {
+    let [a, b, c, d] = words.map(u64::from);
+    [a << 32 | b, c << 32 | d, u64::from(place)]
 }
 
 #[inline(always)]
@@ -112,10 +116,9 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
         (u16::from_be((*address).user_port as u16), (*address).protocol)
     };
     let place = u32::from(port) << 16 | protocol & 0xffff;
-    let key = key(container, words, place, Connect::KIND, u32::from(datagram));
-    let Some(count) = filter::report(&key) else { return ALLOW };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, words, place, Connect::KIND, u32::from(datagram));
+    let Some(report) = filter::report(&act) else { return ALLOW };
+    let header = report.header(task::header(container));
     let body =
         Connect { address: bytes(words), port, protocol: protocol as u8, datagram, reserved: 0 };
     emit(Ring::Bulk, header, body);
@@ -136,10 +139,9 @@ fn on_bind(ctx: &SockAddrContext, words: [u32; 4]) -> i32 {
     }
     let Some(container) = filter::current_container() else { return ALLOW };
     let place = u32::from(port) << 16 | protocol;
-    let key = key(container, words, place, Listen::KIND, 0);
-    let Some(count) = filter::report(&key) else { return ALLOW };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, words, place, Listen::KIND, 0);
+    let Some(report) = filter::report(&act) else { return ALLOW };
+    let header = report.header(task::header(container));
     let body = Listen { address: bytes(words), port, protocol: protocol as u8, reserved: [0; 5] };
     emit(Ring::Bulk, header, body);
     ALLOW

@@ -10,7 +10,9 @@ use plimsoll_ebpf::{
 use crate::{
     emit::{Draft, Ring},
     file::File,
-    filter, task,
+    filter,
+    maps::TEXT_BYTES,
+    task,
 };
 
 // match-proto:v5.10: (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
@@ -67,7 +69,10 @@ fn arguments(draft: &Draft<Exec>, task: usize, bits: &mut u32) -> Span {
     let memory = member!(task, task_mm, usize);
     let start = member!(memory, mm_arg_start, u64);
     let bytes = member!(memory, mm_arg_end, u64).wrapping_sub(start);
-    if bytes > 4095 {
+    if bytes == 0 {
+        return Span::default();
+    }
+    if bytes > TEXT_BYTES as u64 {
         *bits |= flags::ARGS_TRUNCATED;
     }
     draft.user_bytes(start, bytes).unwrap_or_else(|| {

@@ -6,7 +6,7 @@ use plimsoll_ebpf::{
     record::{Wire, flags},
 };
 
-use super::{file_write::key, syscall::Call};
+use super::{file_write::act, syscall::Call};
 use crate::{
     emit::{Draft, Ring},
     file::File,
@@ -35,10 +35,9 @@ pub fn on_map(call: &Call, container: u64) {
     if layer == code::IMAGE {
         return;
     }
-    let key = key(container, call.task, &file, ExecMap::KIND, 0);
-    let Some(count) = filter::report(&key) else { return };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, call.task, &file, ExecMap::KIND, 0);
+    let Some(report) = filter::report(&act) else { return };
+    let header = report.header(task::header(container));
     let Some(draft) = Draft::<ExecMap>::new(header) else { return };
     let path = draft.path(file.dentry, file.mount, &mut bits);
     let body =

@@ -6,7 +6,7 @@ use plimsoll_ebpf::{
     record::{Span, Wire, flags},
 };
 
-use super::{file_write::key, syscall::Call};
+use super::{file_write::act, syscall::Call};
 use crate::{
     emit::{Draft, Ring, UNREADABLE},
     file::File,
@@ -132,10 +132,9 @@ pub fn on_change_by_descriptor(call: &Call, container: u64) {
     }
     let file = File::at(address);
     let detail = u32::from(call.entry.op);
-    let key = key(container, call.task, &file, FileChange::KIND, detail);
-    let Some(count) = filter::report(&key) else { return };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, call.task, &file, FileChange::KIND, detail);
+    let Some(report) = filter::report(&act) else { return };
+    let header = report.header(task::header(container));
     let Some(draft) = Draft::<FileChange>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);

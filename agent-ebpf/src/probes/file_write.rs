@@ -2,7 +2,6 @@
 
 use plimsoll_ebpf::{
     events::file_write::{FileWrite, op},
-    orders::SeenKey,
     record::{Wire, flags},
 };
 
@@ -10,7 +9,8 @@ use super::syscall::Call;
 use crate::{
     emit::{Draft, Ring},
     file::File,
-    filter, task,
+    filter::{self, Act},
+    task,
 };
 
 /// `include/uapi/asm-generic/fcntl.h`: access mode, `O_CREAT`, `O_TRUNC`.
@@ -47,17 +47,12 @@ pub fn on_open(call: &Call, container: u64) {
         return;
     }
     let is_created = access & FMODE_CREATED != 0;
-    let count = if is_created {
-        1
-    } else {
-        let Some(count) = filter::report(&key(container, call.task, &file, FileWrite::KIND, 0))
-        else {
-            return;
-        };
-        count
-    };
     let mut header = task::header(container);
-    header.count = count;
+    if !is_created {
+        let act = act(container, call.task, &file, FileWrite::KIND, 0);
+        let Some(report) = filter::report(&act) else { return };
+        header = report.header(header);
+    }
     let Some(draft) = Draft::<FileWrite>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);
@@ -76,18 +71,16 @@ pub fn on_open(call: &Call, container: u64) {
     draft.send(Ring::Bulk, body);
 }
 
-/// The full key of an act on a file: who, by which program, on which name of which file.
+/// An act on a file: who, by which program, on which name of which file.
 #[inline(always)]
-pub fn key(container: u64, task: usize, file: &File, kind: u16, detail: u32) -> SeenKey {
-    let exe = File::at(task::exe_file(task));
-    SeenKey {
-        cgroup_id: container,
-        exe_ino: exe.ino(),
-        object: file.ino(),
-        name: file.dentry as u64,
-        exe_dev: exe.dev(),
-        place: file.dev(),
-        kind: u32::from(kind),
+pub fn act(container: u64, task: usize, file: &File, kind: u16, detail: u32) -> Act {
+    let exe = task::program(task);
+    Act {
+        container,
+        exe_ino: exe.ino,
+        exe_dev: exe.dev,
+        kind,
         detail,
+        object: [file.ino(), u64::from(file.dev()), file.dentry as u64],
     }
 }

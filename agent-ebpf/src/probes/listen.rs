@@ -3,14 +3,14 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::{
     events::{accept::Accept, listen::Listen},
-    orders::SeenKey,
     record::Wire,
 };
 
-use super::connect::{bytes, mapped};
+use super::connect::{address_object, bytes, mapped};
 use crate::{
     emit::{Ring, emit},
-    filter, task,
+    filter::{self, Act},
+    task,
 };
 
 /// `include/net/tcp_states.h`
@@ -53,19 +53,16 @@ fn on_socket_state(ctx: BtfTracePointContext) -> i32 {
 fn on_accept(socket: usize, container: u64) {
     let peer = peer(socket);
     let port = member!(socket, sock_num, u16);
-    let key = SeenKey {
-        cgroup_id: container,
+    let act = Act {
+        container,
         exe_ino: 0,
-        object: u64::from(peer[0]) << 32 | u64::from(peer[1]),
-        name: u64::from(peer[2]) << 32 | u64::from(peer[3]),
         exe_dev: 0,
-        place: u32::from(port),
-        kind: u32::from(Accept::KIND),
+        kind: Accept::KIND,
         detail: 0,
+        object: address_object(peer, u32::from(port)),
     };
-    let Some(count) = filter::report(&key) else { return };
-    let mut header = task::header_of_nobody(container);
-    header.count = count;
+    let Some(report) = filter::report(&act) else { return };
+    let header = report.header(task::header_of_nobody(container));
     let body = Accept {
         peer: bytes(peer),
         address: bytes(local(socket)),

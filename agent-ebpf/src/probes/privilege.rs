@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::{
     events::privilege::{Privilege, op},
-    orders::{KNOCK, SeenKey},
+    orders::KNOCK,
     record::{Span, Wire},
     signals::Heartbeat,
 };
@@ -11,8 +11,7 @@ use plimsoll_ebpf::{
 use super::syscall::Call;
 use crate::{
     emit::{Draft, Ring, emit},
-    file::File,
-    filter,
+    filter::{self, Act},
     read::settings,
     task,
 };
@@ -37,9 +36,9 @@ pub fn on_call(call: &Call, container: u64) {
     let entry = call.entry;
     let number = call.argument(entry.number);
     let outcome = u32::from(call.result < 0) << 8 | u32::from(entry.op);
-    let Some(count) = filter::report(&key(container, call.task, number, outcome)) else { return };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, call.task, number, outcome);
+    let Some(report) = filter::report(&act) else { return };
+    let header = report.header(task::header(container));
     let Some(draft) = Draft::<Privilege>::new(header) else { return };
     let text = |place: u8| {
         if place == 0 {
@@ -60,17 +59,15 @@ pub fn on_call(call: &Call, container: u64) {
 }
 
 #[inline(always)]
-fn key(container: u64, task: usize, object: u64, detail: u32) -> SeenKey {
-    let exe = File::at(task::exe_file(task));
-    SeenKey {
-        cgroup_id: container,
-        exe_ino: exe.ino(),
-        object,
-        name: 0,
-        exe_dev: exe.dev(),
-        place: 0,
-        kind: u32::from(Privilege::KIND),
+fn act(container: u64, task: usize, object: u64, detail: u32) -> Act {
+    let exe = task::program(task);
+    Act {
+        container,
+        exe_ino: exe.ino,
+        exe_dev: exe.dev,
+        kind: Privilege::KIND,
         detail,
+        object: [object, 0, 0],
     }
 }
 
@@ -89,17 +86,15 @@ fn on_capability(ctx: BtfTracePointContext) -> i32 {
     let capability = ctx.arg::<u32>(3);
     let result = i64::from(ctx.arg::<i32>(4));
     // The kernel asks for CAP_SYS_ADMIN on every brk and mmap, to set memory aside for
-    // administrators (`__vm_enough_memory`). Nothing tells this from a real use but the call, and
-    // what truly needs it is reported by its system call; so only its denials... are noise too.
+    // administrators (`__vm_enough_memory`), and only the call would tell that from a use. What
+    // needs it in earnest is told by its system call.
     if capability == CAP_SYS_ADMIN {
         return 0;
     }
     let outcome = u32::from(result < 0) << 8 | u32::from(op::CAPABILITY);
-    let Some(count) = filter::report(&key(container, task, u64::from(capability), outcome)) else {
-        return 0;
-    };
-    let mut header = task::header(container);
-    header.count = count;
+    let act = act(container, task, u64::from(capability), outcome);
+    let Some(report) = filter::report(&act) else { return 0 };
+    let header = report.header(task::header(container));
     let body = Privilege {
         result,
         number: 0,

@@ -19,7 +19,7 @@ const MAX_WHOLE: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("no plimsoll answers on {}; start it with `plimsoll run`, or read its store with --data-dir", socket.display())]
+    #[error("no plimsoll answers on {}", socket.display())]
     Unreachable {
         /// The socket.
         socket: PathBuf,

@@ -12,8 +12,6 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Where the daemon listens unless it is told otherwise.
-pub const DEFAULT_PATH: &str = "/run/plimsoll/plimsoll.sock";
 /// Members of this group may ask, as root may.
 const GROUP: &str = "plimsoll";
 

@@ -27,6 +27,7 @@ use super::{
     observation::Observation,
     process::Process,
     process_table::{Found, ProcessTable},
+    repeats::{Count, Repeats},
 };
 
 /// What is asked of the host when a record names something unheard of.
@@ -49,6 +50,8 @@ pub struct Limits {
     pub processes: usize,
     /// How long a container may stay unknown, in nanoseconds.
     pub patience_ns: u64,
+    /// How long the kernel side counts repeats of an act before it reports it again, in nanoseconds.
+    pub window_ns: u64,
 }
 
 /// See the module.
@@ -59,6 +62,7 @@ pub struct Attributor {
     pub processes: ProcessTable,
     node: Arc<Node>,
     names: dns::Cache,
+    repeats: Repeats,
     /// Who listens, by container and port.
     listeners: HashMap<(u64, u16), Arc<Process>>,
     limits: Limits,
@@ -76,6 +80,7 @@ impl Attributor {
             processes: ProcessTable::new(limits.processes),
             node,
             names: dns::Cache::default(),
+            repeats: Repeats::new(limits.window_ns, limits.processes),
             listeners: HashMap::new(),
             limits,
             buffer: Vec::with_capacity(4096),
@@ -83,6 +88,11 @@ impl Attributor {
             unattributed: 0,
             boot_to_epoch_ns: 0,
         }
+    }
+
+    /// The host turned out to be this Swarm node.
+    pub fn set_node_id(&mut self, id: String) {
+        self.node = Arc::new(Node { id, ..Node::clone(&self.node) });
     }
 
     /// What to add to a moment since boot to get one since the Unix epoch.
@@ -236,14 +246,16 @@ impl Attributor {
             let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
                 self.names.name_of(header.cgroup_id, address(connect.address))
             });
-            out(&Observation {
+            let observation = Observation {
                 ts_ns: header.boot_ns.saturating_add(self.boot_to_epoch_ns),
                 record,
                 node: &self.node,
                 container: Some(container),
                 process: process.as_ref(),
                 peer_name,
-            });
+            };
+            self.repeats.reported(&observation);
+            out(&observation);
         }
         if header.kind == Exit::KIND {
             self.processes.exited(&header);
@@ -334,6 +346,29 @@ impl Attributor {
             reserved: 0,
         };
         self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
+    }
+
+    /// Tells of acts that were repeated and will not be reported again; `take` asks the kernel side
+    /// how often an act was. `now_ns` counts since boot.
+    pub fn repeated(
+        &mut self,
+        now_ns: u64,
+        take: &mut dyn FnMut(u64) -> Option<Count>,
+        out: &mut Out<'_>,
+    ) {
+        while let Some(report) = self.repeats.next_due(now_ns) {
+            let Some(count) = take(report.act()) else { continue };
+            report.tell(count, |record, container, process, peer_name| {
+                out(&Observation {
+                    ts_ns: record.header.boot_ns.saturating_add(self.boot_to_epoch_ns),
+                    record,
+                    node: &self.node,
+                    container: Some(container),
+                    process,
+                    peer_name,
+                });
+            });
+        }
     }
 
     /// Observations were lost: tells whose, of what, why, how many and when (since the epoch).

@@ -15,4 +15,5 @@ pub mod inventory;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;
+pub mod repeats;
 pub mod sockets;

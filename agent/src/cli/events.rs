@@ -9,12 +9,14 @@ use std::{
 use clap::ValueEnum;
 use serde_json::{Map, Value as Json};
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    overrides::Overrides,
+};
 use crate::{
     api::{
         client::{self, ClientError, Lines},
         params::Params,
-        socket,
     },
     clock,
     query::{
@@ -22,7 +24,7 @@ use crate::{
         search::{self, Answer, Query},
         table::Style,
     },
-    store::{config, reader::Reader},
+    store::reader::Reader,
 };
 
 /// Show recorded observations.
@@ -67,7 +69,7 @@ pub struct Args {
     /// Do not cut long lines
     #[arg(long)]
     no_trunc: bool,
-    /// Ask the daemon on this socket
+    /// Ask the daemon on this socket, not on the configured one
     #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
     socket: Option<PathBuf>,
     /// Read the store in this directory, without the daemon
@@ -95,16 +97,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(dir) = &args.data_dir {
         return from_store(dir, &query, out);
     }
-    let path = args.socket.as_deref().unwrap_or(Path::new(socket::DEFAULT_PATH));
+    let config = Overrides::default().load(None)?.config;
+    let path = args.socket.as_ref().unwrap_or(&config.agent.socket);
     match client::get(path, &format!("/v1/events?{}", params.encode())) {
         Ok(lines) => from_daemon(lines, out),
         Err(ClientError::Unreachable { .. }) if args.socket.is_none() && !args.follow => {
-            eprintln!(
-                "note: no daemon answers on {}; reading {}",
-                path.display(),
-                config::DEFAULT_DIR
-            );
-            from_store(Path::new(config::DEFAULT_DIR), &query, out)
+            let dir = &config.agent.data_dir;
+            eprintln!("note: no daemon answers on {}; reading {}", path.display(), dir.display());
+            from_store(dir, &query, out)
         }
         Err(error) => Err(failure(error)),
     }

@@ -13,7 +13,9 @@ pub(super) fn of(failure: &Failure) -> Option<&'static str> {
     match failure.exit {
         Exit::Environment if is_denied => Some("run this as root"),
         Exit::Environment => Some("`plimsoll check` tells what this host lacks, and the remedy"),
-        Exit::Unreachable => Some("start the agent with `plimsoll run`, or name its --socket"),
+        Exit::Unreachable => Some(
+            "start the agent with `plimsoll run`, name its --socket, or read its store with --data-dir",
+        ),
         Exit::Done | Exit::Findings | Exit::Usage => None,
     }
 }

@@ -94,6 +94,7 @@ impl Containers {
                     self.was_connected = true;
                 }
             }
+            Notice::Node { id } => attributor.set_node_id(id),
             Notice::Disconnected { .. } => {
                 metrics.docker_connected.set(0);
                 if matches!(self.inventory, Inventory::Unlisted) {

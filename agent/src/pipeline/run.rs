@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::{containers::Containers, gauges, losses::Losses};
 use crate::{
     attribution::{
-        attributor::{Attributor, Limits},
+        attributor::{Attributor, Limits, Out},
         cgroup::CgroupRoot,
         docker::{Ask, Notice},
         node::Node,
         observation::Observation,
         procfs::Procfs,
+        repeats::Count,
     },
     clock, memory,
     metrics::names::Metrics,
@@ -189,7 +190,9 @@ impl Pipeline {
         knock(self.knocks);
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
         let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
-        attributor.tick(clock::boot_ns(), procfs, &mut out);
+        let now_ns = clock::boot_ns();
+        attributor.tick(now_ns, procfs, &mut out);
+        tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
         gauges::show(metrics, attributor, appender);
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
@@ -206,8 +209,25 @@ impl Pipeline {
         let start = clock::instant();
         while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
         self.each_second();
+        let Self { attributor, containers, appender, metrics, .. } = &mut self;
+        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
     }
+}
+
+/// Tells what the kernel side counted of acts whose window is over.
+fn tell_repeats(
+    now_ns: u64,
+    attributor: &mut Attributor,
+    containers: &mut Containers,
+    out: &mut Out<'_>,
+) {
+    let mut take = |act| {
+        let seen = containers.orders.take_repeats(act)?;
+        Some(Count { repeats: seen.held_back, latest_ns: seen.latest_ns })
+    };
+    attributor.repeated(now_ns, &mut take, out);
 }
 
 /// Where every observation ends up.

@@ -7,7 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
 };
-use plimsoll_ebpf::orders::{Lost, LostKey, Traffic, Watched};
+use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Traffic, Watched};
 
 use super::plain::Plain;
 
@@ -16,6 +16,7 @@ pub struct Orders {
     cgroups: HashMap<MapData, u64, Plain<Watched>>,
     lost: HashMap<MapData, Plain<LostKey>, Plain<Lost>>,
     lost_unnamed: PerCpuArray<MapData, u64>,
+    seen: HashMap<MapData, u64, Plain<Seen>>,
     merged: PerCpuArray<MapData, u64>,
     fill: Array<MapData, u64>,
     traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
@@ -44,6 +45,7 @@ impl Orders {
             cgroups: take("CGROUPS")?.try_into()?,
             lost: take("LOST")?.try_into()?,
             lost_unnamed: take("LOST_UNNAMED")?.try_into()?,
+            seen: take("SEEN")?.try_into()?,
             merged: take("MERGED")?.try_into()?,
             fill: take("FILL")?.try_into()?,
             traffic: take("TRAFFIC")?.try_into()?,
@@ -103,6 +105,18 @@ impl Orders {
             }
             !is_its
         });
+    }
+
+    /// What was counted of an act since it was last reported; its next occurrence is reported at
+    /// once. `None` where there is nothing to tell.
+    pub fn take_repeats(&mut self, act: u64) -> Option<Seen> {
+        let Plain(seen) = self.seen.get(&act, 0).ok()?;
+        if seen.held_back == 0 {
+            return None;
+        }
+        // It may have made room for another act meanwhile.
+        let _ = self.seen.remove(&act);
+        Some(seen)
     }
 
     /// Repeated acts that were counted instead of reported, since start.

@@ -4,9 +4,6 @@ use std::{path::PathBuf, time::Duration};
 
 use super::files::Bounds;
 
-/// The store's directory unless it is told otherwise.
-pub const DEFAULT_DIR: &str = "/var/lib/plimsoll";
-
 /// Where the store is, and its bounds.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -8,6 +8,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     thread,
@@ -133,6 +134,8 @@ fn open_guarded(dir: &Path) -> anyhow::Result<Kv> {
 }
 
 fn open_and_read(dir: &Path) -> anyhow::Result<Kv> {
+    // Before sled makes it, for all to read.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let db = sled::Config::new()
         .path(dir)
         .cache_capacity(CACHE_BYTES)

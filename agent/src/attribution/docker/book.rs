@@ -244,9 +244,10 @@ mod tests {
                 Notice::Lifecycle { op, .. } => op,
                 Notice::Gone { .. } => "gone".to_owned(),
                 Notice::Listed { .. } => "listed".to_owned(),
-                Notice::Connected { .. } | Notice::Disconnected { .. } | Notice::Lost { .. } => {
-                    "other".to_owned()
-                }
+                Notice::Connected { .. }
+                | Notice::Node { .. }
+                | Notice::Disconnected { .. }
+                | Notice::Lost { .. } => "other".to_owned(),
             })
             .collect()
     }

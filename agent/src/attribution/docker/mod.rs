@@ -48,6 +48,11 @@ pub enum Notice {
         /// The engine and its version.
         engine: String,
     },
+    /// The Swarm node that this host is.
+    Node {
+        /// Its id.
+        id: String,
+    },
     /// Docker stopped answering, or does not answer from the start; told once each time.
     Disconnected {
         /// Why.
@@ -126,22 +131,6 @@ pub async fn watch(
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// The id of this host: that of its Swarm node, else the one in `machine_id`, else empty.
-pub async fn node_identity(socket: &Path, machine_id: &Path) -> String {
-    if let Some(id) = swarm_node_id(socket).await {
-        return id;
-    }
-    let file = tokio::fs::read_to_string(machine_id).await.unwrap_or_default();
-    file.trim().to_owned()
-}
-
-async fn swarm_node_id(socket: &Path) -> Option<String> {
-    use bollard::models::LocalNodeState;
-    let swarm = connect(socket).await.ok()?.info().await.ok()?.swarm?;
-    let is_member = swarm.local_node_state == Some(LocalNodeState::ACTIVE);
-    swarm.node_id.filter(|id| is_member && !id.is_empty())
 }
 
 /// Connects and settles on a version of the API that both sides speak.

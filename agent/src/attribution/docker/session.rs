@@ -5,7 +5,10 @@ use std::{collections::HashMap, path::Path, time::Duration};
 use bollard::{
     Docker,
     errors::Error,
-    models::{ContainerInspectResponse, ContainerSummary, ImageInspect, SystemVersion},
+    models::{
+        ContainerInspectResponse, ContainerSummary, ImageInspect, LocalNodeState, SystemInfo,
+        SystemVersion,
+    },
     query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions},
 };
 use futures_util::{
@@ -55,6 +58,7 @@ enum Step {
     Container { id: String, result: Result<Box<ContainerInspectResponse>, Error> },
     Image { id: String, of: Subject, result: Result<Box<ImageInspect>, Error> },
     Knocked(Result<String, Error>),
+    Informed(Result<Box<SystemInfo>, Error>),
 }
 
 /// What is known of a container while its image is asked for.
@@ -133,6 +137,7 @@ impl Session<'_> {
     async fn serve(&mut self, ask: &mut Receiver<Ask>) -> Result<(), Error> {
         let mut events = self.events();
         self.list();
+        self.inform();
         let mut knock = time::interval_at(time::Instant::now() + KNOCK_EVERY, KNOCK_EVERY);
         while !self.state.outbox.is_closed() {
             while self.work.len() < MOST_QUESTIONS
@@ -190,6 +195,12 @@ impl Session<'_> {
         self.work.push(list.boxed());
     }
 
+    fn inform(&self) {
+        let docker = self.docker.clone();
+        let info = async move { Step::Informed(docker.info().await.map(Box::new)) };
+        self.work.push(info.boxed());
+    }
+
     fn inspect(&self, id: String) {
         let docker = self.docker.clone();
         let inspect = async move {
@@ -214,6 +225,15 @@ impl Session<'_> {
             Step::Knocked(result) => {
                 result?;
             }
+            Step::Informed(Ok(info)) => {
+                if let Some(id) = swarm_node_id(*info) {
+                    self.state.outbox.push(Notice::Node { id });
+                }
+            }
+            Step::Informed(Err(error)) if is_about_the_question(&error) => {
+                tracing::debug!(%error, "docker does not tell of the swarm");
+            }
+            Step::Informed(Err(error)) => return Err(error),
             Step::Listed(result) => {
                 let running = result?.into_iter().filter_map(|it| it.id).collect();
                 self.state.book.listed(running, &mut self.state.outbox);
@@ -287,6 +307,13 @@ impl Session<'_> {
         self.state.book.inspected(id, Some(container), &mut self.state.outbox);
         Ok(())
     }
+}
+
+/// The id of this host's Swarm node, where it is one.
+fn swarm_node_id(info: SystemInfo) -> Option<String> {
+    let swarm = info.swarm?;
+    let is_member = swarm.local_node_state == Some(LocalNodeState::ACTIVE);
+    swarm.node_id.filter(|id| is_member && !id.is_empty())
 }
 
 /// Docker answered, or was too slow to, or not in a form that can be read: the connection is well.

@@ -1,0 +1,173 @@
+//! Acts that the kernel side goes on counting after it has reported them.
+//!
+//! It tells how often an act was repeated when it next reports it. An act that is not done again
+//! after its window never is: then the agent asks for the count, and tells it with what it
+//! remembers of the report. Pure: the asking is the caller's.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use plimsoll_ebpf::{
+    catalog::Record,
+    record::{HEADER_BYTES, Header},
+};
+
+use super::{container::Container, observation::Observation, process::Process};
+
+/// How long after the end of its window an act is asked for, in nanoseconds: reports that are still
+/// on the rings come first.
+const SLACK_NS: u64 = 1_000_000_000;
+
+/// Acts reported and not yet asked for.
+pub struct Repeats {
+    reports: HashMap<u64, Report>,
+    /// Reports in their order: when, and of which act.
+    order: VecDeque<(u64, u64)>,
+    window_ns: u64,
+    capacity: usize,
+}
+
+/// What is remembered of a report.
+pub struct Report {
+    header: Header,
+    body: Box<[u8]>,
+    container: Arc<Container>,
+    process: Option<Arc<Process>>,
+    peer_name: Option<Box<str>>,
+}
+
+/// How often an act was repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Repeats that were not told.
+    pub repeats: u64,
+    /// When the latest was, in nanoseconds since boot.
+    pub latest_ns: u64,
+}
+
+impl Repeats {
+    /// Remembers at most this many reports; of those beyond it, repeats are told with the next
+    /// report only.
+    pub fn new(window_ns: u64, capacity: usize) -> Self {
+        Self { reports: HashMap::new(), order: VecDeque::new(), window_ns, capacity }
+    }
+
+    /// An act was reported.
+    pub fn reported(&mut self, observation: &Observation<'_>) {
+        let header = observation.record.header;
+        let Some(container) = observation.container.filter(|_| header.act != 0) else { return };
+        if self.order.len() >= self.capacity {
+            return;
+        }
+        self.order.push_back((header.boot_ns, header.act));
+        let report = Report {
+            header,
+            body: observation.record.body().into(),
+            container: container.clone(),
+            process: observation.process.cloned(),
+            peer_name: observation.peer_name.map(Into::into),
+        };
+        self.reports.insert(header.act, report);
+    }
+
+    /// The next act whose window is over at `now_ns` (since boot), with its latest report.
+    pub fn next_due(&mut self, now_ns: u64) -> Option<Report> {
+        loop {
+            let &(reported_ns, act) = self.order.front()?;
+            let due_ns = reported_ns.saturating_add(self.window_ns).saturating_add(SLACK_NS);
+            if now_ns < due_ns {
+                return None;
+            }
+            self.order.pop_front();
+            // One that was reported again since is not over.
+            if self.reports.get(&act).is_some_and(|it| it.header.boot_ns == reported_ns) {
+                return self.reports.remove(&act);
+            }
+        }
+    }
+}
+
+impl Report {
+    /// Which act.
+    pub fn act(&self) -> u64 {
+        self.header.act
+    }
+
+    /// Hands the repeats to `tell` as one observation.
+    pub fn tell(
+        &self,
+        count: Count,
+        tell: impl FnOnce(Record<'_>, &Arc<Container>, Option<&Arc<Process>>, Option<&str>),
+    ) {
+        let header = Header {
+            boot_ns: count.latest_ns,
+            count: u32::try_from(count.repeats).unwrap_or(u32::MAX),
+            size: (HEADER_BYTES + self.body.len()) as u32,
+            ..self.header
+        };
+        if let Ok(record) = Record::from_parts(header, &self.body) {
+            tell(record, &self.container, self.process.as_ref(), self.peer_name.as_deref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::{catalog::encode, events::connect::Connect};
+
+    use super::*;
+    use crate::attribution::node::Node;
+
+    const WINDOW: u64 = 10_000_000_000;
+
+    fn report(repeats: &mut Repeats, act: u64, boot_ns: u64) {
+        let header = Header { act, boot_ns, count: 1, ..Header::default() };
+        let bytes = encode(header, Connect { port: 80, ..Connect::default() }, &[]);
+        let container = Arc::new(Container::default());
+        repeats.reported(&Observation {
+            ts_ns: 0,
+            record: Record::decode(&bytes).expect("decodes"),
+            node: &Arc::new(Node::default()),
+            container: Some(&container),
+            process: None,
+            peer_name: Some("db.test"),
+        });
+    }
+
+    #[test]
+    fn an_act_is_due_after_its_window_and_told_as_it_was_reported() {
+        let mut repeats = Repeats::new(WINDOW, 10);
+        report(&mut repeats, 7, 5);
+        assert!(repeats.next_due(WINDOW).is_none());
+        let due = repeats.next_due(5 + WINDOW + SLACK_NS).expect("is due");
+        assert_eq!(due.act(), 7);
+        due.tell(Count { repeats: 3, latest_ns: 9 }, |record, _, _, peer_name| {
+            assert_eq!((record.header.count, record.header.boot_ns), (3, 9));
+            assert_eq!(record.read::<Connect>().expect("a connect").0.port, 80);
+            assert_eq!(peer_name, Some("db.test"));
+        });
+        assert!(repeats.next_due(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn a_later_report_puts_the_question_off() {
+        let mut repeats = Repeats::new(WINDOW, 10);
+        report(&mut repeats, 7, 0);
+        report(&mut repeats, 7, WINDOW);
+        assert!(repeats.next_due(WINDOW + SLACK_NS).is_none());
+        assert!(repeats.next_due(2 * WINDOW + SLACK_NS).is_some());
+    }
+
+    #[test]
+    fn what_is_never_merged_or_finds_no_room_is_not_remembered() {
+        let mut repeats = Repeats::new(WINDOW, 1);
+        report(&mut repeats, 0, 0);
+        assert!(repeats.next_due(u64::MAX).is_none());
+        report(&mut repeats, 7, 0);
+        report(&mut repeats, 8, 0);
+        assert_eq!(repeats.next_due(u64::MAX).map(|it| it.act()), Some(7));
+        assert!(repeats.next_due(u64::MAX).is_none());
+    }
+}
