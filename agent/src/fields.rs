@@ -3,7 +3,7 @@
 //! Storage, queries and output know observations only as named values, through [`Fields`].
 
 use plimsoll_ebpf::{
-    catalog::{CATALOG, FieldInfo},
+    catalog::FieldInfo,
     value::{Value, ValueType},
 };
 
@@ -73,25 +73,4 @@ pub fn visit_attributes<'a, T>(
 /// Non-empty text as a value.
 pub fn text(text: &str) -> Option<Value<'_>> {
     (!text.is_empty()).then_some(Value::Text(text.as_bytes()))
-}
-
-/// Every field there is, once by name: common ones first, then those of the events.
-pub fn all() -> Vec<&'static FieldInfo> {
-    use crate::attribution::{container, node, observation, process};
-    let mut fields: Vec<&'static FieldInfo> = Vec::new();
-    let common = (observation::FIELDS.iter().copied())
-        .chain(node::ATTRIBUTES.iter().map(|it| &it.info))
-        .chain(container::ATTRIBUTES.iter().map(|it| &it.info))
-        .chain(process::ATTRIBUTES.iter().map(|it| &it.info));
-    for field in common.chain(CATALOG.iter().flat_map(plimsoll_ebpf::catalog::Kind::fields)) {
-        if !fields.iter().any(|known| known.name == field.name) {
-            fields.push(field);
-        }
-    }
-    fields
-}
-
-/// The field with this name.
-pub fn by_name(name: &str) -> Option<&'static FieldInfo> {
-    all().into_iter().find(|field| field.name == name)
 }

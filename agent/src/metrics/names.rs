@@ -89,7 +89,7 @@ metrics! {
     docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
     /// Times the connection to Docker was made anew.
     docker_reconnects: Counter Whole "plimsoll_docker_reconnects_total" Labels::None;
-    /// Bytes that the store takes on disk.
+    /// Bytes of stored observations on disk.
     store_bytes: Gauge Whole "plimsoll_store_bytes" Labels::None;
     /// Observations written to the store.
     store_rows: Counter Whole "plimsoll_store_rows_total" Labels::None;

@@ -44,6 +44,8 @@ pub(super) fn show(metrics: &Metrics, attributor: &Attributor, appender: &Append
     metrics.processes_tracked.set(attributor.processes.len() as u64);
     metrics.queue_length.set_to("store", appender.queue().0 as u64);
     let health = appender.health();
-    metrics.store_bytes.set(health.stats().segment_bytes.load(Relaxed));
-    metrics.store_rows.set(health.stats().rows.load(Relaxed));
+    let stats = health.stats();
+    let bytes = stats.segment_bytes.load(Relaxed) + stats.log_bytes.load(Relaxed);
+    metrics.store_bytes.set(bytes);
+    metrics.store_rows.set(stats.rows.load(Relaxed));
 }

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn every_field_has_its_line() {
         let page = page();
-        for field in crate::fields::all() {
+        for field in crate::attribution::fields::all() {
             assert!(page.contains(&format!("| `{}` |", field.name)), "{}", field.name);
         }
     }

@@ -56,7 +56,7 @@ fn json(value: Value<'_>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fields, store::sample::Sample};
+    use crate::{attribution::fields, store::sample::Sample};
 
     #[test]
     fn an_observation_nests_by_its_names() {

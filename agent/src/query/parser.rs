@@ -10,7 +10,7 @@ use super::{
     lexer::{Token, TokenKind, lex},
     moment,
 };
-use crate::fields;
+use crate::attribution::fields;
 
 /// How deep parentheses and negations may nest.
 const MAX_DEPTH: usize = 64;

@@ -7,7 +7,7 @@ use std::{
 
 use plimsoll_ebpf::{catalog::FieldInfo, value::ValueType};
 
-use crate::fields;
+use crate::attribution::fields;
 
 const fn reference(name: &'static str) -> FieldInfo {
     FieldInfo { name, value: ValueType::Number, learned: false, doc: "Row of an entity, from 1." }

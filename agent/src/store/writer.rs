@@ -45,6 +45,8 @@ pub struct Stats {
     pub written_bytes: AtomicU64,
     /// Bytes of all segments.
     pub segment_bytes: AtomicU64,
+    /// Bytes of the log.
+    pub log_bytes: AtomicU64,
     /// Segments.
     pub segments: AtomicU64,
 }
@@ -171,6 +173,7 @@ impl Writer {
 
     fn append_to_log(&mut self, frame: &[u8]) -> io::Result<()> {
         self.wal.append(frame)?;
+        self.stats.log_bytes.store(self.wal.length(), Ordering::Relaxed);
         self.stats.written_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -193,7 +196,11 @@ impl Writer {
             self.pending.block.clear();
         }
         self.pending.frames = 0;
-        if self.wal.length() > 0 { self.wal.clear() } else { Ok(()) }
+        if self.wal.length() > 0 {
+            self.wal.clear()?;
+            self.stats.log_bytes.store(0, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Writes the pending block, whose first row has this number.
