@@ -34,6 +34,28 @@ fn imports_are_found_alone_and_in_groups() {
     assert_eq!(imports(source), BTreeSet::from(expected));
 }
 
+#[test]
+fn every_metric_is_set_somewhere() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let list = read(&source.join("metrics/names.rs"));
+    let start = list.find("\nmetrics! {").expect("the list is there");
+    let field = |line: &str| {
+        let (name, rest) = line.trim().split_once(": ")?;
+        let is_metric = rest.starts_with("Counter ") || rest.starts_with("Gauge ");
+        is_metric.then(|| name.to_owned())
+    };
+    let fields: Vec<String> = list[start..].lines().filter_map(field).collect();
+    assert!(fields.len() > 15, "the list has metrics: {fields:?}");
+    let all: String = files(&source).iter().map(|file| read(file)).collect();
+    let is_set = |field: &String| {
+        ["set", "set_to", "set_at", "set_float", "set_float_to", "add", "add_to", "add_at"]
+            .iter()
+            .any(|act| all.contains(&format!(".{field}.{act}(")))
+    };
+    let unset: Vec<&String> = fields.iter().filter(|field| !is_set(field)).collect();
+    assert!(unset.is_empty(), "nothing sets {unset:?}");
+}
+
 /// The stages in the order in which `lib.rs` lists them.
 fn modules(lib: &str) -> Vec<String> {
     let name = |line: &str| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned());
