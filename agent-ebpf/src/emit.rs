@@ -19,7 +19,7 @@ use crate::{
         TEXT_BYTES, WOKEN,
     },
     path,
-    read::{mask, settings},
+    read::mask,
 };
 
 /// The two ways out.
@@ -207,10 +207,9 @@ const HURRY_NS: u64 = 1_000_000;
 /// Fill of a ring above which containers have only their share of it, and that share.
 #[inline(always)]
 fn bounds(ring: Ring) -> (u64, u64) {
-    let settings = settings();
     match ring {
-        Ring::Priority { .. } => (settings.priority_pressure, settings.priority_share),
-        Ring::Bulk => (settings.bulk_pressure, settings.bulk_share),
+        Ring::Priority { .. } => (setting!(priority_pressure), setting!(priority_share)),
+        Ring::Bulk => (setting!(bulk_pressure), setting!(bulk_share)),
     }
 }
 
@@ -270,7 +269,7 @@ pub fn wakeup(ring: Ring, header: &Header, waiting: u64) -> u64 {
         let ago = now.wrapping_sub(read_volatile(woken));
         let is_filling = waiting > bounds(ring).0 / 2 && ago > HURRY_NS;
         let is_urgent = ring == (Ring::Priority { urgent: true });
-        if is_urgent || is_filling || ago > settings().wakeup_ns {
+        if is_urgent || is_filling || ago > setting!(wakeup_ns) {
             write_volatile(woken, now);
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }

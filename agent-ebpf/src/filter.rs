@@ -3,10 +3,7 @@
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns};
 use plimsoll_ebpf::{orders::Seen, record::Header};
 
-use crate::{
-    maps::{CGROUPS, MERGED, SEEN},
-    read::settings,
-};
+use crate::maps::{CGROUPS, MERGED, SEEN};
 
 /// The container of a cgroup, if it is watched.
 #[inline(always)]
@@ -69,7 +66,7 @@ impl Act {
             self.object[1],
             self.object[2],
         ];
-        let mut name = settings().seed;
+        let mut name = setting!(seed);
         let mut index = 0;
         while index < words.len() {
             name = (name ^ words[index]).wrapping_mul(FACTOR);
@@ -109,7 +106,7 @@ pub fn report(act: &Act) -> Option<Report> {
     // SAFETY: the map returned a valid pointer. Two processors may race here: at worst an act is
     // reported twice.
     unsafe {
-        if now.wrapping_sub((*seen).reported_ns) < settings().window_ns {
+        if now.wrapping_sub((*seen).reported_ns) < setting!(window_ns) {
             add(&raw mut (*seen).held_back, 1);
             (*seen).latest_ns = now;
             if let Some(merged) = MERGED.get_ptr_mut(0) {

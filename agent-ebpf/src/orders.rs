@@ -114,8 +114,8 @@ pub struct Settings {
     pub wakeup_ns: u64,
     /// The agent's process id, whose knocks are answered.
     pub agent_pid: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 where the kernel hands out the running task with its type (since 5.11).
+    pub has_typed_task: u32,
 }
 
 /// `cmd` of the `bpf` system call with which the agent knocks; the kernel refuses it (`EINVAL`).

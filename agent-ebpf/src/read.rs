@@ -14,7 +14,7 @@ pub static OFFSETS: Offsets = Offsets::NONE;
 
 /// Filled by the agent at load.
 #[unsafe(no_mangle)]
-static SETTINGS: Settings = Settings {
+pub static SETTINGS: Settings = Settings {
     window_ns: 0,
     seed: 0,
     bulk_share: 0,
@@ -23,7 +23,7 @@ static SETTINGS: Settings = Settings {
     priority_pressure: 0,
     wakeup_ns: 0,
     agent_pid: 0,
-    reserved: 0,
+    has_typed_task: 0,
 };
 
 /// Filled by the agent at load.
@@ -32,11 +32,12 @@ static SYSCALL_TABLE: [Syscall; SYSCALLS] =
     [Syscall { class: 0, op: 0, dir: 0, path: 0, to_dir: 0, to_path: 0, number: 0, fd: 0 };
         SYSCALLS];
 
-/// The settings the agent chose at load.
+/// One of the [`SETTINGS`] that the agent chose at load.
 #[inline(always)]
-pub fn settings() -> Settings {
-    // SAFETY: a static of plain numbers. Volatile, because the loader changes it after compilation.
-    unsafe { ptr::read_volatile(&raw const SETTINGS) }
+pub fn setting<T: Copy>(entry: *const T) -> T {
+    // SAFETY: callers pass a field of the static. Volatile, because the loader changes it after
+    // compilation.
+    unsafe { ptr::read_volatile(entry) }
 }
 
 /// The entry of a system call; `index` is cut to the table.
@@ -88,6 +89,13 @@ macro_rules! offset {
     };
 }
 
+/// One of the settings that the agent chose at load.
+macro_rules! setting {
+    ($field:ident) => {
+        $crate::read::setting(&raw const $crate::read::SETTINGS.$field)
+    };
+}
+
 /// Whether this kernel has a member.
 macro_rules! has {
     ($member:ident) => {
@@ -99,5 +107,24 @@ macro_rules! has {
 macro_rules! member {
     ($address:expr, $member:ident, $type:ty) => {
         $crate::read::kernel::<$type>(($address as usize).wrapping_add(offset!($member)))
+    };
+}
+
+/// Reads a member of the running task or of an argument of a typed tracepoint, or of what such a
+/// member points to. The verifier knows the type of these and checks the offset: a plain load then
+/// serves, where reading any address takes the call of a helper.
+macro_rules! typed_member {
+    ($pointer:expr, $member:ident, $type:ty) => {
+        if setting!(has_typed_task) != 0 {
+            let member = ($pointer as *const u8).wrapping_add(offset!($member));
+            // SAFETY: the verifier accepts this load for pointers to kernel structs only, and the
+            // kernel gives zero where it faults.
+            #[allow(clippy::cast_ptr_alignment, reason = "kernel structs are aligned")]
+            unsafe {
+                core::ptr::read_volatile(member.cast::<$type>())
+            }
+        } else {
+            member!($pointer, $member, $type)
+        }
     };
 }

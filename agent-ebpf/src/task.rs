@@ -7,11 +7,17 @@ use plimsoll_ebpf::record::Header;
 
 use crate::read::mask;
 
-/// Address of the running task's `task_struct`.
+/// The running task's `task_struct`, with its type where the kernel gives it.
 #[inline(always)]
 pub fn current() -> usize {
-    // SAFETY: the helper takes no pointers.
-    unsafe { generated::bpf_get_current_task() as usize }
+    // SAFETY: the helpers take no pointers.
+    unsafe {
+        if setting!(has_typed_task) != 0 {
+            generated::bpf_get_current_task_btf() as usize
+        } else {
+            generated::bpf_get_current_task() as usize
+        }
+    }
 }
 
 /// The header of a record about the running task.
@@ -76,14 +82,15 @@ pub fn header_of_nobody(container: u64) -> Header {
 /// When the task's process started, in nanoseconds since boot.
 #[inline(always)]
 pub fn start_ns(task: usize) -> u64 {
-    member!(member!(task, task_group_leader, usize), task_start_boottime, u64)
+    typed_member!(typed_member!(task, task_group_leader, usize), task_start_boottime, u64)
 }
 
 /// Id of the task's cgroup in the unified hierarchy.
 #[inline(always)]
 pub fn cgroup_id(task: usize) -> u64 {
-    let set = member!(task, task_cgroups, usize);
-    cgroup_id_of(member!(set, css_set_dfl_cgrp, usize))
+    let set = typed_member!(task, task_cgroups, usize);
+    let node = typed_member!(typed_member!(set, css_set_dfl_cgrp, usize), cgroup_kn, usize);
+    typed_member!(node, kernfs_id, u64)
 }
 
 /// Id of a cgroup, given its `struct cgroup`.
@@ -96,26 +103,26 @@ pub fn cgroup_id_of(cgroup: usize) -> u64 {
 #[inline(always)]
 pub fn mnt_ns(task: usize) -> u32 {
     let namespace = mnt_ns_address(task);
-    if namespace == 0 { 0 } else { member!(namespace, mnt_ns_inum, u32) }
+    if namespace == 0 { 0 } else { typed_member!(namespace, mnt_ns_inum, u32) }
 }
 
 /// Address of the task's mount namespace; 0 for a task that is going.
 #[inline(always)]
 pub fn mnt_ns_address(task: usize) -> usize {
-    let proxy = member!(task, task_nsproxy, usize);
-    if proxy == 0 { 0 } else { member!(proxy, nsproxy_mnt, usize) }
+    let proxy = typed_member!(task, task_nsproxy, usize);
+    if proxy == 0 { 0 } else { typed_member!(proxy, nsproxy_mnt, usize) }
 }
 
 /// The `struct file` behind a descriptor of the task; 0 if there is none.
 #[inline(always)]
 pub fn file_of(task: usize, descriptor: u64) -> usize {
-    let files = member!(task, task_files, usize);
-    let table = member!(files, files_fdt, usize);
+    let files = typed_member!(task, task_files, usize);
+    let table = typed_member!(files, files_fdt, usize);
     let descriptor = mask(descriptor, 0xffff_ffff);
-    if files == 0 || descriptor >= u64::from(member!(table, fdt_max, u32)) {
+    if files == 0 || descriptor >= u64::from(typed_member!(table, fdt_max, u32)) {
         return 0;
     }
-    let slots = member!(table, fdt_fd, usize);
+    let slots = typed_member!(table, fdt_fd, usize);
     crate::read::kernel::<usize>(slots.wrapping_add(descriptor as usize * size_of::<usize>()))
 }
 
@@ -131,13 +138,13 @@ pub struct Program {
 /// The program the task runs.
 #[inline(always)]
 pub fn program(task: usize) -> Program {
-    let memory = member!(task, task_mm, usize);
+    let memory = typed_member!(task, task_mm, usize);
     if memory == 0 {
         return Program { ino: 0, dev: 0 };
     }
-    let inode = member!(member!(memory, mm_exe_file, usize), file_inode, usize);
+    let inode = typed_member!(typed_member!(memory, mm_exe_file, usize), file_inode, usize);
     Program {
-        ino: member!(inode, inode_ino, u64),
-        dev: member!(member!(inode, inode_sb, usize), sb_dev, u32),
+        ino: typed_member!(inode, inode_ino, u64),
+        dev: typed_member!(typed_member!(inode, inode_sb, usize), sb_dev, u32),
     }
 }

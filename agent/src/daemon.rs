@@ -222,7 +222,7 @@ impl Armed {
                 priority_share: u64::from(priority) / 4,
                 wakeup_ns: WAKEUP.as_nanos() as u64,
                 agent_pid: own_pid(&config.host.proc_root()),
-                reserved: 0,
+                has_typed_task: u32::from(load::has_typed_task()),
             },
         };
         let mut loaded = load::load(options)?;

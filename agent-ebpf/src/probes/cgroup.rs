@@ -88,7 +88,7 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
     };
     let task = ctx.arg::<*const u8>(2) as usize;
     // Not its own mounts: a session's process has entered the container's before it is moved.
-    let parent = member!(task, task_real_parent, usize);
+    let parent = typed_member!(task, task_real_parent, usize);
     let body =
         CgroupEntered { mnt_ns: task::mnt_ns(parent), ppid: member!(parent, task_tgid, u32) };
     emit(NOW, task::header_of(task, container), body);

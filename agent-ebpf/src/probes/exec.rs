@@ -23,7 +23,7 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let bprm = ctx.arg::<*const u8>(2) as usize;
     let Some(draft) = Draft::<Exec>::new(task::header(container)) else { return 0 };
     let file = File::at(member!(bprm, bprm_file, usize));
-    let parent = member!(task, task_real_parent, usize);
+    let parent = typed_member!(task, task_real_parent, usize);
     let mut bits = 0;
     let layer = file.layer(task, &mut bits);
     let path = draft.path(file.dentry, file.mount, &mut bits);

@@ -12,7 +12,6 @@ use super::syscall::Call;
 use crate::{
     emit::{Draft, Ring, emit},
     filter::{self, Act},
-    read::settings,
     task,
 };
 
@@ -23,7 +22,7 @@ pub fn answers_knock(call: &Call) -> bool {
         return false;
     }
     let header = task::header(0);
-    if header.pid != settings().agent_pid {
+    if header.pid != setting!(agent_pid) {
         return false;
     }
     let number = call.argument(3);

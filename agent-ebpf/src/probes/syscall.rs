@@ -79,7 +79,7 @@ fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let task = task::current();
-    let is_compat = member!(task, task_status, u32) & TS_COMPAT != 0;
+    let is_compat = typed_member!(task, task_status, u32) & TS_COMPAT != 0;
     let entry = if is_compat { compat } else { native };
     let call = Call { registers, task, result: ctx.arg(1), is_compat, entry };
     handle(&call);

@@ -66,6 +66,14 @@ impl Loaded {
     }
 }
 
+/// Whether the kernel hands the running task to programs with its type.
+pub fn has_typed_task() -> bool {
+    use aya::{programs::ProgramType, sys::is_helper_supported};
+    let helper = aya_obj::generated::bpf_func_id::BPF_FUNC_get_current_task_btf;
+    is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
+        && is_helper_supported(ProgramType::CgroupSkb, helper).unwrap_or(false)
+}
+
 /// Every program of the catalogue, once.
 pub fn probes() -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
