@@ -30,6 +30,10 @@ use super::{
     repeats::{Count, Repeats},
 };
 
+/// Processes looked up between two ticks: each takes longer than many records, and a container can
+/// make them necessary.
+const MOST_LOOKUPS: u32 = 2000;
+
 /// What is asked of the host when a record names something unheard of.
 pub trait Host {
     /// A running process.
@@ -67,6 +71,8 @@ pub struct Attributor {
     listeners: HashMap<(u64, u16), Arc<Process>>,
     limits: Limits,
     buffer: Vec<u8>,
+    /// Processes that may still be looked up before the next tick.
+    lookups: u32,
     heartbeat: u64,
     unattributed: u64,
     boot_to_epoch_ns: u64,
@@ -84,6 +90,7 @@ impl Attributor {
             listeners: HashMap::new(),
             limits,
             buffer: Vec::with_capacity(4096),
+            lookups: MOST_LOOKUPS,
             heartbeat: 0,
             unattributed: 0,
             boot_to_epoch_ns: 0,
@@ -240,8 +247,8 @@ impl Attributor {
             Some((header, body)) => Record::from_parts(header, body)?,
             None => record,
         };
-        self.follow(&record, container);
-        let process = self.process_of(&record, host);
+        let executed = self.follow(&record, container);
+        let process = executed.or_else(|| self.process_of(&record, host));
         if process.as_ref().is_none_or(|process| !process.is_runtime) {
             let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
                 self.names.name_of(header.cgroup_id, address(connect.address))
@@ -264,14 +271,16 @@ impl Attributor {
         Ok(())
     }
 
-    /// Lets the process table follow the life of processes.
-    fn follow(&mut self, record: &Record<'_>, container: &Container) {
+    /// Lets the process table follow the life of processes; returns one that began a program.
+    fn follow(&mut self, record: &Record<'_>, container: &Container) -> Option<Arc<Process>> {
         if let Some((exec, tail)) = record.read::<Exec>() {
             let health = |args: &[u8]| inventory::is_command(args, &container.health_command);
-            self.processes.executed(&record.header, &exec, tail, health);
-        } else if let Some((fork, _)) = record.read::<Fork>() {
+            return Some(self.processes.executed(&record.header, &exec, tail, health));
+        }
+        if let Some((fork, _)) = record.read::<Fork>() {
             self.processes.forked(&record.header, fork);
         }
+        None
     }
 
     /// The process of a record; for an inbound connection, the one that listens.
@@ -283,15 +292,25 @@ impl Attributor {
         if header.pid == 0 {
             return None;
         }
-        let process = self.processes.of(header).or_else(|| {
-            let found = host.process(header.pid)?;
-            self.processes.found(found);
-            self.processes.of(header)
-        });
-        if let (Some(process), Some((listen, _))) = (&process, record.read::<Listen>()) {
+        let process = self.processes.of(header).unwrap_or_else(|| self.look_up(header, host));
+        if let Some((listen, _)) = record.read::<Listen>() {
             self.listeners.insert((header.cgroup_id, listen.port), process.clone());
         }
-        process
+        Some(process)
+    }
+
+    /// A process that no record has told of, or that found no room.
+    fn look_up(&mut self, header: &Header, host: &mut dyn Host) -> Arc<Process> {
+        if self.lookups > 0 {
+            self.lookups -= 1;
+            let found = host.process(header.pid);
+            if let Some(mut found) = found
+                && found.is_of(header.start_ns)
+            {
+                return self.processes.found(found, header.cgroup_id);
+            }
+        }
+        self.processes.stranger(header)
     }
 
     /// A name server answered: remembered for connects, and told.
@@ -411,7 +430,7 @@ impl Attributor {
         let Inhabitants { id, processes, listeners } = inhabitants;
         let Some(cgroup_id) = self.directory.cgroup_of(&id) else { return };
         for found in processes {
-            let process = self.processes.found(found);
+            let process = self.processes.found(found, cgroup_id);
             for (_, port) in listeners.iter().filter(|(pid, _)| *pid == process.pid) {
                 self.listeners.insert((cgroup_id, *port), process.clone());
             }
@@ -428,6 +447,7 @@ impl Attributor {
 
     /// Lets go of what is over; `now_ns` counts since boot.
     pub fn tick(&mut self, now_ns: u64, host: &mut dyn Host, out: &mut Out<'_>) {
+        self.lookups = MOST_LOOKUPS;
         self.processes.tick(now_ns);
         for cgroup_id in self.directory.tick(now_ns, self.limits.patience_ns) {
             self.replay(cgroup_id, host, out);

@@ -28,6 +28,20 @@ pub struct Found {
     pub tick_ns: u64,
 }
 
+impl Found {
+    /// Whether this is the process that started then: its number may be another's by now. It takes
+    /// on the exact start.
+    pub fn is_of(&mut self, start_ns: u64) -> bool {
+        let tick_ns = self.tick_ns.max(1);
+        let is_same = self.process.start_ns / tick_ns == start_ns / tick_ns;
+        if is_same {
+            self.process.start_ns = start_ns;
+            self.tick_ns = 0;
+        }
+        is_same
+    }
+}
+
 struct Entry {
     process: Arc<Process>,
     /// What it ran before its latest exec, and when that exec was.
@@ -40,7 +54,12 @@ struct Entry {
     tick_ns: u64,
     /// The entrant's session has not yet run a program of the container.
     is_fresh: bool,
+    /// The container whose room it takes.
+    cgroup_id: u64,
 }
+
+/// A table that is half full grants a container this part of it.
+const SHARE: usize = 8;
 
 /// See the module.
 pub struct ProcessTable {
@@ -48,9 +67,12 @@ pub struct ProcessTable {
     ended: VecDeque<(u64, u32, u64)>,
     /// Containers whose first process has been seen.
     started: HashSet<u64>,
+    /// How many entries each container has.
+    held: HashMap<u64, usize>,
     capacity: usize,
     serial: u64,
-    refused: u64,
+    /// Processes that found no room, by container.
+    refused: HashMap<u64, u64>,
 }
 
 impl ProcessTable {
@@ -60,9 +82,10 @@ impl ProcessTable {
             entries: HashMap::new(),
             ended: VecDeque::new(),
             started: HashSet::new(),
+            held: HashMap::new(),
             capacity,
             serial: 0,
-            refused: 0,
+            refused: HashMap::new(),
         }
     }
 
@@ -76,8 +99,8 @@ impl ProcessTable {
         self.entries.is_empty()
     }
 
-    /// Processes for which there was no room, since the last call.
-    pub fn take_refused(&mut self) -> u64 {
+    /// Processes for which there was no room, by container, since the last call.
+    pub fn take_refused(&mut self) -> HashMap<u64, u64> {
         std::mem::take(&mut self.refused)
     }
 
@@ -100,8 +123,12 @@ impl ProcessTable {
             is_runtime: true,
             ..Process::default()
         };
-        let entry = Entry { runtime_mnt_ns: mnt_ns, is_fresh: true, ..self.entry(process) };
-        self.insert(header.pid, entry);
+        let entry = Entry {
+            runtime_mnt_ns: mnt_ns,
+            is_fresh: true,
+            ..self.entry(process, header.cgroup_id)
+        };
+        self.insert(entry);
     }
 
     /// A process was made.
@@ -117,8 +144,8 @@ impl ProcessTable {
                 ppid: fork.ppid,
                 ..Process::default()
             };
-            let entry = self.entry(process);
-            self.insert(header.pid, entry);
+            let entry = self.entry(process, header.cgroup_id);
+            self.insert(entry);
             return;
         };
         let lineage = parent.lineage.get_or_insert_with(|| lineage_below(&parent.process)).clone();
@@ -130,19 +157,19 @@ impl ProcessTable {
             ..Process::clone(&parent.process)
         };
         let (runtime_mnt_ns, is_fresh) = (parent.runtime_mnt_ns, parent.is_fresh);
-        let entry = Entry { runtime_mnt_ns, is_fresh, ..self.entry(process) };
-        self.insert(header.pid, entry);
+        let entry = Entry { runtime_mnt_ns, is_fresh, ..self.entry(process, header.cgroup_id) };
+        self.insert(entry);
     }
 
     /// A process began to run a program. `health` tells whether these arguments are those of the
-    /// container's health check.
+    /// container's health check. Returns the process even where there is no room for it.
     pub fn executed(
         &mut self,
         header: &Header,
         exec: &Exec,
         tail: Tail<'_>,
         health: impl Fn(&[u8]) -> bool,
-    ) {
+    ) -> Arc<Process> {
         let args = trim_nul(tail.get(exec.args));
         let known = self
             .live(header.pid, header.start_ns)
@@ -169,8 +196,8 @@ impl ProcessTable {
         };
         let before = (!old.exe.is_empty()).then_some((header.boot_ns, old));
         let is_fresh = is_fresh && is_runtime;
-        let entry = Entry { before, runtime_mnt_ns, is_fresh, ..self.entry(process) };
-        self.insert(header.pid, entry);
+        let entry = self.entry(process, header.cgroup_id);
+        self.insert(Entry { before, runtime_mnt_ns, is_fresh, ..entry })
     }
 
     /// A process ended.
@@ -178,13 +205,17 @@ impl ProcessTable {
         self.ended.push_back((header.boot_ns, header.pid, header.start_ns));
     }
 
-    /// A process that was there before the agent.
-    pub fn found(&mut self, found: Found) -> Arc<Process> {
-        let pid = found.process.pid;
-        let entry = Entry { tick_ns: found.tick_ns, ..self.entry(found.process) };
-        let process = entry.process.clone();
-        self.insert(pid, entry);
-        process
+    /// A process that was there before the agent. It is returned even where there is no room for
+    /// it.
+    pub fn found(&mut self, found: Found, cgroup_id: u64) -> Arc<Process> {
+        let entry = Entry { tick_ns: found.tick_ns, ..self.entry(found.process, cgroup_id) };
+        self.insert(entry)
+    }
+
+    /// A process of which nothing is known but its identity.
+    pub fn stranger(&mut self, header: &Header) -> Arc<Process> {
+        let process = Process { pid: header.pid, start_ns: header.start_ns, ..Process::default() };
+        self.entry(process, header.cgroup_id).process
     }
 
     /// The first process of this container was there before the agent: who enters it now comes
@@ -220,7 +251,7 @@ impl ProcessTable {
             }
             self.ended.pop_front();
             if self.entries.get(&pid).is_some_and(|entry| entry.process.start_ns == start_ns) {
-                self.entries.remove(&pid);
+                self.remove(pid);
             }
         }
     }
@@ -228,10 +259,14 @@ impl ProcessTable {
     /// Drops processes that `is_alive` denies: their end was lost.
     pub fn sweep(&mut self, is_alive: impl Fn(u32) -> bool) {
         let ended: HashSet<u32> = self.ended.iter().map(|&(_, pid, _)| pid).collect();
-        self.entries.retain(|&pid, _| ended.contains(&pid) || is_alive(pid));
+        let pids = self.entries.keys().copied();
+        let gone: Vec<u32> = pids.filter(|pid| !ended.contains(pid) && !is_alive(*pid)).collect();
+        for pid in gone {
+            self.remove(pid);
+        }
     }
 
-    fn entry(&mut self, mut process: Process) -> Entry {
+    fn entry(&mut self, mut process: Process, cgroup_id: u64) -> Entry {
         self.serial += 1;
         process.serial = self.serial;
         Entry {
@@ -241,15 +276,34 @@ impl ProcessTable {
             runtime_mnt_ns: 0,
             tick_ns: 0,
             is_fresh: false,
+            cgroup_id,
         }
     }
 
-    fn insert(&mut self, pid: u32, entry: Entry) {
-        if self.entries.len() >= self.capacity && !self.entries.contains_key(&pid) {
-            self.refused += 1;
-            return;
+    /// Takes an entry in, or counts it as refused.
+    fn insert(&mut self, entry: Entry) -> Arc<Process> {
+        let (process, cgroup_id) = (entry.process.clone(), entry.cgroup_id);
+        self.remove(process.pid);
+        let held = self.held.entry(cgroup_id).or_default();
+        let is_crowded = self.entries.len() >= self.capacity / 2;
+        let is_over_share = is_crowded && *held >= self.capacity / SHARE;
+        if is_over_share || self.entries.len() >= self.capacity {
+            *self.refused.entry(cgroup_id).or_default() += 1;
+        } else {
+            *held += 1;
+            self.entries.insert(process.pid, entry);
         }
-        self.entries.insert(pid, entry);
+        process
+    }
+
+    fn remove(&mut self, pid: u32) {
+        let Some(entry) = self.entries.remove(&pid) else { return };
+        if let Some(held) = self.held.get_mut(&entry.cgroup_id) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&entry.cgroup_id);
+            }
+        }
     }
 
     /// The entry with this identity. One found in `/proc` takes on the exact start once a record
@@ -305,7 +359,13 @@ mod tests {
         Header { pid, start_ns, boot_ns, cgroup_id: CONTAINER, count: 1, ..Header::default() }
     }
 
-    fn exec(table: &mut ProcessTable, pid: u32, boot_ns: u64, mnt_ns: u32, path: &str) {
+    fn exec(
+        table: &mut ProcessTable,
+        pid: u32,
+        boot_ns: u64,
+        mnt_ns: u32,
+        path: &str,
+    ) -> Arc<Process> {
         let mut tail = TailBuilder::default();
         let body = Exec {
             mnt_ns,
@@ -315,7 +375,7 @@ mod tests {
         };
         table.executed(&header(pid, boot_ns), &body, Tail(tail.bytes()), |args| {
             args == b"/bin/check"
-        });
+        })
     }
 
     fn fork(table: &mut ProcessTable, parent: u32, child: u32) {
@@ -410,18 +470,34 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_counts_what_it_refuses() {
-        let mut table = ProcessTable::new(1);
+    fn a_full_table_counts_what_it_refuses_and_still_tells_of_it() {
+        let mut table = ProcessTable::new(2);
         enter(&mut table, 10);
         enter(&mut table, 11);
-        assert_eq!((table.len(), table.take_refused()), (1, 1));
+        assert_eq!((table.len(), table.take_refused()), (1, HashMap::from([(CONTAINER, 1)])));
+        let told = exec(&mut table, 11, 1, OWN_NS, "/bin/app");
+        assert_eq!((&*told.exe, table.len()), (b"/bin/app".as_slice(), 1));
+    }
+
+    #[test]
+    fn a_crowd_leaves_room_for_others() {
+        let mut table = ProcessTable::new(80);
+        for pid in 1..=100 {
+            enter(&mut table, pid);
+        }
+        assert_eq!(table.len(), 40, "half of the room, and no more than its share of the rest");
+        let other = Header { cgroup_id: CONTAINER + 1, ..header(200, 0) };
+        table.entered(&other, CgroupEntered { mnt_ns: HOST_NS, ppid: 1 });
+        assert_eq!(table.len(), 41);
+        (1..=40).for_each(|pid| table.remove(pid));
+        assert_eq!((table.len(), table.held.len()), (1, 1));
     }
 
     #[test]
     fn a_process_from_proc_takes_on_its_exact_start() {
         let mut table = ProcessTable::new(100);
         let process = Process { pid: 7, start_ns: 40_000_000, ..Process::default() };
-        table.found(Found { process, tick_ns: 10_000_000 });
+        table.found(Found { process, tick_ns: 10_000_000 }, CONTAINER);
         assert!(table.at(7, 51_000_000, 0).is_none(), "another process of that number");
         assert_eq!(table.at(7, 44_000_000, 0).expect("same tick").start_ns, 44_000_000);
     }

@@ -52,8 +52,8 @@ sections! {
         /// How long observations wait for Docker to name their container before they are told as
         /// unresolved.
         hold_patience: Duration = "10s",
-        /// Most processes tracked at once. Those beyond it are told without ancestors and counted
-        /// as `process_table_full`.
+        /// Most processes tracked at once; once half of that is used, a container has an eighth.
+        /// Those beyond it are told without ancestors and counted as `process_table_full`.
         process_limit: u32 = "65536",
     }
     /// The node's own memory of observations.

@@ -67,7 +67,9 @@ impl Losses {
         for (cgroup_id, count) in attributor.directory.take_overflow() {
             self.add(cgroup_id, "", "hold_overflow", count);
         }
-        self.add(0, "", "process_table_full", attributor.processes.take_refused());
+        for (cgroup_id, count) in attributor.processes.take_refused() {
+            self.add(cgroup_id, "", "process_table_full", count);
+        }
         self.add(0, "", "unattributed", attributor.take_unattributed());
         let (from_ns, to_ns) = (self.since_ns, clock::now_ns());
         self.since_ns = to_ns;
