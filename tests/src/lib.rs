@@ -1,1 +1,11 @@
-//! What the tests that need root and Docker share.
+//! What the tests that need root and Docker share: an agent, containers, and ways to wait for both.
+#![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
+
+pub mod agent;
+pub mod cgroup;
+pub mod docker;
+pub mod event;
+pub mod http;
+pub mod poll;
+pub mod process;
+pub mod require;

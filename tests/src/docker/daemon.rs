@@ -1,0 +1,133 @@
+//! A Docker daemon of a test's own, which may be killed.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::{Docker, unique};
+use crate::{
+    cgroup, poll,
+    process::{self, Process},
+};
+
+const START: Duration = Duration::from_mins(1);
+const STOP: Duration = Duration::from_secs(20);
+
+/// A `dockerd` without networks, with its own data and its own containerd.
+pub struct Daemon {
+    process: Process,
+    /// To talk to it.
+    pub docker: Docker,
+    /// Its containers' common cgroup.
+    cgroup: String,
+    home: TempDir,
+}
+
+impl Daemon {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn start() -> Self {
+        let home = tempfile::tempdir().expect("a directory for dockerd");
+        let cgroup = unique("dockerd");
+        let process = Process::start(&mut command(home.path(), &cgroup), None);
+        let docker = Docker { socket: Some(home.path().join("docker.sock")) };
+        let mut daemon = Self { process, docker, cgroup, home };
+        daemon.wait_until_it_answers();
+        daemon
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("docker.sock")
+    }
+
+    /// Takes over an image of the host's Docker.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn take_image(&self, image: &str) {
+        let file = self.home.path().join("image.tar");
+        let file = file.to_str().expect("temporary paths are text");
+        Docker::host().run(&["save", "--output", file, image]);
+        self.docker.run(&["load", "--input", file]);
+    }
+
+    /// Kills it as the kernel would when memory runs out; its containers go on.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after its end.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn start_again(&mut self) {
+        // Its containerd ended with it. Where nobody buries orphans, it would pass for alive.
+        let _ = fs::remove_file(self.home.path().join("exec/containerd/containerd.pid"));
+        self.process = Process::start(&mut command(self.home.path(), &self.cgroup), None);
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let answers = poll::until(START, || {
+            let ended = self.process.ended();
+            assert!(ended.is_none(), "dockerd ended ({ended:?}): {}", self.log());
+            let output = self.docker.attempt(&["version", "--format", "{{.Server.Version}}"]);
+            output.status.success().then_some(())
+        });
+        assert!(answers.is_some(), "dockerd does not answer: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.process.terminate();
+        self.process.wait(STOP);
+        // What is left where it was killed, or did not start again: containerd and its shims, which
+        // name the directory, then the containers' processes, then mounts and cgroups.
+        let home = self.home.path().display().to_string();
+        process::kill_all_that_name(&home);
+        cgroup::kill(&self.cgroup);
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let mut places: Vec<&str> = mounts.lines().filter_map(|it| it.split(' ').nth(1)).collect();
+        places.retain(|place| place.starts_with(&home));
+        for place in places.iter().rev() {
+            let _ = Command::new("umount").args(["--lazy", place]).status();
+        }
+        cgroup::remove(&self.cgroup);
+    }
+}
+
+/// In a network namespace of its own: without a bridge, dockerd removes the one it finds, which is
+/// the host's Docker's.
+fn command(home: &Path, cgroup: &str) -> Command {
+    let log = File::options().create(true).append(true).open(home.join("log"));
+    let log = log.expect("the directory is the test's own");
+    let mut command = Command::new("unshare");
+    let at = |option: &str, name: &str| format!("--{option}={}", home.join(name).display());
+    command
+        .args(["--net", "dockerd"])
+        .arg(format!("--host=unix://{}", home.join("docker.sock").display()))
+        .args([at("data-root", "data"), at("exec-root", "exec"), at("pidfile", "pid")])
+        .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+        .arg(format!("--cgroup-parent=/{cgroup}"))
+        // Where the host's containerd serves it, it must not meet the host's containers.
+        .args(["--containerd-namespace=plimsoll-tests"])
+        .args(["--containerd-plugins-namespace=plimsoll-tests-plugins"])
+        .stdout(log.try_clone().expect("a descriptor can be doubled"))
+        .stderr(log);
+    command
+}

@@ -1,0 +1,27 @@
+//! The live tests: real containers under a real agent. They need root and Docker.
+//!
+//! Most share one agent and tell their events apart by their containers. Those that need an agent
+//! of another kind, or at another time, start their own.
+
+mod attribution;
+mod bad_input;
+mod damage;
+mod disk_full;
+mod docker_restart;
+mod earlier;
+mod files;
+mod floods;
+mod limits;
+mod metrics;
+mod names;
+mod namespaces;
+mod network;
+mod nginx;
+mod output;
+mod privilege;
+mod programs;
+mod query;
+mod scripts;
+mod short_lived;
+mod shutdown;
+mod swarm;
