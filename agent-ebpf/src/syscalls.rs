@@ -55,13 +55,21 @@ const CHANGES: &[Change] = &[
     ("truncate", 76, 193, op::TRUNCATE, ONE),
     ("mknod", 133, 14, op::MKNOD, ONE),
     ("mknodat", 259, 297, op::MKNOD, ONE_AT),
+    ("setxattr", 188, 226, op::SET_XATTR, args(0, 1, 0, 2, 0)),
+    ("lsetxattr", 189, 227, op::SET_XATTR, args(0, 1, 0, 2, 0)),
+    ("setxattrat", 463, 463, op::SET_XATTR, args(1, 2, 0, 4, 0)),
+    ("removexattr", 197, 235, op::REMOVE_XATTR, args(0, 1, 0, 2, 0)),
+    ("lremovexattr", 198, 236, op::REMOVE_XATTR, args(0, 1, 0, 2, 0)),
+    ("removexattrat", 466, 466, op::REMOVE_XATTR, args(1, 2, 0, 4, 0)),
 ];
 
-/// name, 64-bit, 32-bit, operation, argument with the number.
-const CHANGES_BY_FD: &[(&str, u16, u16, u8, u8)] = &[
-    ("fchmod", 91, 94, op::CHMOD, 2),
-    ("fchown", 93, 207, op::CHOWN, 2),
-    ("ftruncate", 77, 194, op::TRUNCATE, 2),
+/// name, 64-bit, 32-bit, operation, argument with the number, argument with a text.
+const CHANGES_BY_FD: &[(&str, u16, u16, u8, u8, u8)] = &[
+    ("fchmod", 91, 94, op::CHMOD, 2, 0),
+    ("fchown", 93, 207, op::CHOWN, 2, 0),
+    ("ftruncate", 77, 194, op::TRUNCATE, 2, 0),
+    ("fsetxattr", 190, 228, op::SET_XATTR, 0, 2),
+    ("fremovexattr", 199, 237, op::REMOVE_XATTR, 0, 2),
 ];
 
 /// name, 64-bit, 32-bit, argument with the flags (0: the call always writes, or says elsewhere).
@@ -102,6 +110,7 @@ const PRIVILEGES: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
     ("kexec_file_load", 320, 0, privilege::op::REBOOT, 0, 0, 1),
     ("reboot", 169, 88, privilege::op::REBOOT, 0, 0, 3),
     ("keyctl", 250, 288, privilege::op::KEYCTL, 0, 0, 1),
+    ("socket", 41, 359, privilege::op::RAW_SOCKET, 0, 0, 1),
 ];
 
 /// The table that the kernel side looks system calls up in.
@@ -130,8 +139,9 @@ pub fn table() -> [Syscall; SYSCALLS] {
         };
         put(native, compat, entry);
     }
-    for &(_, native, compat, op, number) in CHANGES_BY_FD {
-        let entry = Syscall { class: class::CHANGE_FD, op, number, fd: 1, ..Syscall::default() };
+    for &(_, native, compat, op, number, to_path) in CHANGES_BY_FD {
+        let class = class::CHANGE_FD;
+        let entry = Syscall { class, op, number, to_path, fd: 1, ..Syscall::default() };
         put(native, compat, entry);
     }
     for &(_, native, compat, op, path, to_path, number) in PRIVILEGES {

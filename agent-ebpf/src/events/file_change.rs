@@ -27,6 +27,17 @@ pub mod op {
     /// `mknod`
     pub const MKNOD: u8 = 10;
 
+    /// `setxattr`
+    pub const SET_XATTR: u8 = 11;
+    /// `removexattr`
+    pub const REMOVE_XATTR: u8 = 12;
+
+    /// Whether what belongs to the change is a text rather than a second path: where a symbolic
+    /// link leads, which attribute it is.
+    pub const fn has_text(op: u8) -> bool {
+        matches!(op, SYMLINK | SET_XATTR | REMOVE_XATTR)
+    }
+
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
     pub const fn name(op: u8) -> &'static str {
@@ -41,6 +52,8 @@ pub mod op {
             CHOWN => "chown",
             TRUNCATE => "truncate",
             MKNOD => "mknod",
+            SET_XATTR => "set_xattr",
+            REMOVE_XATTR => "remove_xattr",
             _ => "unknown",
         }
     }
@@ -58,7 +71,7 @@ pub struct FileChange {
     pub flags: u32,
     /// The file: the old name of a rename, the existing file of a link, the new symbolic link.
     pub path: Span,
-    /// The new name of a rename or link; the text of a symbolic link.
+    /// The new name of a rename or link, or the text that [`op::has_text`] tells of.
     pub to: Span,
     /// Code of [`op`].
     pub op: u8,
@@ -106,7 +119,7 @@ mod meaning {
             Field::learned(
                 "file.to",
                 ValueType::Path,
-                "The new name of a rename or link, or the text of a symbolic link.",
+                "The new name of a rename or link, where a symbolic link leads, or the name of an extended attribute.",
                 |e, tail| (e.to.len > 0).then(|| Value::Path(tail.get(e.to))),
             ),
             Field::learned("file.op", ValueType::Label, "What was done to the file.", |e, _| {

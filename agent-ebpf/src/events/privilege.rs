@@ -38,6 +38,8 @@ pub mod op {
     pub const REBOOT: u8 = 15;
     /// `keyctl`
     pub const KEYCTL: u8 = 16;
+    /// `socket`, where it asks for whole packets
+    pub const RAW_SOCKET: u8 = 17;
 
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
@@ -59,6 +61,7 @@ pub mod op {
             USERFAULTFD => "userfaultfd",
             REBOOT => "reboot",
             KEYCTL => "keyctl",
+            RAW_SOCKET => "raw_socket",
             _ => "unknown",
         }
     }

@@ -98,7 +98,7 @@ pub fn on_change(call: &Call, container: u64) {
     let mut to = Span::default();
     if entry.to_path != 0 {
         let given = call.argument(entry.to_path);
-        if entry.op == op::SYMLINK {
+        if op::has_text(entry.op) {
             to = draft.user_text(given).unwrap_or_default();
         } else {
             let base = descriptor(entry.to_dir);
@@ -139,12 +139,16 @@ pub fn on_change_by_descriptor(call: &Call, container: u64) {
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);
     let path = draft.path(file.dentry, file.mount, &mut bits);
+    let mut to = Span::default();
+    if call.entry.to_path != 0 {
+        to = draft.user_text(call.argument(call.entry.to_path)).unwrap_or_default();
+    }
     let body = FileChange {
         number: call.argument(call.entry.number),
         ino: file.ino(),
         flags: bits,
         path,
-        to: Span::default(),
+        to,
         op: call.entry.op,
         layer,
         reserved: [0; 2],

@@ -30,6 +30,24 @@ pub fn answers_knock(call: &Call) -> bool {
     true
 }
 
+/// `include/linux/socket.h`, `include/linux/net.h`
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const AF_PACKET: u32 = 17;
+const SOCK_RAW: u32 = 3;
+const TYPE_BITS: u32 = 0xf;
+
+/// Whether a call is none of ours after all: most sockets carry data, not packets.
+#[inline(always)]
+pub fn is_everyday(call: &Call) -> bool {
+    if call.entry.op != op::RAW_SOCKET {
+        return false;
+    }
+    let family = call.argument(1) as u32;
+    let is_raw = call.argument(2) as u32 & TYPE_BITS == SOCK_RAW;
+    !(family == AF_PACKET || is_raw && (family == AF_INET || family == AF_INET6))
+}
+
 #[inline(always)]
 pub fn on_call(call: &Call, container: u64) {
     let entry = call.entry;

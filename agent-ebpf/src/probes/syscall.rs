@@ -98,7 +98,8 @@ fn handle(call: &Call) {
     if class == class::MAP && !exec_map::is_executable_file(call) {
         return;
     }
-    if class == class::PRIVILEGE && privilege::answers_knock(call) {
+    if class == class::PRIVILEGE && (privilege::is_everyday(call) || privilege::answers_knock(call))
+    {
         return;
     }
     let Some(container) = filter::current_container() else { return };

@@ -2,7 +2,11 @@
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder},
-    events::{exec::Exec, file_change::FileChange, file_write::FileWrite},
+    events::{
+        exec::Exec,
+        file_change::{FileChange, op},
+        file_write::FileWrite,
+    },
     record::{HEADER_BYTES, Header, flags},
 };
 use zerocopy::IntoBytes as _;
@@ -42,9 +46,8 @@ pub fn rewrite<'b>(record: &Record<'_>, buffer: &'b mut Vec<u8>) -> Option<(Head
     let (file_change, file_write, exec);
     if let Some((mut event, old)) = record.read::<FileChange>() {
         let (path, to) = (old.get(event.path), old.get(event.to));
-        // The text of a symbolic link is no path of this place.
-        let is_link_text = event.op == plimsoll_ebpf::events::file_change::op::SYMLINK;
-        let is_to_plain = to.is_empty() || is_link_text || is_plain(to);
+        // A text is no path of this place.
+        let is_to_plain = to.is_empty() || op::has_text(event.op) || is_plain(to);
         if event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path) && is_to_plain {
             return None;
         }

@@ -228,3 +228,24 @@ fn io_uring_is_watched() {
     agent.expect(&container, "file_write", &wanted);
     agent.expect(&container, "privilege", &json!({"priv.op": "io_uring_setup"}));
 }
+
+#[test]
+fn an_extended_attribute_is_told_when_it_is_set_and_removed() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.exec(&[ACTS, "open-write", "/opt/file", "1"]);
+    container.exec(&[ACTS, "xattr", "/opt/file"]);
+    for (op, as_given) in
+        [("set_xattr", json!(true)), ("set_xattr", json!(null)), ("remove_xattr", json!(true))]
+    {
+        let wanted = json!({
+            "file.path": "/opt/file",
+            "file.op": op,
+            "file.to": "user.plimsoll",
+            "file.layer": "upper",
+            "file.as_given": as_given,
+            "proc.exe": ACTS,
+        });
+        agent.expect(&container, "file_change", &wanted);
+    }
+}

@@ -61,6 +61,20 @@ fn a_change_of_user_is_told() {
 }
 
 #[test]
+fn only_sockets_that_see_whole_packets_are_told() {
+    const FAMILIES: [i64; 2] = [2, 17];
+    let agent = Agent::shared();
+    let container = start();
+    container.exec(&[ACTS, "raw-sockets"]);
+    for family in FAMILIES {
+        let wanted = json!({"priv.op": "raw_socket", "priv.number": family, "proc.exe": ACTS});
+        agent.expect(&container, "privilege", &wanted);
+    }
+    let told = agent.all(&container, "privilege", &json!({"priv.op": "raw_socket"}));
+    assert_eq!(told.len(), FAMILIES.len(), "{told:#?}");
+}
+
+#[test]
 fn a_capability_is_told_where_the_kernel_lets_it_be_seen() {
     let agent = Agent::shared();
     if agent.metric("plimsoll_probe_attached{probe=\"on_capability\"}") < 1.0 {
