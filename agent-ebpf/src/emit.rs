@@ -15,8 +15,8 @@ use plimsoll_ebpf::{
 use crate::{
     filter::add,
     maps::{
-        BULK, FILL, LOST, LOST_UNNAMED, PATH_BYTES, PRIORITY, SCRATCH, SHARES, Scratch, TAIL_MASK,
-        TEXT_BYTES, WOKEN,
+        BULK, FILL, LOST, LOST_UNNAMED, PATH_BYTES, PRIORITY, SCRATCH, SEEN, SHARES, Scratch,
+        TAIL_MASK, TEXT_BYTES, WOKEN,
     },
     path,
     read::mask,
@@ -201,7 +201,8 @@ fn ring_of(ring: Ring) -> &'static RingBuf {
 /// How long a container's share is counted before it begins anew.
 const SHARE_NS: u64 = 1_000_000_000;
 
-/// A ring that fills wakes the agent at most once in this time.
+/// What is urgent, and a ring that fills, wakes the agent at most once in this time; it looks again
+/// by itself soon after.
 const HURRY_NS: u64 = 1_000_000;
 
 /// Fill of a ring above which containers have only their share of it, and that share.
@@ -267,9 +268,9 @@ pub fn wakeup(ring: Ring, header: &Header, waiting: u64) -> u64 {
     // many.
     unsafe {
         let ago = now.wrapping_sub(read_volatile(woken));
-        let is_filling = waiting > bounds(ring).0 / 2 && ago > HURRY_NS;
+        let is_filling = waiting > bounds(ring).0 / 2;
         let is_urgent = ring == (Ring::Priority { urgent: true });
-        if is_urgent || is_filling || ago > setting!(wakeup_ns) {
+        if (is_urgent || is_filling) && ago > HURRY_NS || ago > setting!(wakeup_ns) {
             write_volatile(woken, now);
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }
@@ -277,9 +278,12 @@ pub fn wakeup(ring: Ring, header: &Header, waiting: u64) -> u64 {
     u64::from(BPF_RB_NO_WAKEUP)
 }
 
-/// Counts a record that could not be sent.
+/// Counts a record that could not be sent. The act it is of is to be reported when it is next done.
 #[inline(always)]
 pub fn lose(header: &Header, reason: u16) {
+    if header.act != 0 {
+        let _ = SEEN.remove(header.act);
+    }
     let key = LostKey { cgroup_id: header.cgroup_id, kind: header.kind, reason, reserved: 0 };
     if LOST.get_ptr_mut(key).is_none() {
         // Another processor may have been first: keep its count.
@@ -288,7 +292,7 @@ pub fn lose(header: &Header, reason: u16) {
     if let Some(lost) = LOST.get_ptr_mut(key) {
         // SAFETY: the map returned a valid pointer.
         unsafe {
-            add(&raw mut (*lost).count, 1);
+            add(&raw mut (*lost).count, u64::from(header.count));
             (*lost).last_ns = header.boot_ns;
         }
     } else if let Some(unnamed) = LOST_UNNAMED.get_ptr_mut(0) {

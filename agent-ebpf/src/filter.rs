@@ -48,7 +48,7 @@ pub struct Act {
     /// What else makes a difference.
     pub detail: u32,
     /// What it is done to: identity of a file, address of a peer.
-    pub object: [u64; 3],
+    pub object: [u64; 4],
 }
 
 impl Act {
@@ -65,6 +65,7 @@ impl Act {
             self.object[0],
             self.object[1],
             self.object[2],
+            self.object[3],
         ];
         let mut name = setting!(seed);
         let mut index = 0;

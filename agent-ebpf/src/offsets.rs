@@ -84,6 +84,7 @@ offsets! {
     dentry_parent = "dentry" "d_parent";
     dentry_name = "dentry" "d_name.name";
     dentry_name_len = "dentry" "d_name.len";
+    dentry_hash = "dentry" "d_name.hash";
     vfsmount_root = "vfsmount" "mnt_root";
     vfsmount_sb = "vfsmount" "mnt_sb";
     mount_mnt = "mount" "mnt";

@@ -143,6 +143,16 @@ pub struct Syscall {
     pub fd: u8,
 }
 
+/// `op` of a call of [`class::OPEN`].
+pub mod open {
+    /// Its flags are an argument.
+    pub const FLAGS_IN_ARGUMENT: u8 = 0;
+    /// It has no flags.
+    pub const ALWAYS_WRITES: u8 = 1;
+    /// Its flags are the first number of a struct that an argument points to.
+    pub const FLAGS_IN_STRUCT: u8 = 2;
+}
+
 /// Entries of the system call table: 512 native, then 512 of the 32-bit table.
 pub const SYSCALLS: usize = 1024;
 

@@ -75,6 +75,21 @@ pub fn kernel<T: Copy>(address: usize) -> T {
     }
 }
 
+/// Reads a `T` of the running process's memory; zero where the address cannot be read.
+#[inline(always)]
+pub fn user<T: Copy>(address: u64) -> T {
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: as in `kernel`.
+    unsafe {
+        generated::bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
+        value.assume_init()
+    }
+}
+
 /// Reads an entry of [`OFFSETS`].
 #[inline(always)]
 pub fn offset(entry: *const u32) -> usize {

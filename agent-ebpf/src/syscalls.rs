@@ -3,8 +3,8 @@
 //! Numbers: `arch/x86/entry/syscalls/syscall_64.tbl` and `syscall_32.tbl` of Linux 6.18.
 
 use crate::{
-    events::{file_change::op, file_write, privilege},
-    orders::{SYSCALLS, Syscall, class},
+    events::{file_change::op, privilege},
+    orders::{SYSCALLS, Syscall, class, open},
 };
 
 /// First entry of the 32-bit table.
@@ -72,13 +72,14 @@ const CHANGES_BY_FD: &[(&str, u16, u16, u8, u8, u8)] = &[
     ("fremovexattr", 199, 237, op::REMOVE_XATTR, 0, 2),
 ];
 
-/// name, 64-bit, 32-bit, argument with the flags (0: the call always writes, or says elsewhere).
-const OPENS: &[(&str, u16, u16, u8)] = &[
-    ("open", 2, 5, 2),
-    ("creat", 85, 8, 0),
-    ("openat", 257, 295, 3),
-    ("openat2", 437, 437, 0),
-    ("open_by_handle_at", 304, 342, 3),
+/// name, 64-bit, 32-bit, directory, path, argument with the flags. An operation other than 0 says
+/// where the flags are instead.
+const OPENS: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
+    ("open", 2, 5, 0, 1, 2, 0),
+    ("creat", 85, 8, 0, 1, 0, open::ALWAYS_WRITES),
+    ("openat", 257, 295, 1, 2, 3, 0),
+    ("openat2", 437, 437, 1, 2, 3, open::FLAGS_IN_STRUCT),
+    ("open_by_handle_at", 304, 342, 0, 0, 3, 0),
 ];
 
 /// name, 64-bit, 32-bit, operation, first path, second path, number.
@@ -103,6 +104,18 @@ const PRIVILEGES: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
     ("process_vm_writev", 311, 348, privilege::op::PROCESS_MEMORY, 0, 0, 1),
     ("perf_event_open", 298, 336, privilege::op::PERF, 0, 0, 2),
     ("setuid", 105, 213, privilege::op::SETUID, 0, 0, 1),
+    ("setfsuid", 122, 215, privilege::op::SETUID, 0, 0, 1),
+    ("setgid", 106, 214, privilege::op::SETGID, 0, 0, 1),
+    ("setregid", 114, 204, privilege::op::SETGID, 0, 0, 2),
+    ("setresgid", 119, 210, privilege::op::SETGID, 0, 0, 2),
+    ("setfsgid", 123, 216, privilege::op::SETGID, 0, 0, 1),
+    ("setgroups", 116, 206, privilege::op::SETGID, 0, 0, 1),
+    ("capset", 126, 185, privilege::op::CAPSET, 0, 0, 0),
+    ("clone", 56, 120, privilege::op::CLONE, 0, 0, 1),
+    ("clone3", 435, 435, privilege::op::CLONE3, 0, 0, 0),
+    ("pidfd_getfd", 438, 438, privilege::op::PIDFD_GETFD, 0, 0, 2),
+    ("iopl", 172, 110, privilege::op::IO_PORTS, 0, 0, 1),
+    ("ioperm", 173, 101, privilege::op::IO_PORTS, 0, 0, 1),
     ("setreuid", 113, 203, privilege::op::SETUID, 0, 0, 2),
     ("setresuid", 117, 208, privilege::op::SETUID, 0, 0, 2),
     ("userfaultfd", 323, 374, privilege::op::USERFAULTFD, 0, 0, 1),
@@ -113,6 +126,29 @@ const PRIVILEGES: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
     ("socket", 41, 359, privilege::op::RAW_SOCKET, 0, 0, 1),
 ];
 
+/// Calls of the 32-bit table that older programs make, and the native calls whose arguments they
+/// have: those for 16-bit user ids, and those that newer ones replaced.
+const OLD_COMPAT: &[(u16, u16)] = &[
+    (92, 76),   // truncate
+    (93, 77),   // ftruncate
+    (16, 94),   // lchown
+    (95, 93),   // fchown
+    (182, 92),  // chown
+    (22, 166),  // umount
+    (23, 105),  // setuid
+    (70, 113),  // setreuid
+    (164, 117), // setresuid
+    (138, 122), // setfsuid
+    (46, 106),  // setgid
+    (71, 114),  // setregid
+    (170, 119), // setresgid
+    (139, 123), // setfsgid
+    (81, 116),  // setgroups
+];
+
+/// `mmap` of the 32-bit table, whose arguments lie in memory.
+const OLD_MMAP: usize = 90;
+
 /// The table that the kernel side looks system calls up in.
 pub fn table() -> [Syscall; SYSCALLS] {
     let mut table = [Syscall::default(); SYSCALLS];
@@ -122,9 +158,9 @@ pub fn table() -> [Syscall; SYSCALLS] {
             table[COMPAT + usize::from(compat)] = entry;
         }
     };
-    for &(_, native, compat, number) in OPENS {
-        let op = file_write::op::WRITE as u8;
-        put(native, compat, Syscall { class: class::OPEN, op, number, ..Syscall::default() });
+    for &(_, native, compat, dir, path, number, op) in OPENS {
+        let class = class::OPEN;
+        put(native, compat, Syscall { class, op, dir, path, number, ..Syscall::default() });
     }
     for &(_, native, compat, op, at) in CHANGES {
         let entry = Syscall {
@@ -151,6 +187,10 @@ pub fn table() -> [Syscall; SYSCALLS] {
     }
     // Argument 3 is the protection, argument 5 the descriptor; mmap2 of the 32-bit table alike.
     put(9, 192, Syscall { class: class::MAP, number: 3, fd: 5, ..Syscall::default() });
+    for &(compat, native) in OLD_COMPAT {
+        table[COMPAT + usize::from(compat)] = table[usize::from(native)];
+    }
+    table[COMPAT + OLD_MMAP] = Syscall { class: class::MAP, ..Syscall::default() };
     table
 }
 
@@ -179,5 +219,7 @@ mod tests {
         assert_eq!(table[257].class, class::OPEN, "openat");
         assert_eq!(table[316].op, op::RENAME, "renameat2");
         assert_eq!(table[COMPAT + 5].class, class::OPEN, "32-bit open");
+        assert_eq!(table[COMPAT + 182].op, op::CHOWN, "32-bit chown of old");
+        assert_eq!(table[COMPAT + 90].class, class::MAP, "32-bit mmap of old");
     }
 }

@@ -128,8 +128,12 @@ mod meaning {
             Field::learned(
                 "file.layer",
                 ValueType::Label,
-                "Where the file lies: image, upper, tmpfs, volume, bind, proc, sys, rootfs or mount.",
-                |e, tail| Some(Value::Layer(e.layer, tail.get(e.path))),
+                "Where the file, or the new name of a rename or link, lies: image, upper, tmpfs, volume, bind, proc, sys, rootfs or mount.",
+                |e, tail| {
+                    let has_new_name = matches!(e.op, op::RENAME | op::LINK) && e.to.len > 0;
+                    let path = if has_new_name { e.to } else { e.path };
+                    Some(Value::Layer(e.layer, tail.get(path)))
+                },
             ),
             Field::noted(
                 "file.mode",

@@ -38,8 +38,21 @@ pub mod op {
     pub const REBOOT: u8 = 15;
     /// `keyctl`
     pub const KEYCTL: u8 = 16;
-    /// `socket`, where it asks for whole packets
+    /// `socket`, where it asks for whole packets, or for a protocol whose peers are not seen
     pub const RAW_SOCKET: u8 = 17;
+
+    /// `setgid` and its kin, `setgroups`
+    pub const SETGID: u8 = 18;
+    /// `capset`
+    pub const CAPSET: u8 = 19;
+    /// `clone` into new namespaces
+    pub const CLONE: u8 = 20;
+    /// `clone3` into new namespaces
+    pub const CLONE3: u8 = 21;
+    /// `pidfd_getfd`
+    pub const PIDFD_GETFD: u8 = 22;
+    /// `iopl`, `ioperm`
+    pub const IO_PORTS: u8 = 23;
 
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
@@ -62,12 +75,17 @@ pub mod op {
             REBOOT => "reboot",
             KEYCTL => "keyctl",
             RAW_SOCKET => "raw_socket",
+            SETGID => "setgid",
+            CAPSET => "capset",
+            CLONE | CLONE3 => "clone",
+            PIDFD_GETFD => "pidfd_getfd",
+            IO_PORTS => "io_ports",
             _ => "unknown",
         }
     }
 }
 
-/// Raised after the system call, whether or not it succeeded; capabilities once per window.
+/// Raised after each system call, whether or not it succeeded; capabilities once per window.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Privilege {

@@ -102,9 +102,9 @@ fn act(container: u64, words: [u32; 4], place: u32, kind: u16, detail: u32) -> A
 
 /// An address and what belongs to it, as the object of an act.
 #[inline(always)]
-pub fn address_object(words: [u32; 4], place: u32) -> [u64; 3] {
+pub fn address_object(words: [u32; 4], place: u32) -> [u64; 4] {
     let [a, b, c, d] = words.map(u64::from);
-    [a << 32 | b, c << 32 | d, u64::from(place)]
+    [a << 32 | b, c << 32 | d, u64::from(place), 0]
 }
 
 #[inline(always)]

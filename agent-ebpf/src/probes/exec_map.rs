@@ -17,15 +17,28 @@ use crate::{
 const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
 
+/// What a call asks for: protection, flags, descriptor.
+#[inline(always)]
+fn asked(call: &Call) -> [u64; 3] {
+    if call.entry.fd == 0 {
+        // The old call of the 32-bit table: address, length, protection, flags, descriptor, offset.
+        let words: [u32; 6] = crate::read::user(call.argument(1));
+        return [words[2], words[3], words[4]].map(u64::from);
+    }
+    [call.argument(call.entry.number), call.argument(4), call.argument(call.entry.fd)]
+}
+
 /// Whether the call maps a file and lets it run: the way out for most mappings.
 #[inline(always)]
 pub fn is_executable_file(call: &Call) -> bool {
-    call.argument(call.entry.number) & PROT_EXEC != 0 && call.argument(4) & MAP_ANONYMOUS == 0
+    let [protection, flags, _] = asked(call);
+    protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0
 }
 
 #[inline(always)]
 pub fn on_map(call: &Call, container: u64) {
-    let address = task::file_of(call.task, call.argument(call.entry.fd));
+    let [_, _, descriptor] = asked(call);
+    let address = task::file_of(call.task, descriptor);
     if address == 0 {
         return;
     }
@@ -35,7 +48,7 @@ pub fn on_map(call: &Call, container: u64) {
     if layer == code::IMAGE {
         return;
     }
-    let act = act(container, call.task, &file, ExecMap::KIND, 0);
+    let act = act(container, call.task, &file, ExecMap::KIND, 0, 0);
     let Some(report) = filter::report(&act) else { return };
     let header = report.header(task::header(container));
     let Some(draft) = Draft::<ExecMap>::new(header) else { return };

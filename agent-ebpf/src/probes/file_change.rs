@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `include/uapi/linux/fcntl.h`
-const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = -100;
 const AT_REMOVEDIR: u64 = 0x200;
 
 /// Where a path that a caller gave begins: as a directory descriptor, or the working directory.
@@ -88,20 +88,19 @@ pub fn given_path<B: Wire>(
 pub fn on_change(call: &Call, container: u64) {
     let Some(draft) = Draft::<FileChange>::new(task::header(container)) else { return };
     let entry = call.entry;
-    let descriptor = |place: u8| if place == 0 { AT_FDCWD } else { call.argument(place) as i32 };
     let mut bits = flags::PATH_AS_GIVEN;
     if call.is_compat {
         bits |= flags::COMPAT;
     }
     let given = Given::User(call.argument(entry.path));
-    let path = given_path(&draft, call.task, descriptor(entry.dir), given, &mut bits);
+    let path = given_path(&draft, call.task, call.directory(entry.dir), given, &mut bits);
     let mut to = Span::default();
     if entry.to_path != 0 {
         let given = call.argument(entry.to_path);
         if op::has_text(entry.op) {
             to = draft.user_text(given).unwrap_or_default();
         } else {
-            let base = descriptor(entry.to_dir);
+            let base = call.directory(entry.to_dir);
             to = given_path(&draft, call.task, base, Given::User(given), &mut bits);
         }
     }
@@ -131,10 +130,15 @@ pub fn on_change_by_descriptor(call: &Call, container: u64) {
         return;
     }
     let file = File::at(address);
-    let detail = u32::from(call.entry.op);
-    let act = act(container, call.task, &file, FileChange::KIND, detail);
-    let Some(report) = filter::report(&act) else { return };
-    let header = report.header(task::header(container));
+    let mut header = task::header(container);
+    // An attribute's name is known too late to tell two of them apart.
+    if !op::has_text(call.entry.op) {
+        let detail = u32::from(call.entry.op);
+        let number = call.argument(call.entry.number);
+        let act = act(container, call.task, &file, FileChange::KIND, detail, number);
+        let Some(report) = filter::report(&act) else { return };
+        header = report.header(header);
+    }
     let Some(draft) = Draft::<FileChange>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);

@@ -2,10 +2,15 @@
 
 use plimsoll_ebpf::{
     events::file_write::{FileWrite, op},
+    layer::code,
+    orders::open,
     record::{Wire, flags},
 };
 
-use super::syscall::Call;
+use super::{
+    file_change::{Given, given_path},
+    syscall::Call,
+};
 use crate::{
     emit::{Draft, Ring},
     file::File,
@@ -13,8 +18,12 @@ use crate::{
     task,
 };
 
-/// `include/uapi/asm-generic/fcntl.h`: access mode, `O_CREAT`, `O_TRUNC`.
-const WRITING: u64 = 0o3 | 0o100 | 0o1000;
+/// `include/uapi/asm-generic/fcntl.h`
+const O_WRONLY: u64 = 0o1;
+const O_ACCMODE: u64 = 0o3;
+const O_CREAT: u64 = 0o100;
+const O_TRUNC: u64 = 0o1000;
+const WRITING: u64 = O_ACCMODE | O_CREAT | O_TRUNC;
 
 /// `include/linux/fs.h`
 const FMODE_WRITE: u32 = 1 << 1;
@@ -25,20 +34,35 @@ const S_IFMT: u32 = 0o170_000;
 const S_IFREG: u32 = 0o100_000;
 const S_IFBLK: u32 = 0o060_000;
 
+/// The flags that a call was given; those of a call without any say that it writes.
+#[inline(always)]
+fn given_flags(call: &Call) -> u64 {
+    let argument = call.argument(call.entry.number);
+    match call.entry.op {
+        open::ALWAYS_WRITES => O_WRONLY | O_CREAT | O_TRUNC,
+        // `struct open_how` begins with them.
+        open::FLAGS_IN_STRUCT => crate::read::user(argument),
+        _ => argument,
+    }
+}
+
 /// Whether the flags alone say that nothing can be written: the way out for most opens.
 #[inline(always)]
 pub fn is_read_only(call: &Call) -> bool {
-    call.entry.number != 0 && call.argument(call.entry.number) & WRITING == 0
+    given_flags(call) & WRITING == 0
 }
 
 #[inline(always)]
 pub fn on_open(call: &Call, container: u64) {
     let address = task::file_of(call.task, call.result as u64);
     if address == 0 {
+        on_gone(call, container);
         return;
     }
     let access = member!(address, file_mode, u32);
-    if access & (FMODE_WRITE | FMODE_CREATED) == 0 {
+    // To empty a file needs no descriptor that can write.
+    let is_emptied = given_flags(call) & O_TRUNC != 0;
+    if access & (FMODE_WRITE | FMODE_CREATED) == 0 && !is_emptied {
         return;
     }
     let file = File::at(address);
@@ -49,7 +73,7 @@ pub fn on_open(call: &Call, container: u64) {
     let is_created = access & FMODE_CREATED != 0;
     let mut header = task::header(container);
     if !is_created {
-        let act = act(container, call.task, &file, FileWrite::KIND, 0);
+        let act = act(container, call.task, &file, FileWrite::KIND, 0, 0);
         let Some(report) = filter::report(&act) else { return };
         header = report.header(header);
     }
@@ -71,9 +95,40 @@ pub fn on_open(call: &Call, container: u64) {
     draft.send(Ring::Bulk, body);
 }
 
-/// An act on a file: who, by which program, on which name of which file.
+/// Another thread has closed the descriptor by now: what is left is the path that was given.
 #[inline(always)]
-pub fn act(container: u64, task: usize, file: &File, kind: u16, detail: u32) -> Act {
+fn on_gone(call: &Call, container: u64) {
+    let Some(draft) = Draft::<FileWrite>::new(task::header(container)) else { return };
+    let mut bits = flags::PATH_AS_GIVEN;
+    if call.is_compat {
+        bits |= flags::COMPAT;
+    }
+    let open_flags = given_flags(call);
+    let path = given_path(
+        &draft,
+        call.task,
+        call.directory(call.entry.dir),
+        Given::User(call.argument(call.entry.path)),
+        &mut bits,
+    );
+    let body = FileWrite {
+        ino: 0,
+        dev: 0,
+        mode: 0,
+        open_flags: open_flags as u32,
+        flags: bits,
+        op: if open_flags & O_CREAT != 0 { op::CREATE } else { op::WRITE },
+        path,
+        layer: code::BY_PATH,
+        reserved: [0; 7],
+    };
+    draft.send(Ring::Bulk, body);
+}
+
+/// An act on a file: who, by which program, on which name of which file. `more` tells apart what
+/// the same call does with other numbers.
+#[inline(always)]
+pub fn act(container: u64, task: usize, file: &File, kind: u16, detail: u32, more: u64) -> Act {
     let exe = task::program(task);
     Act {
         container,
@@ -81,6 +136,12 @@ pub fn act(container: u64, task: usize, file: &File, kind: u16, detail: u32) -> 
         exe_dev: exe.dev,
         kind,
         detail,
-        object: [file.ino(), u64::from(file.dev()), file.dentry as u64],
+        // A rename keeps the directory entry and changes what it is called.
+        object: [
+            file.ino(),
+            u64::from(file.dev()) << 32 | u64::from(member!(file.dentry, dentry_hash, u32)),
+            member!(file.dentry, dentry_parent, u64),
+            more,
+        ],
     }
 }

@@ -3,7 +3,11 @@
 use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::orders::{Syscall, class};
 
-use super::{exec_map, file_change, file_write, privilege};
+use super::{
+    exec_map,
+    file_change::{self, AT_FDCWD},
+    file_write, privilege,
+};
 use crate::{
     filter,
     read::{mask, syscall},
@@ -62,14 +66,23 @@ impl Call {
     }
 }
 
+impl Call {
+    /// A directory descriptor; place 0 means the working directory.
+    #[inline(always)]
+    pub fn directory(&self, place: u8) -> i32 {
+        if place == 0 { AT_FDCWD } else { self.argument(place) as i32 }
+    }
+}
+
 // match-proto:v5.10: (struct pt_regs *regs, long ret)
 #[btf_tracepoint(function = "sys_exit")]
 fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     let registers = ctx.arg::<*const pt_regs>(0);
     // SAFETY: as in `Call::argument`.
     let number = unsafe { core::ptr::read_volatile(&raw const (*registers).orig_rax) };
-    // Calls of the x32 table carry bit 30 over the native numbers.
-    let number = number & !(1 << 30);
+    // The kernel looks at 32 bits of it, whatever a caller puts above them; calls of the x32 table
+    // carry bit 30 over the native numbers.
+    let number = number & 0xffff_ffff & !(1 << 30);
     if number >= COMPAT_TABLE {
         return 0;
     }

@@ -3,7 +3,7 @@
 //!
 //! Pure but for [`Host`], through which it asks about processes that no record has told of.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{DecodeError, Record, TailBuilder, encode, split},
@@ -22,6 +22,7 @@ use super::{
     directory::{Directory, Standing},
     dns,
     inventory::{self, Inhabitants},
+    listeners::Listeners,
     node::Node,
     normal,
     observation::Observation,
@@ -67,8 +68,7 @@ pub struct Attributor {
     node: Arc<Node>,
     names: dns::Cache,
     repeats: Repeats,
-    /// Who listens, by container and port.
-    listeners: HashMap<(u64, u16), Arc<Process>>,
+    listeners: Listeners,
     limits: Limits,
     buffer: Vec<u8>,
     /// Processes that may still be looked up before the next tick.
@@ -87,7 +87,7 @@ impl Attributor {
             node,
             names: dns::Cache::default(),
             repeats: Repeats::new(limits.window_ns, limits.processes),
-            listeners: HashMap::new(),
+            listeners: Listeners::default(),
             limits,
             buffer: Vec::with_capacity(4096),
             lookups: MOST_LOOKUPS,
@@ -165,6 +165,7 @@ impl Attributor {
         host: &mut dyn Host,
         out: &mut Out<'_>,
     ) -> Result<(), DecodeError> {
+        let header = Header { cgroup_id: self.directory.own(header.cgroup_id), ..header };
         match self.directory.standing(header.cgroup_id) {
             Standing::Known(container) => {
                 let container = container.clone();
@@ -247,6 +248,10 @@ impl Attributor {
             Some((header, body)) => Record::from_parts(header, body)?,
             None => record,
         };
+        if header.kind == Exit::KIND && self.processes.has_exited(&header) {
+            // Two threads that end at once may each be taken for the last one.
+            return Ok(());
+        }
         let executed = self.follow(&record, container);
         let process = executed.or_else(|| self.process_of(&record, host));
         if process.as_ref().is_none_or(|process| !process.is_runtime) {
@@ -287,14 +292,14 @@ impl Attributor {
     fn process_of(&mut self, record: &Record<'_>, host: &mut dyn Host) -> Option<Arc<Process>> {
         let header = &record.header;
         if let Some((accept, _)) = record.read::<Accept>() {
-            return self.listeners.get(&(header.cgroup_id, accept.port)).cloned();
+            return self.listeners.get(header.cgroup_id, accept.port);
         }
         if header.pid == 0 {
             return None;
         }
         let process = self.processes.of(header).unwrap_or_else(|| self.look_up(header, host));
         if let Some((listen, _)) = record.read::<Listen>() {
-            self.listeners.insert((header.cgroup_id, listen.port), process.clone());
+            self.listeners.insert(header.cgroup_id, listen.port, process.clone());
         }
         Some(process)
     }
@@ -432,7 +437,7 @@ impl Attributor {
         for found in processes {
             let process = self.processes.found(found, cgroup_id);
             for (_, port) in listeners.iter().filter(|(pid, _)| *pid == process.pid) {
-                self.listeners.insert((cgroup_id, *port), process.clone());
+                self.listeners.insert(cgroup_id, *port, process.clone());
             }
         }
     }
@@ -442,7 +447,14 @@ impl Attributor {
     pub fn forget(&mut self, cgroup_id: u64) {
         self.processes.forget(cgroup_id);
         self.names.forget(cgroup_id);
-        self.listeners.retain(|(of, _), _| *of != cgroup_id);
+        self.listeners.forget(cgroup_id);
+    }
+
+    /// Tells what is held, with the id of its container alone: nobody will name it any more.
+    pub fn give_up(&mut self, now_ns: u64, host: &mut dyn Host, out: &mut Out<'_>) {
+        for cgroup_id in self.directory.tick(now_ns, 0) {
+            self.replay(cgroup_id, host, out);
+        }
     }
 
     /// Lets go of what is over; `now_ns` counts since boot.

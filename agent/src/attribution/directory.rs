@@ -13,6 +13,12 @@ use super::container::Container;
 /// How long a container stays known after its cgroup is gone, in nanoseconds.
 const REMEMBER_NS: u64 = 600_000_000_000;
 
+/// Bytes of records held at most: each may be as long as a path and the arguments of a program.
+const MOST_HELD_BYTES: usize = 16 << 20;
+
+/// A container may hold this part of what may be held.
+const SHARE: usize = 2;
+
 /// Cgroups of no container that are remembered, for records that are under way already.
 const MOST_DISMISSED: usize = 1024;
 
@@ -66,9 +72,16 @@ struct Cgroup {
     path: String,
     id: String,
     container: Option<Arc<Container>>,
-    held: VecDeque<Box<[u8]>>,
+    held: Held,
     since_ns: u64,
     gone_ns: Option<u64>,
+}
+
+/// Records that wait.
+#[derive(Default)]
+struct Held {
+    records: VecDeque<Box<[u8]>>,
+    bytes: usize,
 }
 
 /// See the module.
@@ -76,9 +89,12 @@ struct Cgroup {
 pub struct Directory {
     cgroups: HashMap<u64, Cgroup>,
     by_id: HashMap<String, Arc<Container>>,
+    /// Cgroups below a container's own, which they belong to.
+    below: HashMap<u64, u64>,
     dismissed: VecDeque<u64>,
     requests: Vec<Request>,
     held: usize,
+    held_bytes: usize,
     capacity: usize,
     overflow: HashMap<u64, u64>,
     unresolved: u64,
@@ -140,7 +156,7 @@ impl Directory {
             path: path.to_owned(),
             id: id.to_owned(),
             container: None,
-            held: VecDeque::new(),
+            held: Held::default(),
             since_ns: now_ns,
             gone_ns: None,
         };
@@ -154,8 +170,14 @@ impl Directory {
     /// returned.
     pub fn adopt(&mut self, cgroup_id: u64, path: &str) -> Option<u64> {
         let container = self.cgroup_above(path)?;
+        self.below.insert(cgroup_id, container);
         self.requests.push(Request::Watch { cgroup_id, container });
         Some(container)
+    }
+
+    /// The container's own cgroup, for one that lies below it.
+    pub fn own(&self, cgroup_id: u64) -> u64 {
+        self.below.get(&cgroup_id).copied().unwrap_or(cgroup_id)
     }
 
     fn cgroup_above(&self, path: &str) -> Option<u64> {
@@ -166,24 +188,26 @@ impl Directory {
         self.cgroups.iter().find(|(_, it)| is_above(it)).map(|(&cgroup_id, _)| cgroup_id)
     }
 
-    /// Docker told of a container. Returns the cgroup whose records are released by this.
-    pub fn known(&mut self, container: Arc<Container>) -> Option<u64> {
+    /// Docker told of a container. Returns the cgroups whose records are released by this: each
+    /// start of a container makes another.
+    pub fn known(&mut self, container: Arc<Container>) -> Vec<u64> {
         let id = container.id.clone();
         let init_pid = container.init_pid;
         self.by_id.insert(id.clone(), container);
-        let cgroup_id = self.cgroup_of(&id);
-        if let Some(cgroup_id) = cgroup_id {
-            return self.bind(cgroup_id).then_some(cgroup_id);
-        }
-        if init_pid != 0 {
+        let its = self.cgroups.iter().filter(|(_, it)| it.id == id);
+        let is_there = its.clone().any(|(_, it)| it.gone_ns.is_none());
+        let its: Vec<u64> = its.map(|(&cgroup_id, _)| cgroup_id).collect();
+        if !is_there && init_pid != 0 {
             self.requests.push(Request::Locate { id, init_pid });
         }
-        None
+        its.into_iter().filter(|&cgroup_id| self.bind(cgroup_id)).collect()
     }
 
-    /// The container's cgroup.
+    /// The container's cgroup: the one that is there, else the latest.
     pub fn cgroup_of(&self, id: &str) -> Option<u64> {
-        self.cgroups.iter().find(|(_, it)| it.id == id).map(|(&cgroup_id, _)| cgroup_id)
+        let its = self.cgroups.iter().filter(|(_, it)| it.id == id);
+        let latest = its.max_by_key(|(_, it)| (it.gone_ns.is_none(), it.since_ns));
+        latest.map(|(&cgroup_id, _)| cgroup_id)
     }
 
     /// The container with this id.
@@ -216,20 +240,26 @@ impl Directory {
     /// Keeps a record until its container is known.
     pub fn keep(&mut self, cgroup_id: u64, entry: &[u8]) {
         let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) else { return };
-        if self.held >= self.capacity {
+        let is_full = self.held >= self.capacity || self.held_bytes >= MOST_HELD_BYTES;
+        let has_share = cgroup.held.records.len() >= self.capacity / SHARE
+            || cgroup.held.bytes >= MOST_HELD_BYTES / SHARE;
+        if is_full || has_share {
             *self.overflow.entry(cgroup_id).or_default() += 1;
             return;
         }
         self.held += 1;
-        cgroup.held.push_back(entry.into());
+        self.held_bytes += entry.len();
+        cgroup.held.bytes += entry.len();
+        cgroup.held.records.push_back(entry.into());
     }
 
     /// The records that were kept for a cgroup.
     pub fn release(&mut self, cgroup_id: u64) -> VecDeque<Box<[u8]>> {
         let held = self.cgroups.get_mut(&cgroup_id).map(|it| std::mem::take(&mut it.held));
         let held = held.unwrap_or_default();
-        self.held -= held.len();
-        held
+        self.held -= held.records.len();
+        self.held_bytes -= held.bytes;
+        held.records
     }
 
     /// A cgroup was removed.
@@ -237,6 +267,8 @@ impl Directory {
         if let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) {
             cgroup.gone_ns = Some(now_ns);
         }
+        // An order to watch it may have come after the kernel had removed it.
+        self.requests.push(Request::Unwatch { cgroup_id });
     }
 
     /// Gives up on containers that nobody could name for `patience_ns`, and forgets those long
@@ -267,9 +299,12 @@ impl Directory {
         let over: Vec<u64> =
             self.cgroups.iter().filter(|(_, it)| is_over(it)).map(|(&id, _)| id).collect();
         for cgroup_id in over {
+            self.release(cgroup_id);
             if let Some(cgroup) = self.cgroups.remove(&cgroup_id) {
-                self.held -= cgroup.held.len();
-                self.by_id.remove(&cgroup.id);
+                if !self.cgroups.values().any(|it| it.id == cgroup.id) {
+                    self.by_id.remove(&cgroup.id);
+                }
+                self.below.retain(|_, container| *container != cgroup_id);
                 self.requests.push(Request::Forget { container: cgroup_id });
             }
         }
@@ -294,12 +329,12 @@ mod tests {
 
     #[test]
     fn records_wait_for_docker_and_come_out_in_order() {
-        let mut directory = Directory::new(10);
+        let mut directory = Directory::new(8);
         assert!(!directory.made(5, "/docker/aa", Some(ID), 0));
         assert_eq!(directory.take_requests(), [Request::Ask { id: ID.to_owned() }]);
         directory.keep(5, b"one");
         directory.keep(5, b"two");
-        assert_eq!(directory.known(container(0)), Some(5));
+        assert_eq!(directory.known(container(0)), [5]);
         assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 5, container: 5 }]);
         let held: Vec<_> = directory.release(5).into_iter().collect();
         assert_eq!(held, [b"one".as_slice().into(), b"two".as_slice().into()]);
@@ -309,7 +344,7 @@ mod tests {
     #[test]
     fn a_container_announced_before_its_cgroup_is_known_at_once() {
         let mut directory = Directory::new(10);
-        assert_eq!(directory.known(container(0)), None);
+        assert!(directory.known(container(0)).is_empty());
         assert!(directory.made(5, "/docker/aa", Some(ID), 0));
         assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 5, container: 5 }]);
     }
@@ -324,6 +359,7 @@ mod tests {
         assert_eq!(directory.take_requests(), [Request::Watch { cgroup_id: 6, container: 5 }]);
         directory.made(7, "/docker/aab", None, 0);
         assert_eq!(directory.take_requests(), [Request::Unwatch { cgroup_id: 7 }]);
+        assert_eq!(directory.own(6), 5);
         assert!(matches!(directory.standing(7), Standing::Dismissed));
         assert!(matches!(directory.standing(8), Standing::Unheard));
     }
@@ -340,11 +376,11 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted() {
-        let mut directory = Directory::new(1);
+        let mut directory = Directory::new(2);
         directory.made(5, "/docker/aa", Some(ID), 0);
         directory.keep(5, b"one");
         directory.keep(5, b"two");
-        assert_eq!(directory.take_overflow(), HashMap::from([(5, 1)]));
+        assert_eq!(directory.take_overflow(), HashMap::from([(5, 1)]), "beyond its share");
         assert_eq!(directory.held(), 1);
     }
 
@@ -359,6 +395,22 @@ mod tests {
         directory.tick(602 * SECOND, SECOND);
         assert!(matches!(directory.standing(5), Standing::Unheard));
         assert!(directory.by_id(ID).is_none());
+    }
+
+    #[test]
+    fn a_container_that_is_started_again_is_the_same_in_another_cgroup() {
+        let mut directory = Directory::new(10);
+        directory.known(container(0));
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.removed(5, SECOND);
+        assert!(directory.made(6, "/docker/aa", Some(ID), 2 * SECOND), "it is known already");
+        assert_eq!(directory.cgroup_of(ID), Some(6));
+        let renamed = Container { name: "shop".to_owned(), ..Container::clone(&container(7)) };
+        assert!(directory.known(Arc::new(renamed)).is_empty());
+        assert!(matches!(directory.standing(6), Standing::Known(it) if it.name == "shop"));
+        directory.tick(700 * SECOND, SECOND);
+        assert!(matches!(directory.standing(5), Standing::Unheard));
+        assert!(directory.by_id(ID).is_some(), "it still runs");
     }
 
     #[test]

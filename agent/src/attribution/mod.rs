@@ -13,6 +13,7 @@ pub mod dns;
 pub mod docker;
 pub mod inspect;
 pub mod inventory;
+pub mod listeners;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;

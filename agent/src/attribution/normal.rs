@@ -11,7 +11,12 @@ use plimsoll_ebpf::{
 };
 use zerocopy::IntoBytes as _;
 
-/// The path without `.`, `..` and doubled slashes. Symbolic links are not resolved.
+/// Names by which a process reaches its own root directory.
+const OWN_ROOTS: [&[&[u8]]; 2] =
+    [&[b"proc", b"self", b"root"], &[b"proc", b"thread-self", b"root"]];
+
+/// The path without `.`, `..` and doubled slashes. Symbolic links are not resolved, but for those
+/// that lead every process to its own root.
 pub fn normalise(path: &[u8]) -> Vec<u8> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&byte| byte == b'/') {
@@ -21,6 +26,9 @@ pub fn normalise(path: &[u8]) -> Vec<u8> {
                 parts.pop();
             }
             name => parts.push(name),
+        }
+        if path.first() == Some(&b'/') && OWN_ROOTS.contains(&parts.as_slice()) {
+            parts.clear();
         }
     }
     let mut plain = Vec::with_capacity(path.len());
@@ -36,6 +44,7 @@ fn is_plain(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
         && (path.len() == 1 || path.last() != Some(&b'/'))
         && !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
+        && !path.starts_with(b"/proc/")
 }
 
 /// Rewrites the record into `buffer` where it holds paths as they were given; the new body lies
@@ -103,6 +112,8 @@ mod tests {
         assert_eq!(normalise(b"/a/./b/../../c//d/"), b"/c/d");
         assert_eq!(normalise(b"/../../etc"), b"/etc");
         assert_eq!(normalise(b"/"), b"/");
+        assert_eq!(normalise(b"/proc/./self/root/usr/bin/evil"), b"/usr/bin/evil");
+        assert_eq!(normalise(b"/proc/self/rootless"), b"/proc/self/rootless");
     }
 
     #[test]

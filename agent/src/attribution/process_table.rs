@@ -44,8 +44,8 @@ impl Found {
 
 struct Entry {
     process: Arc<Process>,
-    /// What it ran before its latest exec, and when that exec was.
-    before: Option<(u64, Arc<Process>)>,
+    /// What it was before each of its latest execs, and when those were, oldest first.
+    before: Vec<(u64, Arc<Process>)>,
     /// Lineage of its children, made with the first child.
     lineage: Option<Lineage>,
     /// Mount namespace of the container runtime, while it is the runtime's.
@@ -56,7 +56,11 @@ struct Entry {
     is_fresh: bool,
     /// The container whose room it takes.
     cgroup_id: u64,
+    has_exited: bool,
 }
+
+/// Execs of a process that are remembered, for acts whose records come after them.
+const MOST_BEFORE: usize = 8;
 
 /// A table that is half full grants a container this part of it.
 const SHARE: usize = 8;
@@ -171,9 +175,14 @@ impl ProcessTable {
         health: impl Fn(&[u8]) -> bool,
     ) -> Arc<Process> {
         let args = trim_nul(tail.get(exec.args));
-        let known = self
-            .live(header.pid, header.start_ns)
-            .map(|entry| (entry.process.clone(), entry.runtime_mnt_ns, entry.is_fresh));
+        let mut before = Vec::new();
+        let known = self.live(header.pid, header.start_ns).map(|entry| {
+            before = std::mem::take(&mut entry.before);
+            before.push((header.boot_ns, entry.process.clone()));
+            (entry.process.clone(), entry.runtime_mnt_ns, entry.is_fresh)
+        });
+        before.retain(|(until, _)| header.boot_ns.saturating_sub(*until) < GRACE_NS);
+        before.drain(..before.len().saturating_sub(MOST_BEFORE));
         let (old, runtime_mnt_ns, is_fresh) = known.unwrap_or_default();
         // The runtime may change its own program before it enters the container's mounts.
         let is_runtime = old.is_runtime && exec.mnt_ns == runtime_mnt_ns;
@@ -194,10 +203,15 @@ impl ProcessTable {
             lineage: old.lineage.clone(),
             serial: 0,
         };
-        let before = (!old.exe.is_empty()).then_some((header.boot_ns, old));
         let is_fresh = is_fresh && is_runtime;
         let entry = self.entry(process, header.cgroup_id);
         self.insert(Entry { before, runtime_mnt_ns, is_fresh, ..entry })
+    }
+
+    /// Whether the end of this process was told already; it is taken for told now.
+    pub fn has_exited(&mut self, header: &Header) -> bool {
+        let entry = self.live(header.pid, header.start_ns);
+        entry.is_some_and(|entry| std::mem::replace(&mut entry.has_exited, true))
     }
 
     /// A process ended.
@@ -237,10 +251,8 @@ impl ProcessTable {
     /// The process with this identity, as it was at a moment since boot.
     pub fn at(&mut self, pid: u32, start_ns: u64, boot_ns: u64) -> Option<Arc<Process>> {
         let entry = self.live(pid, start_ns)?;
-        match &entry.before {
-            Some((until, before)) if boot_ns < *until => Some(before.clone()),
-            _ => Some(entry.process.clone()),
-        }
+        let before = entry.before.iter().find(|(until, _)| boot_ns < *until);
+        Some(before.map_or(&entry.process, |(_, before)| before).clone())
     }
 
     /// Drops processes that ended some time before `now_ns` (since boot).
@@ -271,26 +283,29 @@ impl ProcessTable {
         process.serial = self.serial;
         Entry {
             process: Arc::new(process),
-            before: None,
+            before: Vec::new(),
             lineage: None,
             runtime_mnt_ns: 0,
             tick_ns: 0,
             is_fresh: false,
             cgroup_id,
+            has_exited: false,
         }
     }
 
     /// Takes an entry in, or counts it as refused.
     fn insert(&mut self, entry: Entry) -> Arc<Process> {
         let (process, cgroup_id) = (entry.process.clone(), entry.cgroup_id);
+        // Who has a place keeps it.
+        let had_place = self.entries.contains_key(&process.pid);
         self.remove(process.pid);
-        let held = self.held.entry(cgroup_id).or_default();
+        let held = self.held.get(&cgroup_id).copied().unwrap_or_default();
         let is_crowded = self.entries.len() >= self.capacity / 2;
-        let is_over_share = is_crowded && *held >= self.capacity / SHARE;
-        if is_over_share || self.entries.len() >= self.capacity {
+        let is_over_share = is_crowded && held >= self.capacity / SHARE;
+        if !had_place && (is_over_share || self.entries.len() >= self.capacity) {
             *self.refused.entry(cgroup_id).or_default() += 1;
         } else {
-            *held += 1;
+            self.held.insert(cgroup_id, held + 1);
             self.entries.insert(process.pid, entry);
         }
         process
@@ -455,6 +470,17 @@ mod tests {
         let at = |table: &mut ProcessTable, ns| table.at(10, 100, ns).expect("is held").exe.clone();
         assert_eq!(&*at(&mut table, 150), b"/bin/sh");
         assert_eq!(&*at(&mut table, 250), b"/bin/ls");
+        exec(&mut table, 10, 300, OWN_NS, "/bin/env");
+        assert_eq!(&*at(&mut table, 150), b"/bin/sh", "whatever it became since");
+        assert_eq!(&*at(&mut table, 250), b"/bin/ls");
+    }
+
+    #[test]
+    fn a_process_ends_once() {
+        let mut table = ProcessTable::new(100);
+        enter(&mut table, 10);
+        assert!(!table.has_exited(&header(10, 5)) && table.has_exited(&header(10, 6)));
+        assert!(!table.has_exited(&header(11, 5)), "one that is not known");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::{container::Container, observation::Observation, process::Process};
 /// on the rings come first.
 const SLACK_NS: u64 = 1_000_000_000;
 
+/// Bytes of reports that are remembered at most.
+const MOST_BYTES: usize = 8 << 20;
+
 /// Acts reported and not yet asked for.
 pub struct Repeats {
     reports: HashMap<u64, Report>,
@@ -27,6 +30,7 @@ pub struct Repeats {
     order: VecDeque<(u64, u64)>,
     window_ns: u64,
     capacity: usize,
+    bytes: usize,
 }
 
 /// What is remembered of a report.
@@ -51,25 +55,29 @@ impl Repeats {
     /// Remembers at most this many reports; of those beyond it, repeats are told with the next
     /// report only.
     pub fn new(window_ns: u64, capacity: usize) -> Self {
-        Self { reports: HashMap::new(), order: VecDeque::new(), window_ns, capacity }
+        Self { reports: HashMap::new(), order: VecDeque::new(), window_ns, capacity, bytes: 0 }
     }
 
     /// An act was reported.
     pub fn reported(&mut self, observation: &Observation<'_>) {
         let header = observation.record.header;
         let Some(container) = observation.container.filter(|_| header.act != 0) else { return };
-        if self.order.len() >= self.capacity {
+        let body = observation.record.body();
+        if self.order.len() >= self.capacity || self.bytes + body.len() > MOST_BYTES {
             return;
         }
         self.order.push_back((header.boot_ns, header.act));
         let report = Report {
             header,
-            body: observation.record.body().into(),
+            body: body.into(),
             container: container.clone(),
             process: observation.process.cloned(),
             peer_name: observation.peer_name.map(Into::into),
         };
-        self.reports.insert(header.act, report);
+        self.bytes += body.len();
+        if let Some(old) = self.reports.insert(header.act, report) {
+            self.bytes -= old.body.len();
+        }
     }
 
     /// The next act whose window is over at `now_ns` (since boot), with its latest report.
@@ -83,7 +91,9 @@ impl Repeats {
             self.order.pop_front();
             // One that was reported again since is not over.
             if self.reports.get(&act).is_some_and(|it| it.header.boot_ns == reported_ns) {
-                return self.reports.remove(&act);
+                let report = self.reports.remove(&act)?;
+                self.bytes -= report.body.len();
+                return Some(report);
             }
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn losses() -> Vec<&'static str> {
     let in_agent = [
         "truncated",
         "unknown_kind",
+        "probe_missed",
         "hold_overflow",
         "unattributed",
         "process_table_full",

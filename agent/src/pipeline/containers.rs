@@ -123,7 +123,7 @@ impl Containers {
         out: &mut Out<'_>,
     ) {
         self.settle(&container.id);
-        if let Some(cgroup_id) = attributor.directory.known(container) {
+        for cgroup_id in attributor.directory.known(container) {
             attributor.replay(cgroup_id, procfs, out);
         }
     }

@@ -1,9 +1,6 @@
 //! The loop of the pipeline's thread, and its end.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::Receiver;
 use tokio::sync::{mpsc, oneshot};
@@ -30,10 +27,14 @@ use crate::{
 const BATCH: usize = 4096;
 /// Notices of Docker taken in one round.
 const NOTICES: usize = 1024;
+/// How long to wait after the kernel side has called.
+const FOLLOW_UP: Duration = Duration::from_millis(5);
 /// How long to wait when nothing is under way.
 const IDLE: Duration = Duration::from_millis(100);
 /// How often counters are read, losses told and the kernel knocked at.
 const SECOND: Duration = Duration::from_secs(1);
+/// Seconds between looks at the runs that the kernel skipped.
+const MISSES_EVERY: u32 = 10;
 /// How often processes whose end was lost are looked for, and memory is given back.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long the rings are drained at most once nothing fills them any more.
@@ -117,6 +118,9 @@ impl Pipeline {
     pub fn run(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let start = clock::instant();
         let (mut last_record, mut last_second, mut last_sweep) = (start, start, start);
+        // The kernel side stays silent for a while after it has called; until then what it sends
+        // is looked for: soon after a call, which may have been an urgent one among others.
+        let mut was_called = false;
         self.each_second();
         while !stop.is_cancelled() {
             let count = self.turn();
@@ -134,18 +138,13 @@ impl Pipeline {
                 memory::release();
             }
             if count < BATCH {
-                self.wait(last_record, now)?;
+                let is_quiet = now.duration_since(last_record) > self.wakeup;
+                let pause = if was_called { FOLLOW_UP } else { self.wakeup };
+                was_called = self.rings.wait(if is_quiet { IDLE } else { pause })?;
             }
         }
         self.end();
         Ok(())
-    }
-
-    /// The kernel side stays silent for a while after it has woken; until then what it sends is
-    /// looked for, not waited for.
-    fn wait(&self, last_record: Instant, now: Instant) -> anyhow::Result<()> {
-        let is_quiet = now.duration_since(last_record) > self.wakeup;
-        self.rings.wait(if is_quiet { IDLE } else { self.wakeup })
     }
 
     /// One round; returns how many records there were.
@@ -164,6 +163,7 @@ impl Pipeline {
         if containers.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
         {
+            gauges::show(metrics, attributor, appender);
             let _ = ready.send(());
         }
         count
@@ -188,6 +188,13 @@ impl Pipeline {
         }
         self.knocks = self.knocks.wrapping_add(1).max(1);
         knock(self.knocks);
+        if self.knocks.is_multiple_of(MISSES_EVERY)
+            && let Some(loaded) = &mut self.loaded
+        {
+            for missed in loaded.take_missed() {
+                losses.add(0, "", "probe_missed", missed);
+            }
+        }
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
         let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
         let now_ns = clock::boot_ns();
@@ -209,8 +216,9 @@ impl Pipeline {
         let start = clock::instant();
         while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
         self.each_second();
-        let Self { attributor, containers, appender, metrics, .. } = &mut self;
+        let Self { attributor, procfs, containers, appender, metrics, .. } = &mut self;
         let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
     }

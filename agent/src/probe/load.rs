@@ -1,6 +1,12 @@
 //! Loads the kernel object and attaches each program where the catalogue says.
 
-use std::{fs::File, os::fd::AsFd, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    fs::File,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use aya::{
@@ -43,6 +49,8 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// One entry per program, in the order of the catalogue.
     pub probes: Vec<ProbeStatus>,
+    /// Runs that the kernel skipped, as far as they were told.
+    missed: HashMap<&'static str, u64>,
 }
 
 /// How often a program ran and how long that took, since it was loaded.
@@ -57,6 +65,22 @@ pub struct Run<'p> {
 }
 
 impl Loaded {
+    /// Runs of each program that the kernel skipped since the last call, because the program was
+    /// running on that processor already. Kernels before 5.12 do not count them.
+    pub fn take_missed(&mut self) -> Vec<u64> {
+        let mut new = Vec::new();
+        for status in &self.probes {
+            let Some(missed) = self.ebpf.program(status.program).and_then(missed_runs) else {
+                continue;
+            };
+            let told = self.missed.insert(status.program, missed).unwrap_or_default();
+            if missed > told {
+                new.push(missed - told);
+            }
+        }
+        new
+    }
+
     /// The runs of every program; they are counted while the kernel is told to.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         self.ebpf.programs().filter_map(|(program, it)| {
@@ -72,6 +96,14 @@ pub fn has_typed_task() -> bool {
     let helper = aya_obj::generated::bpf_func_id::BPF_FUNC_get_current_task_btf;
     is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
         && is_helper_supported(ProgramType::CgroupSkb, helper).unwrap_or(false)
+}
+
+/// Runs of a program that the kernel skipped, as its descriptor's `fdinfo` tells.
+fn missed_runs(program: &Program) -> Option<u64> {
+    let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    line.trim().parse().ok()
 }
 
 /// Every program of the catalogue, once.
@@ -108,7 +140,7 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     if let Some(status) = statuses.iter().find(|status| !status.is_acceptable()) {
         bail!("the kernel program {} does not attach: {:?}", status.program, status.outcome);
     }
-    Ok(Loaded { ebpf, probes: statuses })
+    Ok(Loaded { ebpf, probes: statuses, missed: HashMap::new() })
 }
 
 fn open(options: &LoadOptions<'_>, offsets: &Offsets) -> anyhow::Result<Ebpf> {

@@ -98,6 +98,7 @@ impl Orders {
     /// Forgets the counters of a container that is long gone.
     pub fn forget(&mut self, container: u64) {
         let _ = self.traffic.remove(&container);
+        let _ = self.cgroups.remove(&container);
         self.told.retain(|key, _| {
             let is_its = key.cgroup_id == container && container != 0;
             if is_its {

@@ -39,13 +39,15 @@ impl Rings {
         Ok(Self { priority, bulk, epoll })
     }
 
-    /// Waits until the kernel side calls, the waker is written to or `timeout` has passed.
-    pub fn wait(&self, timeout: Duration) -> anyhow::Result<()> {
+    /// Waits until the kernel side calls, the waker is written to or `timeout` has passed; returns
+    /// whether it was called.
+    pub fn wait(&self, timeout: Duration) -> anyhow::Result<bool> {
         let timeout =
             Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
         let mut events = Vec::with_capacity(3);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(count) => Ok(count > 0),
+            Err(rustix::io::Errno::INTR) => Ok(true),
             Err(error) => Err(error).context("waiting for the rings"),
         }
     }

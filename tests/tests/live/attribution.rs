@@ -54,6 +54,31 @@ fn the_life_of_a_container_is_told() {
 }
 
 #[test]
+fn what_a_program_did_before_it_became_others_is_its_own() {
+    let agent = Agent::shared();
+    let container = Docker::host().start(BUSYBOX, &[], &[]);
+    container.exec(&[ACTS, "write-exec", "/opt/file", "/bin/env", "/bin/setsid", "/usr/bin/hello"]);
+    agent.expect(&container, "exec", &json!({"proc.exe": "/usr/bin/hello"}));
+    agent.expect(&container, "file_write", &json!({"file.path": "/opt/file", "proc.exe": ACTS}));
+}
+
+#[test]
+fn a_container_that_is_started_again_keeps_its_name() {
+    let agent = Agent::shared();
+    let container = Docker::host().start(BUSYBOX, &[], &[]);
+    for round in 0..3 {
+        Docker::host().run(&["restart", "--time=1", &container.id]);
+        container.exec(&["/usr/bin/hello", &round.to_string()]);
+        let wanted = json!({
+            "proc.args": ["/usr/bin/hello", round.to_string()],
+            "proc.origin": "exec",
+        });
+        agent.expect(&container, "exec", &wanted);
+    }
+    agent.expect(&container, "exec", &json!({"proc.exe": ACTS, "proc.origin": "init"}));
+}
+
+#[test]
 fn a_health_check_is_told_as_such() {
     let agent = Agent::shared();
     let container = Docker::host().start(HEALTHY, &[], &[]);

@@ -1,9 +1,12 @@
 //! Who writes what: opens for writing, and changes of names and metadata.
 
+use std::collections::BTreeSet;
+
 use plimsoll_tests::{
     agent::Agent,
     docker::{BUSYBOX, Container, Docker, LAYERED, Volume},
     event::text,
+    poll,
 };
 use serde_json::json;
 
@@ -247,5 +250,70 @@ fn an_extended_attribute_is_told_when_it_is_set_and_removed() {
             "proc.exe": ACTS,
         });
         agent.expect(&container, "file_change", &wanted);
+    }
+}
+
+#[test]
+fn a_call_with_idle_bits_in_its_number_is_told() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.exec(&[ACTS, "high-bits", "/opt/file"]);
+    let wanted = json!({"file.path": "/opt/file", "file.op": "create", "proc.exe": ACTS});
+    agent.expect(&container, "file_write", &wanted);
+}
+
+#[test]
+fn a_file_that_is_emptied_by_a_reader_is_told() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.exec(&[ACTS, "empty", "/etc/passwd"]);
+    let wanted = json!({"file.path": "/etc/passwd", "file.op": "write", "proc.exe": ACTS});
+    agent.expect(&container, "file_write", &wanted);
+}
+
+#[test]
+fn the_oldest_32_bit_calls_are_told() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.exec(&[ACTS, "open-write", "/opt/file", "1"]);
+    container.exec(&[ACTS, "old32", "/opt/file"]);
+    for op in ["chown", "truncate"] {
+        let wanted = json!({"file.path": "/opt/file", "file.op": op, "file.via": "compat"});
+        agent.expect(&container, "file_change", &wanted);
+    }
+}
+
+#[test]
+fn what_is_closed_at_once_is_told_all_the_same() {
+    const FILES: usize = 500;
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.exec(&[ACTS, "closed-opens", "/opt", &FILES.to_string()]);
+    poll::holds("every file is told", || {
+        let told = agent.all(&container, "file_write", &json!({"file.op": "create"}));
+        let paths: BTreeSet<&str> = told.iter().map(|it| text(it, "file.path")).collect();
+        paths.iter().filter(|path| path.starts_with("/opt/c")).count() == FILES
+    });
+}
+
+#[test]
+fn a_second_mode_is_not_hidden_by_the_first() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.shell("echo > /opt/file; chmod 600 /opt/file; chmod 4755 /opt/file");
+    for mode in [0o600, 0o4755] {
+        let wanted = json!({"file.path": "/opt/file", "file.op": "chmod", "file.mode": mode});
+        agent.expect(&container, "file_change", &wanted);
+    }
+}
+
+#[test]
+fn a_file_that_was_renamed_is_another_file() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.shell("echo > /opt/a; echo >> /opt/a; mv /opt/a /opt/b; echo >> /opt/b");
+    for path in ["/opt/a", "/opt/b"] {
+        let wanted = json!({"file.path": path, "file.op": "write"});
+        agent.expect(&container, "file_write", &wanted);
     }
 }

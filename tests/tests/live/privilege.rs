@@ -22,6 +22,7 @@ fn attempts_are_told_whether_they_succeed_or_not() {
         ("setns-try", "setns", false),
         ("mount-try", "mount", false),
         ("unshare-try", "unshare", false),
+        ("clone-try", "clone", false),
     ] {
         container.exec(&[ACTS, act]);
         let wanted = json!({"priv.op": op, "proc.exe": ACTS, "proc.origin": "exec"});
@@ -39,6 +40,17 @@ fn a_mount_is_told_with_what_and_where() {
     container.exec(&[ACTS, "mount-try"]);
     let wanted = json!({"priv.op": "mount", "priv.path": "none", "priv.to": "/tmp"});
     agent.expect(&container, "privilege", &wanted);
+}
+
+#[test]
+fn an_act_is_not_hidden_by_another_of_its_kind() {
+    let agent = Agent::shared();
+    let container = start();
+    container.shell("mkdir /opt/a /opt/b; chroot /opt/a /x || chroot /opt/b /x || true");
+    for path in ["/opt/a", "/opt/b"] {
+        let wanted = json!({"priv.op": "chroot", "priv.path": path});
+        agent.expect(&container, "privilege", &wanted);
+    }
 }
 
 #[test]
