@@ -121,8 +121,9 @@ pub struct Settings {
 /// `cmd` of the `bpf` system call with which the agent knocks; the kernel refuses it (`EINVAL`).
 pub const KNOCK: u32 = 0x504c_494d;
 
-/// What the kernel side does at the end of a system call.
-#[repr(C)]
+/// What the kernel side does at the end of a system call. One word, so that one load tells that a
+/// call is of no interest.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Syscall {
     /// One of [`class`]; 0 for system calls of no interest.

@@ -40,12 +40,13 @@ pub fn setting<T: Copy>(entry: *const T) -> T {
     unsafe { ptr::read_volatile(entry) }
 }
 
-/// The entry of a system call; `index` is cut to the table.
+/// The entry of a system call as one word, which is 0 for those of no interest; `index` is cut to
+/// the table.
 #[inline(always)]
-pub fn syscall(index: u64) -> Syscall {
+pub fn syscall(index: u64) -> u64 {
     let index = mask(index, SYSCALLS as u64 - 1) as usize;
-    // SAFETY: the index was just cut to the table. Volatile as above.
-    unsafe { ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<Syscall>().add(index)) }
+    // SAFETY: the index was just cut to the table, whose entries are words. Volatile as above.
+    unsafe { ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<u64>().add(index)) }
 }
 
 /// `value & bits`, done where the verifier sees it: LLVM would drop a mask it knows to be idle.

@@ -218,8 +218,10 @@ impl Armed {
                 seed: random(),
                 bulk_pressure: u64::from(bulk) / 2,
                 bulk_share: u64::from(bulk) / 8,
-                priority_pressure: u64::from(priority) / 2,
-                priority_share: u64::from(priority) / 4,
+                // Room enough for a flood that keeps the agent from running for a while; what is
+                // left then is for the others.
+                priority_pressure: u64::from(priority) / 4 * 3,
+                priority_share: u64::from(priority) / 16,
                 wakeup_ns: WAKEUP.as_nanos() as u64,
                 agent_pid: own_pid(&config.host.proc_root()),
                 has_typed_task: u32::from(load::has_typed_task()),

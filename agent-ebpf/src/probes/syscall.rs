@@ -88,12 +88,16 @@ fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     }
     let native = syscall(number);
     let compat = syscall(mask(number, 511) + COMPAT_TABLE);
-    if native.class | compat.class == 0 {
+    if native | compat == 0 {
         return 0;
     }
     let task = task::current();
     let is_compat = typed_member!(task, task_status, u32) & TS_COMPAT != 0;
     let entry = if is_compat { compat } else { native };
+    if entry == 0 {
+        return 0;
+    }
+    let entry: Syscall = zerocopy::transmute!(entry);
     let call = Call { registers, task, result: ctx.arg(1), is_compat, entry };
     handle(&call);
     0
@@ -102,7 +106,7 @@ fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn handle(call: &Call) {
     let class = call.entry.class;
-    if class == 0 || (call.result < 0 && class != class::PRIVILEGE) {
+    if call.result < 0 && class != class::PRIVILEGE {
         return;
     }
     if class == class::OPEN && file_write::is_read_only(call) {

@@ -33,9 +33,10 @@ const FOLLOW_UP: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_millis(100);
 /// How often counters are read, losses told and the kernel knocked at.
 const SECOND: Duration = Duration::from_secs(1);
-/// Seconds between looks at the runs that the kernel skipped.
-const MISSES_EVERY: u32 = 10;
-/// How often processes whose end was lost are looked for, and memory is given back.
+/// Seconds between looks at the runs that the kernel skipped, and after which free memory is given
+/// back.
+const SELDOM: u32 = 10;
+/// How often processes whose end was lost are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long the rings are drained at most once nothing fills them any more.
 const LAST_DRAIN: Duration = Duration::from_secs(2);
@@ -135,7 +136,6 @@ impl Pipeline {
             if now.duration_since(last_sweep) >= SWEEP {
                 last_sweep = now;
                 self.attributor.processes.sweep(|pid| self.procfs.is_alive(pid));
-                memory::release();
             }
             if count < BATCH {
                 let is_quiet = now.duration_since(last_record) > self.wakeup;
@@ -188,9 +188,10 @@ impl Pipeline {
         }
         self.knocks = self.knocks.wrapping_add(1).max(1);
         knock(self.knocks);
-        if self.knocks.is_multiple_of(MISSES_EVERY)
+        if self.knocks.is_multiple_of(SELDOM)
             && let Some(loaded) = &mut self.loaded
         {
+            memory::release();
             for missed in loaded.take_missed() {
                 losses.add(0, "", "probe_missed", missed);
             }
