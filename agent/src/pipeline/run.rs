@@ -30,7 +30,7 @@ const NOTICES: usize = 1024;
 /// How long to wait after the kernel side has called.
 const FOLLOW_UP: Duration = Duration::from_millis(5);
 /// How long to wait when nothing is under way.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_millis(200);
 /// How often counters are read, losses told and the kernel knocked at.
 const SECOND: Duration = Duration::from_secs(1);
 /// Seconds between looks at the runs that the kernel skipped, and after which free memory is given
