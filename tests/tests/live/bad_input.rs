@@ -49,6 +49,31 @@ fn who_is_not_root_is_told_so() {
     assert!(told.contains("root"), "{told}");
 }
 
+/// Runs the agent where one thing of the host is hidden from it, in mounts of its own.
+fn run_without(hide: &str) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().expect("a directory for the agent");
+    let at = |name: &str| path(&directory.path().join(name)).to_owned();
+    let script = format!("{hide} && exec \"$0\" run --metrics-listen= --data-dir $1 --socket $2");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]).arg(require::binary());
+    command.args([at("data"), at("socket")]);
+    of(&command.output().expect("unshare is part of util-linux"))
+}
+
+#[test]
+fn a_kernel_that_does_not_show_its_types_is_told() {
+    let (code, told) = run_without("mount --bind /dev/null /sys/kernel/btf/vmlinux");
+    assert_eq!(code, Some(ENVIRONMENT), "{told}");
+    assert!(told.contains("BTF"), "{told}");
+}
+
+#[test]
+fn a_host_without_the_second_version_of_cgroups_is_told() {
+    let (code, told) = run_without("mount -t tmpfs none /sys/fs/cgroup");
+    assert_eq!(code, Some(ENVIRONMENT), "{told}");
+    assert!(told.contains("cgroup v2"), "{told}");
+}
+
 #[test]
 fn a_configuration_that_is_not_there_is_named() {
     let (code, told) = run(&["run", "--config", "/nonexistent/plimsoll.toml"]);
