@@ -14,6 +14,7 @@ pub mod docker;
 pub mod inspect;
 pub mod inventory;
 pub mod listeners;
+pub mod made;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;

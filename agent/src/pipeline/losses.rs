@@ -10,7 +10,7 @@ use plimsoll_ebpf::{
 };
 
 use crate::{
-    attribution::attributor::{Attributor, Loss},
+    attribution::{attributor::Attributor, made::Loss},
     clock,
     metrics::names::Metrics,
     probe::orders::Orders,
