@@ -57,7 +57,9 @@ pub static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
 /// Room to build one record per processor. The agent sets the number of entries.
 ///
 /// An array rather than a per-processor one, whose values may not exceed 32 KiB. It serves
-/// tracepoints in process context only, which run with preemption off and do not nest.
+/// tracepoints in process context only, which do not nest, and run with preemption off on kernels
+/// before 7.0. Later ones only keep them on their processor: two may then share a slot, which a
+/// claim on it has to prevent before such a kernel is supported.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
