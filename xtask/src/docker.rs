@@ -4,6 +4,7 @@ use std::{
     env,
     fs::{self, File},
     os::unix::net::UnixStream,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -103,6 +104,9 @@ fn start() -> Result<Docker> {
     let program =
         paths::find_program("dockerd").context("dockerd is not in PATH after its installation")?;
     mount_cgroups()?;
+    for file in PID_FILES {
+        remove_stale(Path::new(file));
+    }
     let log = paths::made().join("dockerd.log");
     fs::create_dir_all(paths::made())?;
     let out = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
@@ -126,6 +130,25 @@ fn start() -> Result<Docker> {
         thread::sleep(POLL);
     }
     Ok(Docker { started: Some(daemon) })
+}
+
+/// Where dockerd and its containerd note who they are.
+const PID_FILES: [&str; 2] = ["/var/run/docker.pid", "/var/run/docker/containerd/containerd.pid"];
+
+/// Removes a note of a process that has ended. Where nobody collects the dead, as in many
+/// containers, dockerd takes them for alive.
+fn remove_stale(file: &Path) {
+    let Ok(pid) = fs::read_to_string(file) else { return };
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    if is_over(&stat) && fs::remove_file(file).is_ok() {
+        say(&format!("removed {}, which names a process that has ended", file.display()));
+    }
+}
+
+/// Whether a process with this `stat` (`proc_pid_stat(5)`) is a zombie or not there at all.
+fn is_over(stat: &str) -> bool {
+    let state = stat.rsplit_once(") ").map(|(_, after)| after);
+    state.is_none_or(|state| state.starts_with(['Z', 'X']))
 }
 
 /// Mounts the control groups where no init system has.
@@ -155,6 +178,12 @@ mod tests {
     fn control_groups_are_found_by_the_kind_of_mount() {
         assert!(mounts_cgroups("proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"));
         assert!(!mounts_cgroups("tmpfs /sys/fs/cgroup tmpfs rw 0 0\n"));
+    }
+
+    #[test]
+    fn the_dead_are_told_from_the_living() {
+        assert!(is_over("") && is_over("7 (dockerd) Z 1 7"));
+        assert!(!is_over("7 (a) Z) S 1 7"));
     }
 
     #[test]
