@@ -130,15 +130,16 @@ pub fn on_change_by_descriptor(call: &Call, container: u64) {
         return;
     }
     let file = File::at(address);
-    let mut header = task::header(container);
     // An attribute's name is known too late to tell two of them apart.
-    if !op::has_text(call.entry.op) {
+    let header = if op::has_text(call.entry.op) {
+        task::header(container)
+    } else {
         let detail = u32::from(call.entry.op);
         let number = call.argument(call.entry.number);
         let act = act(container, call.task, &file, FileChange::KIND, detail, number);
         let Some(report) = filter::report(&act) else { return };
-        header = report.header(header);
-    }
+        report.header(task::header(container))
+    };
     let Some(draft) = Draft::<FileChange>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);

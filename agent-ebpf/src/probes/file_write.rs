@@ -23,7 +23,8 @@ const O_WRONLY: u64 = 0o1;
 const O_ACCMODE: u64 = 0o3;
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
-const WRITING: u64 = O_ACCMODE | O_CREAT | O_TRUNC;
+/// Of these flags one at least is given by who may write.
+pub const WRITING: u64 = O_ACCMODE | O_CREAT | O_TRUNC;
 
 /// `include/linux/fs.h`
 const FMODE_WRITE: u32 = 1 << 1;
@@ -71,12 +72,13 @@ pub fn on_open(call: &Call, container: u64) {
         return;
     }
     let is_created = access & FMODE_CREATED != 0;
-    let mut header = task::header(container);
-    if !is_created {
+    let header = if is_created {
+        task::header(container)
+    } else {
         let act = act(container, call.task, &file, FileWrite::KIND, 0, 0);
         let Some(report) = filter::report(&act) else { return };
-        header = report.header(header);
-    }
+        report.header(task::header(container))
+    };
     let Some(draft) = Draft::<FileWrite>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
     let layer = file.layer(call.task, &mut bits);
@@ -98,19 +100,25 @@ pub fn on_open(call: &Call, container: u64) {
 /// Another thread has closed the descriptor by now: what is left is the path that was given.
 #[inline(always)]
 fn on_gone(call: &Call, container: u64) {
+    let directory = call.directory(call.entry.dir);
+    let given = Given::User(call.argument(call.entry.path));
+    let bits = if call.is_compat { flags::COMPAT } else { 0 };
+    on_name(container, call.task, directory, given, given_flags(call), bits);
+}
+
+/// An open of which only the name is known.
+#[inline(always)]
+pub fn on_name(
+    container: u64,
+    task: usize,
+    directory: i32,
+    given: Given,
+    open_flags: u64,
+    bits: u32,
+) {
     let Some(draft) = Draft::<FileWrite>::new(task::header(container)) else { return };
-    let mut bits = flags::PATH_AS_GIVEN;
-    if call.is_compat {
-        bits |= flags::COMPAT;
-    }
-    let open_flags = given_flags(call);
-    let path = given_path(
-        &draft,
-        call.task,
-        call.directory(call.entry.dir),
-        Given::User(call.argument(call.entry.path)),
-        &mut bits,
-    );
+    let mut bits = bits | flags::PATH_AS_GIVEN;
+    let path = given_path(&draft, task, directory, given, &mut bits);
     let body = FileWrite {
         ino: 0,
         dev: 0,

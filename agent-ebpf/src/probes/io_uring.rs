@@ -1,19 +1,19 @@
-//! Raises [`FileWrite`] and [`FileChange`] for requests submitted to an `io_uring`.
+//! Raises [`FileChange`] and, by [`on_name`], `FileWrite` for requests submitted to an `io_uring`.
 //!
 //! At submission: a completion is not always told, and a direct descriptor never shows. The names
 //! are the kernel's own copies.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::{
-    events::{
-        file_change::{FileChange, op},
-        file_write::{self, FileWrite},
-    },
+    events::file_change::{FileChange, op},
     layer::code,
     record::{Span, flags},
 };
 
-use super::file_change::{Given, given_path};
+use super::{
+    file_change::{Given, given_path},
+    file_write::{WRITING, on_name},
+};
 use crate::{
     emit::{Draft, Ring},
     filter, task,
@@ -27,10 +27,6 @@ const UNLINKAT: u8 = 36;
 const MKDIRAT: u8 = 37;
 const SYMLINKAT: u8 = 38;
 const LINKAT: u8 = 39;
-
-/// `include/uapi/asm-generic/fcntl.h`: access mode, `O_CREAT`, `O_TRUNC`.
-const WRITING: u64 = 0o3 | 0o100 | 0o1000;
-const O_CREAT: u64 = 0o100;
 
 const BITS: u32 = flags::IO_URING | flags::PATH_AS_GIVEN;
 
@@ -68,24 +64,9 @@ fn on_open(command: usize, container: u64) {
     if open_flags & WRITING == 0 {
         return;
     }
-    let Some(draft) = Draft::<FileWrite>::new(task::header(container)) else { return };
-    let mut bits = BITS;
     let directory = member!(command, io_open_dfd, i32);
     let given = name(member!(command, io_open_filename, usize));
-    let path = given_path(&draft, task::current(), directory, given, &mut bits);
-    let is_create = open_flags & O_CREAT != 0;
-    let body = FileWrite {
-        ino: 0,
-        dev: 0,
-        mode: 0,
-        open_flags: open_flags as u32,
-        flags: bits,
-        op: if is_create { file_write::op::CREATE } else { file_write::op::WRITE },
-        path,
-        layer: code::BY_PATH,
-        reserved: [0; 7],
-    };
-    draft.send(Ring::Bulk, body);
+    on_name(container, task::current(), directory, given, open_flags, flags::IO_URING);
 }
 
 /// Directory and name of what changes, and of what it becomes; an address of 0 means absent.

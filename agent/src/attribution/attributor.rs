@@ -192,14 +192,8 @@ impl Attributor {
             self.unattributed += 1;
             return Ok(());
         };
-        if let Some(above) = self.directory.adopt(header.cgroup_id, &path) {
-            return self.of_container(
-                Header { cgroup_id: above, ..header },
-                body,
-                entry,
-                host,
-                out,
-            );
+        if self.directory.adopt(header.cgroup_id, &path).is_some() {
+            return self.of_container(header, body, entry, host, out);
         }
         if let Some(id) = cgroup::container_id_of(&path) {
             self.directory.hold(header.cgroup_id, &path, id, header.boot_ns);

@@ -114,19 +114,6 @@ impl Procfs {
         self.pids().into_iter().filter_map(find).collect()
     }
 
-    /// All processes in the cgroup with this path and below it.
-    pub fn processes_below(&self, path: &str) -> Vec<Found> {
-        let is_below = |its: &str| {
-            its.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        self.scan(is_below).into_iter().map(|(_, found)| found).collect()
-    }
-
-    /// Inode of the mount namespace of a process; `None` if it is gone or may not be looked at.
-    pub fn mnt_ns(&self, pid: u32) -> Option<u64> {
-        Some(fs::metadata(self.path(pid, "ns/mnt")).ok()?.ino())
-    }
-
     /// Every process id there is.
     pub fn pids(&self) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
