@@ -12,6 +12,7 @@ pub mod layer;
 pub mod offsets;
 pub mod orders;
 pub mod record;
+pub mod rules;
 pub mod signals;
 
 #[cfg(not(target_arch = "bpf"))]

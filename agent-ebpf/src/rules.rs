@@ -1,0 +1,334 @@
+//! The immutability rules: what a container must not do, whatever its image was seen to do.
+//!
+//! Kernel programs and agent judge by the same functions, so that what is told is what is stopped.
+//! To add a rule: its line in the list below, and the case in which it is broken in one of the
+//! functions.
+
+use crate::{layer::code as layer, record::flags};
+
+/// What a rule is about; each has a mode of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// Programs, scripts and libraries that run.
+    Exec = 0,
+    /// Files that are written, renamed, removed.
+    File = 1,
+    /// Peers and ports.
+    Network = 2,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Exec, Self::File, Self::Network];
+
+    /// The name in configuration, output and documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::File => "file",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// How bad it is when a rule is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth keeping.
+    Info,
+    /// Worth a look some day.
+    Low,
+    /// Worth a look today.
+    Medium,
+    /// Worth a look now.
+    High,
+    /// An intrusion, most likely.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, mildest first.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The name in output and queries.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What is told of a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleInfo {
+    /// Name in output, configuration and documentation.
+    pub name: &'static str,
+    /// What it is about.
+    pub class: Class,
+    /// How bad it is when it is broken.
+    pub severity: Severity,
+    /// Technique of MITRE ATT&CK.
+    pub technique: &'static str,
+    /// Tactic of MITRE ATT&CK.
+    pub tactic: &'static str,
+    /// One sentence that says what happened.
+    pub summary: &'static str,
+    /// One paragraph: what it means, what is harmless, what to do.
+    pub doc: &'static str,
+}
+
+macro_rules! rules {
+    ($(
+        $number:literal $rule:ident $name:literal $class:ident $severity:ident $technique:literal $tactic:literal
+        $summary:literal
+        $doc:literal;
+    )+) => {
+        /// A rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Rule {
+            $( #[doc = $summary] $rule = $number, )+
+        }
+
+        impl Rule {
+            /// Every rule, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$( Self::$rule, )+];
+
+            /// The rule with this number.
+            pub const fn by_number(number: u8) -> Option<Self> {
+                match number {
+                    $( $number => Some(Self::$rule), )+
+                    _ => None,
+                }
+            }
+
+            /// What it is about.
+            #[inline(always)]
+            pub const fn class(self) -> Class {
+                match self {
+                    $( Self::$rule => Class::$class, )+
+                }
+            }
+
+            /// What is told of it.
+            pub const fn info(self) -> &'static RuleInfo {
+                match self {
+                    $( Self::$rule => &RuleInfo {
+                        name: $name,
+                        class: Class::$class,
+                        severity: Severity::$severity,
+                        technique: $technique,
+                        tactic: $tactic,
+                        summary: $summary,
+                        doc: $doc,
+                    }, )+
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    1 NewExecutable "new_executable" Exec Critical "T1105" "command-and-control"
+        "A program ran that was written in this container."
+        "The file is in the container's writable layer and its image has none of that name: somebody brought it or built it here. Images that install or compile at start do this; have them do it when the image is built, or allow the path for that image.";
+    2 ChangedExecutable "changed_executable" Exec Critical "T1554" "persistence"
+        "A program of the image ran whose content was changed in this container."
+        "The image has a file of this name, and the container's writable layer holds another content for it. A mere change of owner or mode does not break this rule. A package upgrade in a running container does: deploy a new image instead.";
+    3 ExecutableInTmpfs "executable_in_tmpfs" Exec Critical "T1059" "execution"
+        "A program ran from memory that is mounted as a directory."
+        "What lies in a tmpfs, /dev/shm among them, came after the start and leaves no trace on disk. Programs that unpack themselves there are rare; mount the tmpfs with noexec, or allow the path.";
+    4 ExecutableInMemory "executable_in_memory" Exec Critical "T1620" "defense-evasion"
+        "A program ran from anonymous memory that has no name anywhere."
+        "The file was made by memfd_create and never had a name: the usual way to run something without leaving a file. Few services do it in earnest; some launchers seal themselves this way.";
+    5 UnlinkedExecutable "unlinked_executable" Exec Critical "T1070.004" "defense-evasion"
+        "A program ran whose file has been removed."
+        "The file was written in this container and removed before it ran, through an open descriptor or /proc. It hides what ran from whoever looks later.";
+    6 ExecutableInMount "executable_in_mount" Exec High "T1105" "command-and-control"
+        "A program ran from a volume or bind mount."
+        "What lies in a volume is data to the image, and others may write it. Plug-ins and hooks that are kept in a volume on purpose are to be allowed by path; for all else mount the volume with noexec.";
+    7 ForeignScript "foreign_script" Exec High "T1059" "execution"
+        "A script ran that the image does not contain."
+        "An interpreter of the image was started by a script that was written in the container or lies in a tmpfs or volume. Hooks of version control in a volume do this too: allow those by path.";
+    8 ForeignLibrary "foreign_library" Exec Critical "T1574.006" "persistence"
+        "A process mapped code from a file that the image does not contain."
+        "A library was loaded, or a program was run through the dynamic loader (ld.so ./program), from a file that was written in the container or lies in a tmpfs or volume. Native modules that are installed at run time do this: install them when the image is built, or allow the path.";
+    9 WriteOutsideVolumes "write_outside_volumes" File Low "T1565.001" "impact"
+        "A file on the container's own root file system was made, written, renamed or removed."
+        "State belongs in volumes and scratch in a tmpfs; what is written elsewhere vanishes with the container and shows that the image could not run with --read-only. Services that keep logs, caches or rendered configuration on their root do it all the time: give them a tmpfs or allow the path.";
+    10 ImageProgramChanged "image_program_changed" File High "T1554" "persistence"
+        "A program or library of the image was opened for writing, replaced or removed."
+        "Programs of an image do not change while it runs, except in a package upgrade, which belongs into a new image. Otherwise somebody plants a program under a trusted name.";
+    11 SetuidMade "setuid_made" File High "T1548.001" "privilege-escalation"
+        "A file was given the set-user-id or set-group-id bit."
+        "Whoever runs the file gains its owner's rights. Package installations do this; nothing else has a reason to in a running container.";
+    12 AgentAttacked "agent_attacked" Exec Critical "T1562.001" "defense-evasion"
+        "A container's process reached for the agent itself."
+        "It tried to kill, stop or trace the agent, to load programs into the kernel, or to open the agent's store, socket or pinned programs. No service has a reason to.";
+}
+
+impl Rule {
+    /// The rule with this name.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rule| rule.info().name == name)
+    }
+}
+
+/// The rule that running a file breaks, given its [`crate::layer::code`], its
+/// [`crate::record::flags`] and whether an image file that was copied up has another content now.
+#[inline(always)]
+pub const fn of_program(code: u8, bits: u32, is_changed: bool) -> Option<Rule> {
+    let rule = match code {
+        layer::UPPER => Rule::NewExecutable,
+        layer::COPIED_UP if is_changed => Rule::ChangedExecutable,
+        layer::TMPFS => Rule::ExecutableInTmpfs,
+        layer::MEMFD => return Some(Rule::ExecutableInMemory),
+        layer::MOUNT | layer::BIND | layer::VOLUME => Rule::ExecutableInMount,
+        _ => return None,
+    };
+    if bits & flags::UNLINKED != 0 { Some(Rule::UnlinkedExecutable) } else { Some(rule) }
+}
+
+/// The rule that mapping a file as code breaks.
+#[inline(always)]
+pub const fn of_library(code: u8, bits: u32, is_changed: bool) -> Option<Rule> {
+    match of_program(code, bits, is_changed) {
+        Some(_) => Some(Rule::ForeignLibrary),
+        None => None,
+    }
+}
+
+/// The rule that running a script breaks.
+#[inline(always)]
+pub const fn of_script(code: u8, bits: u32, is_changed: bool) -> Option<Rule> {
+    match of_program(code, bits, is_changed) {
+        Some(_) => Some(Rule::ForeignScript),
+        None => None,
+    }
+}
+
+/// `include/uapi/linux/stat.h`
+const EXECUTABLE: u32 = 0o111;
+
+/// The rule that writing a file breaks, or changing its name or metadata; `mode` are its
+/// permission bits, 0 where they are not known.
+#[inline(always)]
+pub const fn of_write(code: u8, mode: u32) -> Option<Rule> {
+    match code {
+        layer::IMAGE | layer::COPIED_UP if mode & EXECUTABLE != 0 => {
+            Some(Rule::ImageProgramChanged)
+        }
+        layer::IMAGE | layer::COPIED_UP | layer::UPPER | layer::ROOTFS => {
+            Some(Rule::WriteOutsideVolumes)
+        }
+        _ => None,
+    }
+}
+
+/// How a class is treated in a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Mode {
+    /// What can be learned is learned and not alerted. What no image does is alerted.
+    #[default]
+    Learn = 0,
+    /// Broken rules are alerted.
+    Monitor = 1,
+    /// Broken rules are alerted, and the act is stopped.
+    Enforce = 2,
+}
+
+impl Mode {
+    /// Every mode, mildest first.
+    pub const ALL: [Self; 3] = [Self::Learn, Self::Monitor, Self::Enforce];
+
+    /// The name in configuration and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Learn => "learn",
+            Self::Monitor => "monitor",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// What became of an act, as it stands in a record's header.
+pub mod outcome {
+    /// It took place.
+    pub const DONE: u8 = 0;
+    /// It was refused with `EPERM` before it had an effect.
+    pub const DENIED: u8 = 1;
+    /// The process was killed for it.
+    pub const KILLED: u8 = 2;
+
+    /// The name in output and queries; `None` for what took place.
+    pub const fn name(code: u8) -> Option<&'static str> {
+        match code {
+            DENIED => Some("denied"),
+            KILLED => Some("killed"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_lead_back_to_their_rule() {
+        let names: HashSet<&str> = Rule::ALL.iter().map(|rule| rule.info().name).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        for &rule in Rule::ALL {
+            assert_eq!(Rule::by_number(rule as u8), Some(rule));
+            assert_eq!(Rule::by_name(rule.info().name), Some(rule));
+            assert_eq!(rule.class(), rule.info().class);
+        }
+        assert_eq!(Rule::by_number(0), None);
+    }
+
+    #[test]
+    fn every_text_is_made_of_sentences() {
+        for rule in Rule::ALL {
+            let info = rule.info();
+            for text in [info.summary, info.doc] {
+                assert!(text.ends_with('.') && text.starts_with(char::is_uppercase), "{text}");
+            }
+            assert!(info.technique.starts_with('T'), "{}", info.technique);
+        }
+    }
+
+    #[test]
+    fn an_image_file_is_no_drift_unless_its_content_changed() {
+        assert_eq!(of_program(layer::IMAGE, flags::UNLINKED, false), None);
+        assert_eq!(of_program(layer::COPIED_UP, 0, false), None);
+        assert_eq!(of_program(layer::COPIED_UP, 0, true), Some(Rule::ChangedExecutable));
+        assert_eq!(of_program(layer::UPPER, 0, false), Some(Rule::NewExecutable));
+        assert_eq!(
+            of_program(layer::UPPER, flags::UNLINKED, false),
+            Some(Rule::UnlinkedExecutable)
+        );
+        assert_eq!(
+            of_program(layer::MEMFD, flags::UNLINKED, false),
+            Some(Rule::ExecutableInMemory)
+        );
+    }
+
+    #[test]
+    fn writes_in_volumes_and_memory_break_no_rule() {
+        for code in [layer::TMPFS, layer::MOUNT, layer::VOLUME, layer::PROC, layer::MEMFD] {
+            assert_eq!(of_write(code, 0o755), None);
+        }
+        assert_eq!(of_write(layer::IMAGE, 0o755), Some(Rule::ImageProgramChanged));
+        assert_eq!(of_write(layer::IMAGE, 0o644), Some(Rule::WriteOutsideVolumes));
+        assert_eq!(of_write(layer::UPPER, 0o755), Some(Rule::WriteOutsideVolumes));
+    }
+}
