@@ -9,6 +9,7 @@ use crate::{
         gap::Gap, listen::Listen, privilege::Privilege,
     },
     record::{HEADER_BYTES, Header, Tail, Wire},
+    rules::Class,
     value::{Value, ValueType},
 };
 
@@ -102,6 +103,8 @@ pub enum Hook {
     Tracepoint(&'static str),
     /// A hook of the root cgroup.
     Cgroup(CgroupHook),
+    /// A hook of the kernel's security modules, where `bpf` is one of them.
+    Lsm(&'static str),
 }
 
 /// The hooks of a cgroup that are used.
@@ -132,6 +135,24 @@ pub const SHARED_PROBES: &[Probe] = &[
     Probe::required("on_cgroup_mkdir", Hook::Tracepoint("cgroup_mkdir")),
     Probe::required("on_cgroup_rmdir", Hook::Tracepoint("cgroup_rmdir")),
     Probe::required("on_cgroup_attach", Hook::Tracepoint("cgroup_attach_task")),
+];
+
+/// Programs that refuse acts before they take effect, and the class of the rules they hold.
+pub const GUARDS: &[(Class, Probe)] = &[
+    (Class::Exec, Probe::optional("guard_exec", Hook::Lsm("bprm_check_security"))),
+    (Class::Exec, Probe::optional("guard_map", Hook::Lsm("mmap_file"))),
+    (Class::Exec, Probe::optional("guard_protect", Hook::Lsm("file_mprotect"))),
+    (Class::File, Probe::optional("guard_open", Hook::Lsm("file_open"))),
+    (Class::File, Probe::optional("guard_mknod", Hook::Lsm("path_mknod"))),
+    (Class::File, Probe::optional("guard_mkdir", Hook::Lsm("path_mkdir"))),
+    (Class::File, Probe::optional("guard_rmdir", Hook::Lsm("path_rmdir"))),
+    (Class::File, Probe::optional("guard_unlink", Hook::Lsm("path_unlink"))),
+    (Class::File, Probe::optional("guard_symlink", Hook::Lsm("path_symlink"))),
+    (Class::File, Probe::optional("guard_link", Hook::Lsm("path_link"))),
+    (Class::File, Probe::optional("guard_rename", Hook::Lsm("path_rename"))),
+    (Class::File, Probe::optional("guard_truncate", Hook::Lsm("path_truncate"))),
+    (Class::File, Probe::optional("guard_chmod", Hook::Lsm("path_chmod"))),
+    (Class::File, Probe::optional("guard_chown", Hook::Lsm("path_chown"))),
 ];
 
 /// The one program at system call exit, which raises several events.

@@ -4,7 +4,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_get_smp_processor_id, generated},
+    helpers::generated,
     maps::RingBuf,
 };
 use plimsoll_ebpf::{
@@ -14,12 +14,10 @@ use plimsoll_ebpf::{
 
 use crate::{
     filter::add,
-    maps::{
-        BULK, FILL, LOST, LOST_UNNAMED, PATH_BYTES, PRIORITY, SCRATCH, SEEN, SHARES, Scratch,
-        TAIL_MASK, TEXT_BYTES, WOKEN,
-    },
+    maps::{BULK, FILL, LOST, LOST_UNNAMED, PRIORITY, SEEN, SHARES, TAIL_MASK, TEXT_BYTES, WOKEN},
     path,
     read::mask,
+    scratch::Slot,
 };
 
 /// The two ways out.
@@ -51,23 +49,30 @@ pub fn emit<B: Wire>(ring: Ring, header: Header, body: B) {
     }
 }
 
-/// A record with texts, under construction in this processor's scratch.
+/// A record with texts, under construction.
 pub struct Draft<B> {
-    pub scratch: *mut Scratch,
+    slot: Slot,
     header: Header,
     body: core::marker::PhantomData<B>,
 }
 
 impl<B: Wire> Draft<B> {
-    /// Begins a record. Only for tracepoints in process context.
+    /// Begins a record. Only for programs in process context.
     #[inline(always)]
     pub fn new(header: Header) -> Option<Self> {
-        // SAFETY: the helper takes no pointers.
-        let processor = unsafe { bpf_get_smp_processor_id() };
-        let scratch = SCRATCH.get_ptr_mut(processor)?;
-        // SAFETY: a valid map value, which only this processor uses now.
-        unsafe { write_volatile(&raw mut (*scratch).tail_bytes, 0) };
-        Some(Self { scratch, header, body: core::marker::PhantomData })
+        Self::within(Slot::claim(), header)
+    }
+
+    /// Begins a record in a slot that was claimed before; without one it is lost.
+    #[inline(always)]
+    pub fn within(slot: Option<Slot>, header: Header) -> Option<Self> {
+        let Some(slot) = slot else {
+            lose(&Header { kind: B::KIND, ..header }, reason::NO_SLOT);
+            return None;
+        };
+        // SAFETY: a valid map value, which nobody else uses now.
+        unsafe { write_volatile(&raw mut (*slot.memory).tail_bytes, 0) };
+        Some(Self { slot, header, body: core::marker::PhantomData })
     }
 
     /// Where the next text goes, and its offset in the tail.
@@ -75,8 +80,9 @@ impl<B: Wire> Draft<B> {
     fn end(&self) -> (*mut u8, u64) {
         // SAFETY: the position is masked to the tail, which has room for one more text behind it.
         unsafe {
-            let position = mask(read_volatile(&raw const (*self.scratch).tail_bytes), TAIL_MASK);
-            let record = (&raw mut (*self.scratch).record).cast::<u8>();
+            let position =
+                mask(read_volatile(&raw const (*self.slot.memory).tail_bytes), TAIL_MASK);
+            let record = (&raw mut (*self.slot.memory).record).cast::<u8>();
             (record.add(HEADER_BYTES + size_of::<B>()).add(position as usize), position)
         }
     }
@@ -84,23 +90,23 @@ impl<B: Wire> Draft<B> {
     #[inline(always)]
     fn grow(&self, from: u64, bytes: u64) -> Span {
         // SAFETY: a valid map value.
-        unsafe { write_volatile(&raw mut (*self.scratch).tail_bytes, from + bytes) };
+        unsafe { write_volatile(&raw mut (*self.slot.memory).tail_bytes, from + bytes) };
         Span { offset: from as u16, len: bytes as u16 }
     }
 
     /// Appends the path of (`dentry`, `mount`).
     #[inline(always)]
     pub fn path(&self, dentry: usize, mount: usize, flags: &mut u32) -> Span {
-        let start = path::walk(dentry, mount, flags);
-        let bytes = mask((PATH_BYTES as u64).wrapping_sub(start), 4095);
+        let walked = path::walk(self.slot.number, dentry, mount, flags);
+        let bytes = walked.bytes();
         let (end, position) = self.end();
         // SAFETY: `bytes` is below the room for one text; the helper checks the source.
         unsafe {
-            let path = (&raw const (*self.scratch).path).cast::<u8>();
+            let path = (&raw const (*self.slot.memory).path).cast::<u8>();
             generated::bpf_probe_read_kernel(
                 end.cast(),
                 bytes as u32,
-                path.add(mask(start, 4095) as usize).cast(),
+                path.add(mask(walked.start, 4095) as usize).cast(),
             );
         }
         self.grow(position, bytes)
@@ -167,11 +173,11 @@ impl<B: Wire> Draft<B> {
     pub fn send(self, ring: Ring, body: B) {
         // SAFETY: the buffer holds header, body and the masked tail; it is aligned to 8 bytes.
         unsafe {
-            let tail = mask(read_volatile(&raw const (*self.scratch).tail_bytes), TAIL_MASK);
+            let tail = mask(read_volatile(&raw const (*self.slot.memory).tail_bytes), TAIL_MASK);
             let size = (HEADER_BYTES + size_of::<B>()) as u64 + tail;
             let header = Header { kind: B::KIND, size: size as u32, ..self.header };
             let Some(waiting) = admit(ring, &header) else { return };
-            let record = (&raw mut (*self.scratch).record).cast::<u8>();
+            let record = (&raw mut (*self.slot.memory).record).cast::<u8>();
             record.cast::<Header>().write(header);
             record.add(HEADER_BYTES).cast::<B>().write(body);
             let failed = generated::bpf_ringbuf_output(

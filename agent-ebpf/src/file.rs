@@ -2,7 +2,7 @@
 
 use plimsoll_ebpf::{layer::code, record::flags};
 
-use crate::task;
+use crate::{maps::WRITTEN, task};
 
 /// `fs/overlayfs/super.c`
 const OVERLAYFS: u64 = 0x794c_7630;
@@ -79,7 +79,37 @@ impl File {
         if namespace != task::mnt_ns_address(task) {
             *flags |= flags::DETACHED;
         }
-        layer_of(self.inode, magic, is_root(real))
+        let layer = layer_of(self.inode, magic, is_root(real));
+        if layer == code::COPIED_UP && self.is_changed() {
+            *flags |= flags::CONTENT_CHANGED;
+        }
+        layer
+    }
+
+    /// Remembers that an image file was opened for writing.
+    #[inline(always)]
+    pub fn mark_written(&self) {
+        let _ = WRITTEN.insert(self.identity(), 1, 0);
+    }
+
+    fn identity(&self) -> [u64; 2] {
+        [self.ino(), u64::from(self.dev())]
+    }
+
+    /// Whether an image file that was copied up has another content than the image's, as far as
+    /// size and time of the last change tell, and whether it was opened for writing. Not where the
+    /// kernel does not show where overlayfs keeps the image's.
+    #[inline(always)]
+    fn is_changed(&self) -> bool {
+        if WRITTEN.get_ptr(self.identity()).is_some() {
+            return true;
+        }
+        let upper: usize = crate::read::kernel(self.inode.wrapping_add(offset!(inode_size)));
+        let (upper, lower) = (member!(upper, dentry_inode, usize), lower_inode(self.inode));
+        lower != 0
+            && (member!(upper, inode_bytes, u64) != member!(lower, inode_bytes, u64)
+                || member!(upper, inode_mtime_sec, u64) != member!(lower, inode_mtime_sec, u64)
+                || member!(upper, inode_mtime_nsec, u32) != member!(lower, inode_mtime_nsec, u32))
     }
 }
 
@@ -129,4 +159,26 @@ fn overlay_layer(inode: usize) -> u8 {
     // Since 6.5 this is a `struct ovl_entry`, which begins with the number of lower layers;
     // before, a pointer that is null where there is no lower layer and never points at zero.
     if lower != 0 && crate::read::kernel::<u32>(lower) != 0 { code::COPIED_UP } else { code::UPPER }
+}
+
+/// The image's inode behind one of an overlay; 0 where it is not known. It is kept behind the
+/// upper directory entry: as inode (before 5.19), as path (before 6.5), as one of a list of paths.
+#[inline(always)]
+fn lower_inode(inode: usize) -> usize {
+    if !has!(ovl_vfs_inode) {
+        return 0;
+    }
+    let outer = inode.wrapping_sub(offset!(ovl_vfs_inode));
+    if has!(ovl_lower) {
+        return member!(outer, ovl_lower, usize);
+    }
+    let dentry = if has!(ovl_lower_dentry) {
+        member!(outer, ovl_lower_dentry, usize)
+    } else if has!(ovl_entry) && has!(ovl_entry_stack) && has!(ovl_path_dentry) {
+        let first = member!(outer, ovl_entry, usize).wrapping_add(offset!(ovl_entry_stack));
+        member!(first, ovl_path_dentry, usize)
+    } else {
+        0
+    };
+    if dentry == 0 { 0 } else { member!(dentry, dentry_inode, usize) }
 }

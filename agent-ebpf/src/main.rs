@@ -10,6 +10,8 @@ mod read;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
+mod enforce;
+#[cfg(target_arch = "bpf")]
 mod file;
 #[cfg(target_arch = "bpf")]
 mod filter;
@@ -19,6 +21,8 @@ mod maps;
 mod path;
 #[cfg(target_arch = "bpf")]
 mod probes;
+#[cfg(target_arch = "bpf")]
+mod scratch;
 #[cfg(target_arch = "bpf")]
 mod task;
 

@@ -2,10 +2,13 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
+    maps::{
+        Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
 use plimsoll_ebpf::{
-    orders::{Lost, LostKey, Seen, Share, Traffic, Watched},
+    orders::{Allowed, AllowedPath, Lost, LostKey, Policy, Seen, Share, Traffic, Watched},
     record::HEADER_BYTES,
 };
 
@@ -21,6 +24,28 @@ pub static BULK: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// Cgroups whose processes are watched, by cgroup id.
 #[map]
 pub static CGROUPS: HashMap<u64, Watched> = HashMap::with_max_entries(16384, 0);
+
+/// What is stopped, by container.
+#[map]
+pub static POLICIES: HashMap<u64, Policy> = HashMap::with_max_entries(16384, 0);
+
+/// What is let pass all the same.
+#[map]
+pub static ALLOWED: LpmTrie<AllowedPath, Allowed> = LpmTrie::with_max_entries(65536, 0);
+
+/// Processes of the container runtime that have entered a container and do not run a program of it
+/// yet, with the time of their start.
+#[map]
+pub static SETTING_UP: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
+
+/// Image files that were opened for writing, by inode and device: whoever turns back the time of
+/// their last change does not make them the image's again.
+#[map]
+pub static WRITTEN: LruHashMap<[u64; 2], u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// The cgroup of the agent's thread that knocked last.
+#[map]
+pub static AGENT_CGROUP: Array<u64> = Array::with_max_entries(1, 0);
 
 /// What each container has put on the rings while they were under pressure.
 #[map]
@@ -54,14 +79,17 @@ pub static FILL: Array<u64> = Array::with_max_entries(2, 0);
 #[map]
 pub static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Room to build one record per processor. The agent sets the number of entries.
+/// Room to build records. The agent sets the number of entries.
 ///
 /// An array rather than a per-processor one, whose values may not exceed 32 KiB. It serves
-/// tracepoints in process context only, which do not nest, and run with preemption off on kernels
-/// before 7.0. Later ones only keep them on their processor: two may then share a slot, which a
-/// claim on it has to prevent before such a kernel is supported.
+/// programs in process context only, which do not nest. Where they run with preemption off, each
+/// processor has its slot; elsewhere slots are taken from [`FREE_SLOTS`].
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// Slots of [`SCRATCH`] that nobody uses, where programs may be preempted. Filled by the agent.
+#[map]
+pub static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(1, 0);
 
 /// Bytes of the path under construction.
 pub const PATH_BYTES: usize = 4096;
@@ -85,6 +113,8 @@ pub struct Walk {
     pub dentry: u64,
     /// The mount it lies in (`struct vfsmount`).
     pub mount: u64,
+    /// Names written so far.
+    pub components: u64,
 }
 
 /// See [`SCRATCH`].
@@ -92,6 +122,10 @@ pub struct Walk {
 pub struct Scratch {
     /// State of the path walk.
     pub walk: Walk,
+    /// The path under comparison with exceptions.
+    pub allowed: Key<AllowedPath>,
+    /// Keeps what follows aligned.
+    pub padding: u32,
     /// The path, built from its end.
     pub path: [u8; PATH_BYTES + 256],
     /// Bytes of the tail so far.

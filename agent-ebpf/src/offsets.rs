@@ -12,7 +12,8 @@ pub struct Member {
     pub name: &'static str,
     /// Kernel struct.
     pub structure: &'static str,
-    /// Path of the member through embedded structs and unions.
+    /// Path of the member through embedded structs and unions. One that some kernels keep
+    /// elsewhere, in another entry, begins with a question mark.
     pub path: &'static str,
 }
 
@@ -74,6 +75,7 @@ offsets! {
     mm_arg_end = "mm_struct" "arg_end";
     mm_exe_file = "mm_struct" "exe_file";
     bprm_file = "linux_binprm" "file";
+    bprm_buf = "linux_binprm" "buf";
     bprm_filename = "linux_binprm" "filename";
     bprm_interp = "linux_binprm" "interp";
     file_dentry = "file" "f_path.dentry";
@@ -81,6 +83,7 @@ offsets! {
     file_inode = "file" "f_inode";
     file_mode = "file" "f_mode";
     file_flags = "file" "f_flags";
+    dentry_inode = "dentry" "d_inode";
     dentry_parent = "dentry" "d_parent";
     dentry_name = "dentry" "d_name.name";
     dentry_name_len = "dentry" "d_name.len";
@@ -96,6 +99,17 @@ offsets! {
     inode_sb = "inode" "i_sb";
     inode_nlink = "inode" "i_nlink";
     inode_size = "inode" "";
+    inode_bytes = "inode" "i_size";
+    inode_mtime_sec = "inode" "i_mtime.tv_sec|__i_mtime.tv_sec|i_mtime_sec";
+    inode_mtime_nsec = "inode" "i_mtime.tv_nsec|__i_mtime.tv_nsec|i_mtime_nsec";
+    ovl_vfs_inode = "ovl_inode" "?vfs_inode";
+    ovl_lower = "ovl_inode" "?lower";
+    ovl_lower_dentry = "ovl_inode" "?lowerpath.dentry";
+    ovl_entry = "ovl_inode" "?oe";
+    ovl_entry_stack = "ovl_entry" "?__lowerstack";
+    ovl_path_dentry = "ovl_path" "?dentry";
+    path_dentry = "path" "dentry";
+    path_mnt = "path" "mnt";
     sb_magic = "super_block" "s_magic";
     sb_dev = "super_block" "s_dev";
     cred_uid = "cred" "uid";

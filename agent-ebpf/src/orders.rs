@@ -60,6 +60,8 @@ pub mod reason {
     pub const OVER_SHARE: u16 = 2;
     /// A map had no room.
     pub const MAP_FULL: u16 = 3;
+    /// All memory to build records in was in use.
+    pub const NO_SLOT: u16 = 4;
 
     /// The reason as it stands in metrics and gap records.
     pub const fn name(code: u16) -> &'static str {
@@ -67,6 +69,7 @@ pub mod reason {
             RING_FULL => "ring_full",
             OVER_SHARE => "over_share",
             MAP_FULL => "map_full",
+            NO_SLOT => "no_slot",
             _ => "unknown",
         }
     }
@@ -116,7 +119,87 @@ pub struct Settings {
     pub agent_pid: u32,
     /// 1 where the kernel hands out the running task with its type (since 5.11).
     pub has_typed_task: u32,
+    /// 1 where programs may be preempted, so that a processor's scratch is not theirs alone.
+    pub is_preemptible: u32,
+    /// Zero.
+    pub reserved: u32,
 }
+
+/// Value of the map `POLICIES`, by container: what is stopped there. A container without an entry
+/// is left alone.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct Policy {
+    /// Its exceptions: [`AllowedPath::set`].
+    pub exceptions: u32,
+    /// Bits of [`stop`].
+    pub stop: u32,
+    /// The one thread of which it holds; 0 for all.
+    pub only_tid: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Bits of [`Policy::stop`].
+pub mod stop {
+    use crate::rules::Class;
+
+    /// Files of every layer are treated as the image's: for the agent's test of its own hooks.
+    pub const EVERY_LAYER: u32 = 1 << 16;
+
+    /// Acts of a class are refused where a hook can.
+    #[inline(always)]
+    pub const fn deny(class: Class) -> u32 {
+        1 << class as u32
+    }
+
+    /// Who does an act of a class is killed, where no hook refuses it.
+    #[inline(always)]
+    pub const fn kill(class: Class) -> u32 {
+        1 << (8 + class as u32)
+    }
+}
+
+/// Bytes of a path that an exception can tell apart.
+pub const ALLOWED_PATH_BYTES: usize = 240;
+
+/// Key of the trie `ALLOWED`, without its length in bits: the beginning of a path, or a whole path
+/// with a NUL behind it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct AllowedPath {
+    /// [`Policy::exceptions`]
+    pub set: u32,
+    /// Number of the rule.
+    pub rule: u32,
+    /// The path.
+    pub path: [u8; ALLOWED_PATH_BYTES],
+}
+
+/// Bits of an [`AllowedPath`] before its path.
+pub const ALLOWED_HEAD_BITS: u32 = 64;
+
+/// Value of the trie `ALLOWED`: an exception, and how often it was used.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct Allowed {
+    /// When it ends, in nanoseconds since boot.
+    pub until_ns: u64,
+    /// Acts it has let pass.
+    pub uses: u64,
+    /// When the latest of them was, in nanoseconds since boot.
+    pub used_ns: u64,
+    /// Components of the paths it covers; 0 for any number.
+    pub components: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The container that the agent is to itself while it tests its hooks: the root of the hierarchy,
+/// which is nobody's. What is told of it is for nobody.
+pub const SELF_TEST: u64 = 1;
 
 /// `cmd` of the `bpf` system call with which the agent knocks; the kernel refuses it (`EINVAL`).
 pub const KNOCK: u32 = 0x504c_494d;

@@ -2,7 +2,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, generated};
+use aya_ebpf::helpers::generated;
 use plimsoll_ebpf::record::flags;
 
 use crate::{
@@ -16,38 +16,60 @@ const ROUNDS: usize = 64;
 /// No component starts below this position: the longest name still fits before it.
 const ROOM: u64 = 512;
 
-/// Bits of the result of [`walk_path`] above the position.
+/// Bits of the result of [`walk_path`]: the position, above it the number of components, and the
+/// flags.
+const COMPONENTS_SHIFT: u32 = 16;
 const FLAGS_SHIFT: u32 = 32;
 
-/// Writes the path of (`dentry`, `mount`) into the end of this processor's `scratch.path` and
-/// returns where it begins. What is cut or lies outside is told in `flags`.
+/// A path in a scratch.
+#[derive(Clone, Copy)]
+pub struct Walked {
+    /// Where it begins in `scratch.path`; it ends with the buffer.
+    pub start: u64,
+    /// How many names it has.
+    pub components: u32,
+}
+
+impl Walked {
+    /// Its bytes.
+    #[inline(always)]
+    pub fn bytes(self) -> u64 {
+        mask((PATH_BYTES as u64).wrapping_sub(self.start), 4095)
+    }
+}
+
+/// Writes the path of (`dentry`, `mount`) into the end of the slot's `path`. What is cut or lies
+/// outside is told in `flags`.
 #[inline(always)]
-pub fn walk(dentry: usize, mount: usize, flags: &mut u32) -> u64 {
+pub fn walk(slot: u32, dentry: usize, mount: usize, flags: &mut u32) -> Walked {
     // SAFETY: the function takes numbers, and checks what it reads by them.
-    let result = unsafe { walk_path(dentry as u64, mount as u64) };
+    let result = unsafe { walk_path(u64::from(slot), dentry as u64, mount as u64) };
     *flags |= (result >> FLAGS_SHIFT) as u32;
-    mask(result, 0xffff)
+    Walked {
+        start: mask(result, 0xffff),
+        components: mask(result >> COMPONENTS_SHIFT, 0xffff) as u32,
+    }
 }
 
 /// The way up, to the root of the mount namespace, so that a process that changed its root
-/// directory hides nothing. Returns the position and, above it, the flags.
+/// directory hides nothing.
 ///
 /// A function that the verifier checks once, by itself: within each program, twice in some, its
 /// loop would cost most of the time it takes to load them.
 ///
 /// # Safety
-/// Only in a program that may use this processor's scratch.
+/// Only in a program that may use this slot of the scratch.
 #[unsafe(no_mangle)]
 #[inline(never)]
-unsafe extern "C" fn walk_path(dentry: u64, mount: u64) -> u64 {
-    // SAFETY: the helper takes no pointers.
-    let processor = unsafe { bpf_get_smp_processor_id() };
-    let Some(scratch) = SCRATCH.get_ptr_mut(processor) else {
+unsafe extern "C" fn walk_path(slot: u64, dentry: u64, mount: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
         return PATH_BYTES as u64 | u64::from(flags::PATH_UNREADABLE) << FLAGS_SHIFT;
     };
     let mut bits = 0;
     let position = climb(scratch, dentry, mount, &mut bits);
-    position | u64::from(bits) << FLAGS_SHIFT
+    // SAFETY: a valid map value.
+    let components = unsafe { read_volatile(&raw const (*scratch).walk.components) };
+    position | components << COMPONENTS_SHIFT | u64::from(bits) << FLAGS_SHIFT
 }
 
 #[inline(always)]
@@ -58,6 +80,7 @@ fn climb(scratch: *mut Scratch, dentry: u64, mount: u64, flags: &mut u32) -> u64
         let walk = &raw mut (*scratch).walk;
         let path = (&raw mut (*scratch).path).cast::<u8>();
         write_volatile(&raw mut (*walk).position, PATH_BYTES as u64);
+        write_volatile(&raw mut (*walk).components, 0);
         write_volatile(&raw mut (*walk).dentry, dentry);
         write_volatile(&raw mut (*walk).mount, mount);
         for _ in 0..ROUNDS {
@@ -102,6 +125,8 @@ fn climb(scratch: *mut Scratch, dentry: u64, mount: u64, flags: &mut u32) -> u64
             if is_nameless {
                 return read_volatile(&raw const (*walk).position);
             }
+            let components = read_volatile(&raw const (*walk).components);
+            write_volatile(&raw mut (*walk).components, components + 1);
             write_volatile(&raw mut (*walk).dentry, parent as u64);
         }
         *flags |= flags::PATH_TRUNCATED;

@@ -24,6 +24,8 @@ pub static SETTINGS: Settings = Settings {
     wakeup_ns: 0,
     agent_pid: 0,
     has_typed_task: 0,
+    is_preemptible: 0,
+    reserved: 0,
 };
 
 /// Filled by the agent at load.

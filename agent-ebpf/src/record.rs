@@ -22,8 +22,10 @@ pub struct Header {
     pub count: u32,
     /// [`Wire::KIND`] of the body that follows.
     pub kind: u16,
+    /// What became of it: a code of [`crate::rules::outcome`].
+    pub outcome: u8,
     /// Zero; keeps the layout free of padding.
-    pub reserved: u16,
+    pub reserved: u8,
     /// Bytes of the whole record: header, body and tail.
     pub size: u32,
     /// What is counted together with this: the same act by the same program on the same object, for
@@ -88,4 +90,10 @@ pub mod flags {
     pub const COMPAT: u32 = 1 << 7;
     /// A path could not be read.
     pub const PATH_UNREADABLE: u32 = 1 << 8;
+    /// A file of the image was copied up and has another content, size or time of change of content
+    /// than the image's.
+    pub const CONTENT_CHANGED: u32 = 1 << 9;
+
+    /// With any of these a path is not known well enough to be compared with an exception's.
+    pub const PATH_UNSURE: u32 = PATH_TRUNCATED | DETACHED | PATH_AS_GIVEN | PATH_UNREADABLE;
 }

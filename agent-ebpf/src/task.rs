@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, generated,
 };
-use plimsoll_ebpf::record::Header;
+use plimsoll_ebpf::{record::Header, rules::outcome};
 
 use crate::read::mask;
 
@@ -34,6 +34,7 @@ pub fn header(container: u64) -> Header {
         uid: bpf_get_current_uid_gid() as u32,
         count: 1,
         kind: 0,
+        outcome: outcome::DONE,
         reserved: 0,
         size: 0,
         act: 0,
@@ -54,6 +55,7 @@ pub fn header_of(task: usize, container: u64) -> Header {
         uid: member!(member!(task, task_cred, usize), cred_uid, u32),
         count: 1,
         kind: 0,
+        outcome: outcome::DONE,
         reserved: 0,
         size: 0,
         act: 0,
@@ -73,6 +75,7 @@ pub fn header_of_nobody(container: u64) -> Header {
         tid: 0,
         uid: 0,
         kind: 0,
+        outcome: outcome::DONE,
         reserved: 0,
         size: 0,
         act: 0,
@@ -124,6 +127,12 @@ pub fn file_of(task: usize, descriptor: u64) -> usize {
     }
     let slots = typed_member!(table, fdt_fd, usize);
     crate::read::kernel::<usize>(slots.wrapping_add(descriptor as usize * size_of::<usize>()))
+}
+
+/// When the running task's process started, in nanoseconds since boot, by its process id.
+#[inline(always)]
+pub fn identity() -> (u32, u64) {
+    ((bpf_get_current_pid_tgid() >> 32) as u32, start_ns(current()))
 }
 
 /// Identity of the file that a task runs; zero for kernel threads.

@@ -43,6 +43,7 @@ use crate::{
     pipeline::run::{Parts, Pipeline},
     probe::{
         load::{self, LoadOptions, Loaded},
+        lsm,
         orders::Orders,
         ring::Rings,
         support::Outcome,
@@ -208,11 +209,13 @@ struct Armed {
 impl Armed {
     fn load(config: &Config, cgroups: &CgroupRoot, waker: &Waker) -> anyhow::Result<Self> {
         let [priority, bulk] = ring_bytes(config);
+        let lsm = lsm::usable();
         let options = LoadOptions {
             cgroup_root: &cgroups.path,
             priority_ring_bytes: priority,
             bulk_ring_bytes: bulk,
             max_cgroups: config.probe.max_cgroups,
+            lsm: lsm.as_ref().map(|()| ()).map_err(String::as_str),
             settings: Settings {
                 window_ns: config.probe.window.as_nanos() as u64,
                 seed: random(),
@@ -225,6 +228,8 @@ impl Armed {
                 wakeup_ns: WAKEUP.as_nanos() as u64,
                 agent_pid: own_pid(&config.host.proc_root()),
                 has_typed_task: u32::from(load::has_typed_task()),
+                is_preemptible: u32::from(load::is_preemptible(lsm.is_ok())),
+                reserved: 0,
             },
         };
         let mut loaded = load::load(options)?;

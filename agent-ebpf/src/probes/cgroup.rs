@@ -8,6 +8,7 @@ use plimsoll_ebpf::{
 
 use crate::{
     emit::{Draft, Ring, emit, lose},
+    enforce,
     maps::CGROUPS,
     task,
 };
@@ -89,6 +90,10 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(2) as usize;
     // Not its own mounts: a session's process has entered the container's before it is moved.
     let parent = typed_member!(task, task_real_parent, usize);
+    // A container that moves its own processes about sets nothing up.
+    if crate::filter::current_container() != Some(container) {
+        enforce::begin_setup(member!(task, task_tgid, u32), task::start_ns(task));
+    }
     let body =
         CgroupEntered { mnt_ns: task::mnt_ns(parent), ppid: member!(parent, task_tgid, u32) };
     emit(NOW, task::header_of(task, container), body);

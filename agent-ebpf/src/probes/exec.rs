@@ -5,13 +5,16 @@ use plimsoll_ebpf::{
     events::exec::Exec,
     layer::code,
     record::{Span, flags},
+    rules::{self, Class, outcome},
 };
 
 use crate::{
     emit::{Draft, Ring},
+    enforce::{self, Means},
     file::File,
     filter,
     maps::TEXT_BYTES,
+    scratch::Slot,
     task,
 };
 
@@ -21,11 +24,40 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(container) = filter::current_container() else { return 0 };
     let task = ctx.arg::<*const u8>(0) as usize;
     let bprm = ctx.arg::<*const u8>(2) as usize;
-    let Some(draft) = Draft::<Exec>::new(task::header(container)) else { return 0 };
     let file = File::at(member!(bprm, bprm_file, usize));
-    let parent = typed_member!(task, task_real_parent, usize);
     let mut bits = 0;
     let layer = file.layer(task, &mut bits);
+    let slot = Slot::claim();
+    let mut header = task::header(container);
+    let is_runtime = enforce::ends_setup(layer, bits);
+    if !is_runtime
+        && let Some(rule) = rules::of_program(layer, bits, bits & flags::CONTENT_CHANGED != 0)
+        && let Some(guard) = enforce::guard_of_all(container, Means::Kill, Class::Exec)
+        && guard.stops(rule, &file, bits, slot.as_ref())
+    {
+        enforce::kill();
+        header.outcome = outcome::KILLED;
+    }
+    let Some(draft) = Draft::within(slot, header) else { return 0 };
+    let args = arguments(&draft, task, &mut bits);
+    tell(draft, &Told { task, bprm, file: &file, layer, bits, args });
+    0
+}
+
+/// What is told of a program that runs, or would have.
+pub struct Told<'f> {
+    pub task: usize,
+    pub bprm: usize,
+    pub file: &'f File,
+    pub layer: u8,
+    pub bits: u32,
+    pub args: Span,
+}
+
+#[inline(always)]
+pub fn tell(draft: Draft<Exec>, told: &Told<'_>) {
+    let &Told { task, bprm, file, layer, mut bits, args } = told;
+    let parent = typed_member!(task, task_real_parent, usize);
     let path = draft.path(file.dentry, file.mount, &mut bits);
     let fs = member!(task, task_fs, usize);
     // A long working directory is no reason to call the program's path truncated.
@@ -33,7 +65,6 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let cwd =
         draft.path(member!(fs, fs_pwd_dentry, usize), member!(fs, fs_pwd_mnt, usize), &mut ignored);
     let script = script(&draft, bprm);
-    let args = arguments(&draft, task, &mut bits);
     let body = Exec {
         ino: file.ino(),
         caps: member!(member!(task, task_cred, usize), cred_effective, u64),
@@ -51,7 +82,6 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
         reserved: [0; 3],
     };
     draft.send(Ring::Priority { urgent: layer != code::IMAGE }, body);
-    0
 }
 
 /// The path given to `execve`, where the kernel went on to an interpreter.

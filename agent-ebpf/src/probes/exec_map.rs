@@ -3,18 +3,22 @@
 use plimsoll_ebpf::{
     events::exec_map::ExecMap,
     layer::code,
-    record::{Wire, flags},
+    record::{Header, Wire, flags},
+    rules::outcome,
 };
 
 use super::{file_write::act, syscall::Call};
 use crate::{
     emit::{Draft, Ring},
+    enforce::{self, Means},
     file::File,
-    filter, task,
+    filter,
+    scratch::Slot,
+    task,
 };
 
 /// `include/uapi/asm-generic/mman-common.h`
-const PROT_EXEC: u64 = 4;
+pub const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
 
 /// What a call asks for: protection, flags, descriptor.
@@ -48,10 +52,31 @@ pub fn on_map(call: &Call, container: u64) {
     if layer == code::IMAGE {
         return;
     }
-    let act = act(container, call.task, &file, ExecMap::KIND, 0, 0);
+    let slot = Slot::claim();
+    let outcome =
+        if enforce::stops_library(container, Means::Kill, &file, layer, bits, slot.as_ref()) {
+            enforce::kill();
+            outcome::KILLED
+        } else {
+            outcome::DONE
+        };
+    tell(container, call.task, &file, slot, outcome, (layer, bits));
+}
+
+/// Tells of a mapping that was made, or refused.
+#[inline(always)]
+pub fn tell(
+    container: u64,
+    task: usize,
+    file: &File,
+    slot: Option<Slot>,
+    outcome: u8,
+    (layer, mut bits): (u8, u32),
+) {
+    let act = act(container, task, file, ExecMap::KIND, u32::from(outcome), 0);
     let Some(report) = filter::report(&act) else { return };
-    let header = report.header(task::header(container));
-    let Some(draft) = Draft::<ExecMap>::new(header) else { return };
+    let header = Header { outcome, ..report.header(task::header(container)) };
+    let Some(draft) = Draft::<ExecMap>::within(slot, header) else { return };
     let path = draft.path(file.dentry, file.mount, &mut bits);
     let body =
         ExecMap { ino: file.ino(), dev: file.dev(), flags: bits, path, layer, reserved: [0; 3] };

@@ -4,7 +4,8 @@ use plimsoll_ebpf::{
     events::file_write::{FileWrite, op},
     layer::code,
     orders::open,
-    record::{Wire, flags},
+    record::{Header, Wire, flags},
+    rules::{self, Class, outcome},
 };
 
 use super::{
@@ -13,8 +14,10 @@ use super::{
 };
 use crate::{
     emit::{Draft, Ring},
+    enforce::{self, Guard, Means},
     file::File,
     filter::{self, Act},
+    scratch::Slot,
     task,
 };
 
@@ -22,7 +25,7 @@ use crate::{
 const O_WRONLY: u64 = 0o1;
 const O_ACCMODE: u64 = 0o3;
 const O_CREAT: u64 = 0o100;
-const O_TRUNC: u64 = 0o1000;
+pub const O_TRUNC: u64 = 0o1000;
 /// Of these flags one at least is given by who may write.
 pub const WRITING: u64 = O_ACCMODE | O_CREAT | O_TRUNC;
 
@@ -31,8 +34,8 @@ const FMODE_WRITE: u32 = 1 << 1;
 const FMODE_CREATED: u32 = 1 << 20;
 
 /// `include/uapi/linux/stat.h`
-const S_IFMT: u32 = 0o170_000;
-const S_IFREG: u32 = 0o100_000;
+pub const S_IFMT: u32 = 0o170_000;
+pub const S_IFREG: u32 = 0o100_000;
 const S_IFBLK: u32 = 0o060_000;
 
 /// The flags that a call was given; those of a call without any say that it writes.
@@ -60,41 +63,92 @@ pub fn on_open(call: &Call, container: u64) {
         on_gone(call, container);
         return;
     }
-    let access = member!(address, file_mode, u32);
     // To empty a file needs no descriptor that can write.
     let is_emptied = given_flags(call) & O_TRUNC != 0;
-    if access & (FMODE_WRITE | FMODE_CREATED) == 0 && !is_emptied {
-        return;
-    }
-    let file = File::at(address);
-    let mode = file.mode();
-    if mode & S_IFMT != S_IFREG && mode & S_IFMT != S_IFBLK {
-        return;
-    }
-    let is_created = access & FMODE_CREATED != 0;
-    let header = if is_created {
-        task::header(container)
-    } else {
-        let act = act(container, call.task, &file, FileWrite::KIND, 0, 0);
-        let Some(report) = filter::report(&act) else { return };
-        report.header(task::header(container))
+    let Some(opened) = Opened::at(address, is_emptied) else { return };
+    let bits = if call.is_compat { flags::COMPAT } else { 0 };
+    let outcome = match enforce::guard(container, Means::Kill, Class::File) {
+        Some(guard) if opened.is_stopped(guard, call.task) => {
+            enforce::kill();
+            outcome::KILLED
+        }
+        _ => outcome::DONE,
     };
-    let Some(draft) = Draft::<FileWrite>::new(header) else { return };
-    let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
-    let layer = file.layer(call.task, &mut bits);
-    let path = draft.path(file.dentry, file.mount, &mut bits);
-    let body = FileWrite {
-        ino: file.ino(),
-        dev: file.dev(),
-        mode,
-        open_flags: member!(address, file_flags, u32),
-        flags: bits,
-        op: if is_created { op::CREATE } else { op::WRITE },
-        path,
-        layer,
-        reserved: [0; 7],
-    };
-    draft.send(Ring::Bulk, body);
+    opened.tell(container, call.task, outcome, bits);
+}
+
+/// A regular file or block device that was opened by who may write it.
+pub struct Opened {
+    /// Address of its `struct file`.
+    address: usize,
+    file: File,
+    mode: u32,
+    is_created: bool,
+}
+
+impl Opened {
+    /// Reads a `struct file`; `None` where nothing can be written through it.
+    #[inline(always)]
+    pub fn at(address: usize, is_emptied: bool) -> Option<Self> {
+        let access = member!(address, file_mode, u32);
+        if access & (FMODE_WRITE | FMODE_CREATED) == 0 && !is_emptied {
+            return None;
+        }
+        let file = File::at(address);
+        let mode = file.mode();
+        if mode & S_IFMT != S_IFREG && mode & S_IFMT != S_IFBLK {
+            return None;
+        }
+        Some(Self { address, file, mode, is_created: access & FMODE_CREATED != 0 })
+    }
+
+    /// Whether opening it is stopped.
+    #[inline(always)]
+    pub fn is_stopped(&self, guard: Guard, task: usize) -> bool {
+        let mut bits = 0;
+        let layer = self.file.layer(task, &mut bits);
+        let layer = if guard.is_for_every_layer() { code::UPPER } else { layer };
+        let Some(rule) = rules::of_write(layer, self.mode) else { return false };
+        let slot = Slot::claim();
+        guard.stops(rule, &self.file, bits, slot.as_ref())
+    }
+
+    /// Tells of it, once a window unless it was created.
+    #[inline(always)]
+    pub fn tell(&self, container: u64, task: usize, outcome: u8, mut bits: u32) {
+        let file = &self.file;
+        let header = if self.is_created && outcome == outcome::DONE {
+            task::header(container)
+        } else {
+            let act = act(container, task, file, FileWrite::KIND, u32::from(outcome), 0);
+            let Some(report) = filter::report(&act) else { return };
+            Header { outcome, ..report.header(task::header(container)) }
+        };
+        let Some(draft) = Draft::<FileWrite>::new(header) else { return };
+        let layer = file.layer(task, &mut bits);
+        if layer == code::IMAGE || layer == code::COPIED_UP {
+            file.mark_written();
+        }
+        let path = draft.path(file.dentry, file.mount, &mut bits);
+        let body = FileWrite {
+            ino: file.ino(),
+            dev: file.dev(),
+            mode: self.mode,
+            open_flags: member!(self.address, file_flags, u32),
+            flags: bits,
+            op: if self.is_created { op::CREATE } else { op::WRITE },
+            path,
+            layer,
+            reserved: [0; 7],
+        };
+        draft.send(ring(outcome), body);
+    }
+}
+
+/// What was stopped must not be lost.
+#[inline(always)]
+pub fn ring(outcome: u8) -> Ring {
+    if outcome == outcome::DONE { Ring::Bulk } else { Ring::Priority { urgent: true } }
 }
 
 /// Another thread has closed the descriptor by now: what is left is the path that was given.

@@ -5,7 +5,7 @@ use plimsoll_ebpf::events::fork::Fork;
 
 use crate::{
     emit::{Ring, emit},
-    filter, task,
+    enforce, filter, task,
 };
 
 // match-proto:v5.10: (struct task_struct *parent, struct task_struct *child)
@@ -17,11 +17,18 @@ fn on_fork(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let parent = ctx.arg::<*const u8>(0) as usize;
+    let has_entered = filter::current_container() != Some(container);
+    let (pid, start_ns) = (member!(child, task_tgid, u32), task::start_ns(child));
+    if has_entered {
+        enforce::begin_setup(pid, start_ns);
+    } else {
+        enforce::inherit_setup(pid, start_ns);
+    }
     let body = Fork {
         parent_start_ns: task::start_ns(parent),
         ppid: member!(parent, task_tgid, u32),
         mnt_ns: task::mnt_ns(parent),
-        entered: u32::from(filter::current_container() != Some(container)),
+        entered: u32::from(has_entered),
         reserved: 0,
     };
     emit(Ring::Priority { urgent: false }, task::header_of(child, container), body);

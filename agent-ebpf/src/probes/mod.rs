@@ -3,11 +3,11 @@
 mod cgroup;
 mod connect;
 mod dns;
-mod exec;
-mod exec_map;
+pub mod exec;
+pub mod exec_map;
 mod exit;
-mod file_change;
-mod file_write;
+pub mod file_change;
+pub mod file_write;
 mod fork;
 mod io_uring;
 mod listen;

@@ -1,6 +1,8 @@
 //! Raises [`Privilege`] for system calls that need or give privileges, and for capabilities.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    helpers::bpf_get_current_cgroup_id, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
 use plimsoll_ebpf::{
     events::privilege::{Privilege, op},
     orders::KNOCK,
@@ -12,6 +14,7 @@ use super::syscall::Call;
 use crate::{
     emit::{Draft, Ring, emit},
     filter::{self, Act},
+    maps::AGENT_CGROUP,
     task,
 };
 
@@ -24,6 +27,10 @@ pub fn answers_knock(call: &Call) -> bool {
     let header = task::header(0);
     if header.pid != setting!(agent_pid) {
         return false;
+    }
+    if let Some(cgroup) = AGENT_CGROUP.get_ptr_mut(0) {
+        // SAFETY: the map returned a valid pointer, and the helper takes none.
+        unsafe { *cgroup = bpf_get_current_cgroup_id() };
     }
     let number = call.argument(3);
     emit(Ring::Priority { urgent: true }, header, Heartbeat { number });

@@ -10,6 +10,7 @@ use plimsoll_ebpf::{
     events::{
         accept::Accept, connect::Connect, exec::Exec, exit::Exit, fork::Fork, listen::Listen,
     },
+    orders::SELF_TEST,
     record::{Header, Tail, Wire},
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
     value::address,
@@ -128,6 +129,9 @@ impl Attributor {
         out: &mut Out<'_>,
     ) -> Result<(), DecodeError> {
         let (header, body) = split(entry)?;
+        if header.cgroup_id == SELF_TEST {
+            return Ok(());
+        }
         match header.kind {
             CgroupMade::KIND => {
                 let (made, tail) = read::<CgroupMade>(body)?;

@@ -11,6 +11,9 @@ use zerocopy::{FromBytes, IntoBytes};
 /// Where the kernel shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// Where it shows those of overlayfs, where that is a module. Kernels before 5.11 do not.
+pub const OVERLAY: &str = "/sys/kernel/btf/overlay";
+
 const MAGIC: u16 = 0xeb9f;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
@@ -32,19 +35,34 @@ pub enum BtfError {
 }
 
 /// Resolves the table of members. Members that this kernel lacks stay [`ABSENT`] and are listed.
-pub fn resolve(path: &Path) -> Result<(Offsets, Vec<&'static Member>), BtfError> {
-    let data = std::fs::read(path)
-        .map_err(|source| BtfError::Read { path: path.display().to_string(), source })?;
-    resolve_in(&data)
+pub fn resolve(kernel: &Path, module: &Path) -> Result<(Offsets, Vec<&'static Member>), BtfError> {
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .map_err(|source| BtfError::Read { path: path.display().to_string(), source })
+    };
+    let mut data = read(kernel)?;
+    let kernel_bytes = data.len();
+    if module.exists() {
+        data.extend(read(module)?);
+    }
+    resolve_in(&data, kernel_bytes)
 }
 
-fn resolve_in(data: &[u8]) -> Result<(Offsets, Vec<&'static Member>), BtfError> {
-    let types = Types::parse(data)?;
+/// The types of the kernel, and behind them those of a module, which build on them.
+fn resolve_in(
+    data: &[u8],
+    kernel_bytes: usize,
+) -> Result<(Offsets, Vec<&'static Member>), BtfError> {
+    let mut types = Types::new(data);
+    types.read(0)?;
+    if kernel_bytes < data.len() {
+        types.read(kernel_bytes)?;
+    }
     let mut missing = Vec::new();
     let mut words = Vec::with_capacity(MEMBERS.len());
     for member in MEMBERS {
         let offset = types.offset(member)?;
-        if offset.is_none() {
+        if offset.is_none() && !member.path.starts_with('?') {
             missing.push(member);
         }
         words.push(offset.unwrap_or(ABSENT));
@@ -55,34 +73,45 @@ fn resolve_in(data: &[u8]) -> Result<(Offsets, Vec<&'static Member>), BtfError> 
 
 struct Types<'a> {
     data: &'a [u8],
-    strings: usize,
+    /// Where the kernel's texts begin, and how many bytes they have.
+    texts: (usize, usize),
+    /// Where those of the module begin: their offsets count on from the kernel's.
+    module_texts: usize,
     /// Byte position of each type, by its number; 0 is `void`.
     places: Vec<usize>,
     structs: HashMap<&'a [u8], Vec<u32>>,
 }
 
 impl<'a> Types<'a> {
-    fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
-        let mut types = Self { data, strings: 0, places: vec![0], structs: HashMap::new() };
-        if types.word(0)? as u16 != MAGIC {
-            return Err(BtfError::Damaged(0));
+    fn new(data: &'a [u8]) -> Self {
+        Self { data, texts: (0, 0), module_texts: 0, places: vec![0], structs: HashMap::new() }
+    }
+
+    /// Reads the types that begin at a byte.
+    fn read(&mut self, at: usize) -> Result<(), BtfError> {
+        if self.word(at)? as u16 != MAGIC {
+            return Err(BtfError::Damaged(at));
         }
-        let header = types.word(4)? as usize;
-        let (start, bytes) = (types.word(8)? as usize, types.word(12)? as usize);
-        types.strings = header.saturating_add(types.word(16)? as usize);
+        let header = at.saturating_add(self.word(at + 4)? as usize);
+        let (start, bytes) = (self.word(at + 8)? as usize, self.word(at + 12)? as usize);
+        let texts = header.saturating_add(self.word(at + 16)? as usize);
+        if at == 0 {
+            self.texts = (texts, self.word(at + 20)? as usize);
+        }
+        self.module_texts = texts;
         let mut place = header.saturating_add(start);
         let end = place.saturating_add(bytes);
         while place < end {
-            let info = types.word(place + 4)?;
+            let info = self.word(place + 4)?;
             let (kind, members) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
             if kind == STRUCT || kind == UNION {
-                let name = types.text(types.word(place)?)?;
-                types.structs.entry(name).or_default().push(types.places.len() as u32);
+                let name = self.text(self.word(place)?)?;
+                self.structs.entry(name).or_default().push(self.places.len() as u32);
             }
-            types.places.push(place);
+            self.places.push(place);
             place += 12 + trailing_bytes(kind, members).ok_or(BtfError::Damaged(place))?;
         }
-        Ok(types)
+        Ok(())
     }
 
     fn word(&self, at: usize) -> Result<u32, BtfError> {
@@ -91,7 +120,11 @@ impl<'a> Types<'a> {
     }
 
     fn text(&self, offset: u32) -> Result<&'a [u8], BtfError> {
-        let start = self.strings.saturating_add(offset as usize);
+        let (texts, bytes) = self.texts;
+        let start = match (offset as usize).checked_sub(bytes) {
+            Some(beyond) => self.module_texts.saturating_add(beyond),
+            None => texts.saturating_add(offset as usize),
+        };
         let rest = self.data.get(start..).ok_or(BtfError::Damaged(start))?;
         let end = rest.iter().position(|&byte| byte == 0).ok_or(BtfError::Damaged(start))?;
         Ok(&rest[..end])
@@ -146,7 +179,7 @@ impl<'a> Types<'a> {
         if member.path.is_empty() {
             return Ok(Some(self.word(self.place(roots[0])? + 8)?));
         }
-        for path in member.path.split('|') {
+        for path in member.path.trim_start_matches('?').split('|') {
             for &root in roots {
                 if let Some(bits) = self.bits(root, path)?
                     && bits % 8 == 0
@@ -199,18 +232,21 @@ mod tests {
         ) {
             bytes[..8].copy_from_slice(&[0x9f, 0xeb, 1, 0, 24, 0, 0, 0]);
             bytes[8..12].copy_from_slice(&0u32.to_le_bytes());
-            let _ = resolve_in(&bytes);
+            let kernel_bytes = bytes.len() / 2;
+            let _ = resolve_in(&bytes, bytes.len());
+            let _ = resolve_in(&bytes, kernel_bytes);
         }
     }
 
     #[test]
     fn another_file_is_no_btf() {
-        assert!(matches!(resolve_in(b"\x7fELF0000"), Err(BtfError::Damaged(0))));
+        assert!(matches!(resolve_in(b"\x7fELF0000", 8), Err(BtfError::Damaged(0))));
     }
 
     #[test]
     fn the_running_kernel_has_what_every_record_needs() {
-        let (offsets, missing) = resolve(Path::new(VMLINUX)).expect("this kernel shows its types");
+        let (offsets, missing) =
+            resolve(Path::new(VMLINUX), Path::new(OVERLAY)).expect("this kernel shows its types");
         let core = ["task_tgid", "dentry_parent", "mount_mnt", "inode_size", "kernfs_id"];
         assert!(missing.iter().all(|member| !core.contains(&member.name)), "{missing:?}");
         assert!(offsets.task_tgid > 0 && offsets.inode_size > 100);

@@ -11,22 +11,27 @@ use std::{
 use anyhow::{Context, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
+    maps::Stack,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Program,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Lsm,
+        Program,
     },
 };
 use plimsoll_ebpf::{
-    catalog::{CATALOG, CgroupHook, Hook, Probe, SHARED_PROBES},
+    catalog::{CATALOG, CgroupHook, GUARDS, Hook, Probe, SHARED_PROBES},
     offsets::Offsets,
     orders::Settings,
     syscalls,
 };
 
 use super::{
-    OBJECT, btf,
+    OBJECT, btf, lsm,
     plain::Plain,
     support::{Outcome, ProbeStatus},
 };
+
+/// Programs that may be preempted at once, each in the middle of a record.
+const PREEMPTED_SLOTS: u32 = 32;
 
 /// What the kernel side is told at load.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,8 @@ pub struct LoadOptions<'a> {
     pub bulk_ring_bytes: u32,
     /// Most cgroups watched at once.
     pub max_cgroups: u32,
+    /// Whether programs can refuse acts as a security module; if not, why.
+    pub lsm: Result<(), &'a str>,
     /// Settings that the programs read.
     pub settings: Settings,
 }
@@ -98,6 +105,14 @@ pub fn has_typed_task() -> bool {
         && is_helper_supported(ProgramType::CgroupSkb, helper).unwrap_or(false)
 }
 
+/// Whether programs may be preempted: those of security modules wherever the kernel can be, those
+/// at tracepoints since Linux 7.0.
+pub fn is_preemptible(has_lsm: bool) -> bool {
+    let release = rustix::system::uname();
+    let major = release.release().to_str().ok().and_then(|it| it.split('.').next()?.parse().ok());
+    has_lsm || major.is_none_or(|major: u32| major >= 7)
+}
+
 /// Runs of a program that the kernel skipped, as its descriptor's `fdinfo` tells.
 fn missed_runs(program: &Program) -> Option<u64> {
     let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
@@ -109,7 +124,9 @@ fn missed_runs(program: &Program) -> Option<u64> {
 /// Every program of the catalogue, once.
 pub fn probes() -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
-    for probe in SHARED_PROBES.iter().chain(CATALOG.iter().flat_map(|kind| kind.probes)) {
+    let of_events = CATALOG.iter().flat_map(|kind| kind.probes);
+    let guards = GUARDS.iter().map(|(_, probe)| probe);
+    for probe in SHARED_PROBES.iter().chain(of_events).chain(guards) {
         if !probes.contains(probe) {
             probes.push(*probe);
         }
@@ -123,7 +140,7 @@ pub fn probes() -> Vec<Probe> {
 /// When the kernel's types cannot be read, the object is refused as a whole, or a required program
 /// does not attach; the chain says which and why.
 pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
-    let (offsets, missing) = btf::resolve(Path::new(btf::VMLINUX))?;
+    let (offsets, missing) = btf::resolve(Path::new(btf::VMLINUX), Path::new(btf::OVERLAY))?;
     for member in missing {
         tracing::debug!(member.name, "this kernel has no such member");
     }
@@ -134,7 +151,10 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
         .with_context(|| format!("opening the cgroup root {}", options.cgroup_root.display()))?;
     let mut statuses = Vec::new();
     for Probe { program, hook, required } in probes() {
-        let outcome = attach(&mut ebpf, program, hook, &btf, &cgroup);
+        let outcome = match (hook, options.lsm) {
+            (Hook::Lsm(_), Err(why)) => Outcome::Unsupported(why.to_owned()),
+            _ => attach(&mut ebpf, program, hook, &btf, &cgroup),
+        };
         statuses.push(ProbeStatus { program, hook, required, outcome });
     }
     if let Some(status) = statuses.iter().find(|status| !status.is_acceptable()) {
@@ -150,15 +170,31 @@ fn open(options: &LoadOptions<'_>, offsets: &Offsets) -> anyhow::Result<Ebpf> {
     let offsets = Plain(*offsets);
     let settings = Plain(options.settings);
     let table = syscalls::table().map(Plain);
-    Ok(EbpfLoader::new()
+    let slots = slots(&options.settings, processors as u32);
+    let mut ebpf = EbpfLoader::new()
         .override_global("OFFSETS", &offsets, true)
         .override_global("SETTINGS", &settings, true)
         .override_global("SYSCALL_TABLE", &table[..], true)
-        .map_max_entries("SCRATCH", processors as u32)
+        .map_max_entries("SCRATCH", slots)
+        .map_max_entries("FREE_SLOTS", slots)
         .map_max_entries("PRIORITY", options.priority_ring_bytes)
         .map_max_entries("BULK", options.bulk_ring_bytes)
         .map_max_entries("CGROUPS", options.max_cgroups)
-        .load(OBJECT)?)
+        .load(OBJECT)?;
+    if options.settings.is_preemptible != 0 {
+        let free = ebpf.map_mut("FREE_SLOTS").context("the object has no map FREE_SLOTS")?;
+        let mut free: Stack<_, u32> = free.try_into()?;
+        for slot in 0..slots {
+            free.push(slot, 0).context("filling FREE_SLOTS")?;
+        }
+    }
+    Ok(ebpf)
+}
+
+/// Slots to build records in: one for each processor, and some for programs that were preempted
+/// while they held theirs.
+fn slots(settings: &Settings, processors: u32) -> u32 {
+    if settings.is_preemptible == 0 { processors } else { processors + PREEMPTED_SLOTS }
 }
 
 fn attach(
@@ -175,6 +211,11 @@ fn attach(
         && !has_tracepoint(btf, tracepoint)
     {
         return Outcome::Unsupported(format!("this kernel has no tracepoint {tracepoint}"));
+    }
+    if let Hook::Lsm(hook) = hook
+        && let Err(why) = lsm::supports(btf, hook)
+    {
+        return Outcome::Unsupported(why);
     }
     match try_attach(program, hook, btf, cgroup) {
         Ok(()) => Outcome::Attached,
@@ -198,6 +239,11 @@ fn try_attach(
         Hook::Tracepoint(tracepoint) => {
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(tracepoint, btf)?;
+            program.attach()?;
+        }
+        Hook::Lsm(hook) => {
+            let program: &mut Lsm = program.try_into()?;
+            program.load(hook, btf)?;
             program.attach()?;
         }
         Hook::Cgroup(CgroupHook::SockAddr) => {
@@ -242,6 +288,8 @@ mod tests {
             "sock_addr"
         } else if matches!(section, Section::CgroupSkb { .. }) {
             "skb"
+        } else if matches!(section, Section::Lsm { .. }) {
+            "lsm"
         } else {
             "other"
         }
@@ -260,6 +308,7 @@ mod tests {
             .map(|probe| {
                 let kind = match probe.hook {
                     Hook::Tracepoint(_) => "tracepoint",
+                    Hook::Lsm(_) => "lsm",
                     Hook::Cgroup(CgroupHook::SockAddr) => "sock_addr",
                     Hook::Cgroup(_) => "skb",
                 };

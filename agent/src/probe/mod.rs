@@ -3,9 +3,12 @@
 pub mod btf;
 pub mod knock;
 pub mod load;
+pub mod lsm;
 pub mod orders;
 pub mod plain;
+pub mod policies;
 pub mod ring;
+pub mod selftest;
 pub mod support;
 pub mod waker;
 

@@ -19,6 +19,7 @@ pub struct Orders {
     seen: HashMap<MapData, u64, Plain<Seen>>,
     merged: PerCpuArray<MapData, u64>,
     fill: Array<MapData, u64>,
+    agent_cgroup: Array<MapData, u64>,
     traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
     /// Losses already told, to tell only what is new.
     told: StdHashMap<LostKey, u64>,
@@ -48,6 +49,7 @@ impl Orders {
             seen: take("SEEN")?.try_into()?,
             merged: take("MERGED")?.try_into()?,
             fill: take("FILL")?.try_into()?,
+            agent_cgroup: take("AGENT_CGROUP")?.try_into()?,
             traffic: take("TRAFFIC")?.try_into()?,
             told: StdHashMap::new(),
         })
@@ -63,6 +65,11 @@ impl Orders {
     pub fn unwatch(&mut self, cgroup_id: u64) {
         // It may be gone already: the kernel side removes cgroups as they die.
         let _ = self.cgroups.remove(&cgroup_id);
+    }
+
+    /// The cgroup of the agent's thread that knocked last; `None` before the first knock.
+    pub fn agent_cgroup(&self) -> Option<u64> {
+        self.agent_cgroup.get(&0, 0).ok().filter(|id| *id != 0)
     }
 
     /// Most bytes that waited on the priority and the bulk ring since the last call.

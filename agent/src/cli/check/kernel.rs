@@ -67,7 +67,7 @@ fn architecture(machine: &str) -> Item {
 
 fn types(path: &Path) -> Item {
     const WHAT: &str = "kernel types (BTF)";
-    match btf::resolve(path) {
+    match btf::resolve(path, Path::new(btf::OVERLAY)) {
         Ok((_, missing)) if missing.is_empty() => {
             Item::pass(WHAT, "every struct member that is read is known")
         }

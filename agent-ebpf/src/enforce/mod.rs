@@ -1,0 +1,204 @@
+//! What is stopped, in files by the class of the rule that is broken.
+//!
+//! Decides first, reports second: nothing depends on room in a ring or a map. Where an exception
+//! cannot be looked up, there is none.
+
+mod exec;
+mod file;
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated};
+use plimsoll_ebpf::{
+    layer::code,
+    orders::{ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Policy, stop},
+    record::flags,
+    rules::{self, Class, Rule},
+};
+
+use crate::{
+    file::File,
+    filter::add,
+    maps::{ALLOWED, POLICIES, SETTING_UP},
+    path::{self, Walked},
+    read::mask,
+    scratch::Slot,
+    task,
+};
+
+/// `include/uapi/asm-generic/errno-base.h`
+const EPERM: i32 = 1;
+
+/// `include/uapi/asm-generic/signal.h`
+const SIGKILL: u32 = 9;
+
+/// What the hook that asks can do about an act.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Means {
+    /// Refuse it.
+    Deny,
+    /// Kill who did it.
+    Kill,
+}
+
+/// The policy of a container, where it stops acts of the class asked for.
+#[derive(Clone, Copy)]
+pub struct Guard {
+    policy: Policy,
+}
+
+/// The policy under which the running task's acts of a class are stopped; `None` where they are
+/// not, and for the container runtime's.
+#[inline(always)]
+pub fn guard(container: u64, means: Means, class: Class) -> Option<Guard> {
+    let guard = guard_of_all(container, means, class)?;
+    if is_setting_up() { None } else { Some(guard) }
+}
+
+/// Like [`guard`], for the container runtime too.
+#[inline(always)]
+pub fn guard_of_all(container: u64, means: Means, class: Class) -> Option<Guard> {
+    let policy = POLICIES.get_ptr(container)?;
+    // SAFETY: the map returned a valid pointer.
+    let policy = unsafe { *policy };
+    let wanted = if means == Means::Deny { stop::deny(class) } else { stop::kill(class) };
+    if policy.stop & wanted == 0 {
+        return None;
+    }
+    let id = bpf_get_current_pid_tgid();
+    if policy.only_tid != 0 && policy.only_tid != id as u32 {
+        return None;
+    }
+    Some(Guard { policy })
+}
+
+impl Guard {
+    /// Whether files of every layer are treated as the image's.
+    #[inline(always)]
+    pub fn is_for_every_layer(&self) -> bool {
+        self.policy.stop & stop::EVERY_LAYER != 0
+    }
+
+    /// Whether an act that breaks a rule is stopped: no exception covers the file's path.
+    #[inline(always)]
+    pub fn stops(&self, rule: Rule, file: &File, bits: u32, slot: Option<&Slot>) -> bool {
+        let Some(slot) = slot else { return true };
+        let mut bits = bits;
+        let walked = path::walk(slot.number, file.dentry, file.mount, &mut bits);
+        !self.allows(rule, slot, walked, bits)
+    }
+
+    #[inline(always)]
+    fn allows(&self, rule: Rule, slot: &Slot, walked: Walked, bits: u32) -> bool {
+        if self.policy.exceptions == 0 || bits & flags::PATH_UNSURE != 0 {
+            return false;
+        }
+        let whole = walked.bytes();
+        let most = ALLOWED_PATH_BYTES as u64 - 1;
+        let bytes = mask(if whole > most { most } else { whole }, 255);
+        // SAFETY: the slot's memory; `bytes` leaves room for the NUL that ends a whole path, and
+        // the helper checks the source.
+        let key = unsafe {
+            let key = &raw mut (*slot.memory).allowed;
+            let to = (&raw mut (*key).data.path).cast::<u8>();
+            let from = (&raw const (*slot.memory).path).cast::<u8>();
+            generated::bpf_probe_read_kernel(
+                to.cast(),
+                bytes as u32,
+                from.add(mask(walked.start, 4095) as usize).cast(),
+            );
+            *to.add(bytes as usize) = 0;
+            let text = if whole > most { bytes } else { bytes + 1 };
+            (*key).prefix_len = ALLOWED_HEAD_BITS + 8 * text as u32;
+            (*key).data.set = self.policy.exceptions;
+            (*key).data.rule = rule as u32;
+            &*key
+        };
+        let Some(allowed) = ALLOWED.get(key) else { return false };
+        let allowed = core::ptr::from_ref(allowed).cast_mut();
+        // SAFETY: a map value, which other processors change too: each field is read or changed by
+        // one instruction.
+        unsafe {
+            let now = bpf_ktime_get_boot_ns();
+            let components = (*allowed).components;
+            if now > (*allowed).until_ns || components != 0 && components != walked.components {
+                return false;
+            }
+            add(&raw mut (*allowed).uses, 1);
+            core::ptr::write_volatile(&raw mut (*allowed).used_ns, now);
+        }
+        true
+    }
+}
+
+/// Ends the running process before it gets back to its own code.
+#[inline(always)]
+pub fn kill() {
+    // SAFETY: the helper takes no pointers. It fails for kernel threads only, which are no
+    // container's.
+    unsafe { generated::bpf_send_signal(SIGKILL) };
+}
+
+/// A process of the container runtime has entered a container: until it runs a program of the
+/// container, what it does is the runtime's doing.
+#[inline(always)]
+pub fn begin_setup(pid: u32, start_ns: u64) {
+    let _ = SETTING_UP.insert(pid, start_ns, 0);
+}
+
+/// A process was forked: what the runtime starts is the runtime's too.
+#[inline(always)]
+pub fn inherit_setup(pid: u32, start_ns: u64) {
+    if is_setting_up() {
+        begin_setup(pid, start_ns);
+    }
+}
+
+/// Whether the running process is the container runtime's, still before its first program of the
+/// container.
+#[inline(always)]
+pub fn is_setting_up() -> bool {
+    let (pid, start_ns) = task::identity();
+    let Some(start) = SETTING_UP.get_ptr(pid) else { return false };
+    // SAFETY: the map returned a valid pointer.
+    unsafe { *start == start_ns }
+}
+
+/// The running process begins a program: whether it is still one of the runtime's own, which lies
+/// outside the container's mounts.
+#[inline(always)]
+pub fn ends_setup(layer: u8, bits: u32) -> bool {
+    if !is_setting_up() {
+        return false;
+    }
+    let is_own = is_outside(layer, bits);
+    if !is_own {
+        let _ = SETTING_UP.remove(task::identity().0);
+    }
+    is_own
+}
+
+/// Whether a program lies outside the container's mounts, as the container runtime's own do.
+#[inline(always)]
+pub fn is_outside(layer: u8, bits: u32) -> bool {
+    bits & flags::DETACHED != 0 || layer == code::MEMFD || layer == code::UNKNOWN
+}
+
+/// Whether the running task's mapping of a file as code is stopped. What it runs was judged when
+/// it began.
+#[inline(always)]
+pub fn stops_library(
+    container: u64,
+    means: Means,
+    file: &File,
+    layer: u8,
+    bits: u32,
+    slot: Option<&Slot>,
+) -> bool {
+    let is_changed = bits & flags::CONTENT_CHANGED != 0;
+    let Some(rule) = rules::of_library(layer, bits, is_changed) else { return false };
+    let Some(guard) = guard(container, means, Class::Exec) else { return false };
+    let program = task::program(task::current());
+    if program.ino == file.ino() && program.dev == file.dev() {
+        return false;
+    }
+    guard.stops(rule, file, bits, slot)
+}
