@@ -45,8 +45,10 @@ use crate::{
         load::{self, LoadOptions, Loaded},
         lsm,
         orders::Orders,
+        policies::Policies,
         ring::Rings,
-        support::Outcome,
+        selftest,
+        support::{Outcome, ProbeStatus},
         waker::Waker,
     },
     store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
@@ -104,6 +106,7 @@ async fn serve(
         loaded: armed.loaded,
         rings: armed.rings,
         orders: armed.orders,
+        policies: armed.policies,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
         node: Arc::new(node(config)),
@@ -202,6 +205,7 @@ struct Armed {
     loaded: Loaded,
     rings: Rings,
     orders: Orders,
+    policies: Policies,
     /// While it is held, the kernel counts the runs of programs.
     run_stats: Option<std::os::fd::OwnedFd>,
 }
@@ -233,17 +237,33 @@ impl Armed {
             },
         };
         let mut loaded = load::load(options)?;
-        for status in &loaded.probes {
-            match &status.outcome {
-                Outcome::Attached => {}
-                Outcome::Unsupported(why) => tracing::info!(status.program, why, "not attached"),
-                Outcome::Broken(why) => tracing::warn!(status.program, why, "not attached"),
-            }
-        }
         let rings = Rings::take(&mut loaded.ebpf, waker)?;
-        let orders = Orders::take(&mut loaded.ebpf)?;
+        let mut orders = Orders::take(&mut loaded.ebpf)?;
+        let mut policies = Policies::take(&mut loaded.ebpf)?;
+        let proc_root = config.host.proc_root();
+        let place = &config.agent.data_dir;
+        selftest::run(&mut loaded, &mut orders, &mut policies, place, &proc_root);
+        tell_missing(&loaded.probes);
         let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
-        Ok(Self { loaded, rings, orders, run_stats })
+        Ok(Self { loaded, rings, orders, policies, run_stats })
+    }
+}
+
+/// Tells which programs do not run, in one line for each reason.
+fn tell_missing(probes: &[ProbeStatus]) {
+    let mut told: Vec<&Outcome> = vec![&Outcome::Attached];
+    for ProbeStatus { outcome, .. } in probes {
+        if told.contains(&outcome) {
+            continue;
+        }
+        told.push(outcome);
+        let alike = probes.iter().filter(|it| it.outcome == *outcome).map(|it| it.program);
+        let programs = alike.collect::<Vec<_>>().join(" ");
+        match outcome {
+            Outcome::Attached => {}
+            Outcome::Unsupported(why) => tracing::info!(programs, why, "not used"),
+            Outcome::Broken(why) => tracing::warn!(programs, why, "not working"),
+        }
     }
 }
 

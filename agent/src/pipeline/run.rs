@@ -19,7 +19,7 @@ use crate::{
     },
     clock, memory,
     metrics::names::Metrics,
-    probe::{knock::knock, load::Loaded, orders::Orders, ring::Rings},
+    probe::{knock::knock, load::Loaded, orders::Orders, policies::Policies, ring::Rings},
     store::appender::Appender,
 };
 
@@ -49,6 +49,8 @@ pub struct Parts {
     pub rings: Rings,
     /// What they are told.
     pub orders: Orders,
+    /// What they are told to stop.
+    pub policies: Policies,
     /// Bytes of the priority and the bulk ring.
     pub ring_bytes: [u32; 2],
     /// How long the kernel side does not wake again after it has woken.

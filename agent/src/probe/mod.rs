@@ -9,6 +9,7 @@ pub mod plain;
 pub mod policies;
 pub mod ring;
 pub mod selftest;
+pub mod stopping;
 pub mod support;
 pub mod waker;
 

@@ -1,0 +1,98 @@
+//! What this kernel can do about acts that break a rule, as far as it was proved.
+
+use plimsoll_ebpf::{catalog::GUARDS, orders::stop, rules::Class};
+
+use super::support::{Outcome, ProbeStatus};
+
+/// How acts of a class are stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Means {
+    /// Refused with `EPERM` before they take effect, by programs of the kernel's security module.
+    Lsm,
+    /// Who does them is killed: for programs and libraries before the first instruction of theirs,
+    /// for files when they are opened.
+    Signal,
+    /// Refused with `EPERM` by programs of the root cgroup.
+    Cgroup,
+}
+
+impl Means {
+    /// Every means, best first.
+    pub const ALL: [Self; 3] = [Self::Lsm, Self::Cgroup, Self::Signal];
+
+    /// The name in output and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Signal => "signal",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// The means for each class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopping {
+    exec: Means,
+    file: Means,
+}
+
+impl Stopping {
+    /// What the programs that work are good for. One hook that is missing leaves a way round the
+    /// others: a class is refused by all of its hooks, or its acts are answered by a signal.
+    pub fn of(probes: &[ProbeStatus]) -> Self {
+        let works = |program: &str| {
+            probes.iter().any(|it| it.program == program && it.outcome == Outcome::Attached)
+        };
+        let means = |class: Class| {
+            let mut guards = GUARDS.iter().filter(|(of, _)| *of == class);
+            if guards.all(|(_, probe)| works(probe.program)) { Means::Lsm } else { Means::Signal }
+        };
+        Self { exec: means(Class::Exec), file: means(Class::File) }
+    }
+
+    /// How acts of a class are stopped.
+    pub const fn means(&self, class: Class) -> Means {
+        match class {
+            Class::Exec => self.exec,
+            Class::File => self.file,
+            Class::Network => Means::Cgroup,
+        }
+    }
+
+    /// The order to stop acts of a class: a bit of [`stop`].
+    pub const fn bit(&self, class: Class) -> u32 {
+        match self.means(class) {
+            Means::Lsm | Means::Cgroup => stop::deny(class),
+            Means::Signal => stop::kill(class),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_but(missing: &str) -> Vec<ProbeStatus> {
+        let status = |program: &'static str, hook| {
+            let outcome = if program == missing {
+                Outcome::Broken("it does not act".to_owned())
+            } else {
+                Outcome::Attached
+            };
+            ProbeStatus { program, hook, required: false, outcome }
+        };
+        GUARDS.iter().map(|(_, probe)| status(probe.program, probe.hook)).collect()
+    }
+
+    #[test]
+    fn a_class_is_refused_only_where_all_of_its_hooks_are_proved() {
+        let stopping = Stopping::of(&all_but(""));
+        assert_eq!(stopping.means(Class::Exec), Means::Lsm);
+        assert_eq!(stopping.bit(Class::File), stop::deny(Class::File));
+        let stopping = Stopping::of(&all_but("guard_mknod"));
+        assert_eq!(stopping.means(Class::Exec), Means::Lsm);
+        assert_eq!(stopping.bit(Class::File), stop::kill(Class::File));
+        assert_eq!(Stopping::of(&[]).means(Class::Exec), Means::Signal);
+    }
+}
