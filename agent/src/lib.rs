@@ -12,6 +12,8 @@ pub mod probe;
 
 pub mod attribution;
 
+pub mod policy;
+
 pub mod store;
 
 pub mod pipeline;

@@ -6,6 +6,7 @@ use super::{
     load::DEFAULT_FILE,
     rules::bound_of,
     sections::{KEYS, SECTIONS},
+    tables::TABLES,
 };
 
 /// Lines of the default file are no longer than this.
@@ -41,7 +42,15 @@ pub fn page() -> String {
             );
         }
     }
-    page += "\n<!-- Generated from agent/src/config/sections.rs: \
+    for table in TABLES {
+        let _ = write!(page, "\n## `[[{}]]`\n\n{}\n\n", table.name, table.doc);
+        page += "| key | meaning |\n| --- | --- |\n";
+        for (key, doc) in table.keys {
+            let _ = writeln!(page, "| `{key}` | {doc} |");
+        }
+        let _ = write!(page, "\n```toml\n{}```\n", table.example);
+    }
+    page += "\n<!-- Generated from agent/src/config/sections.rs and tables.rs: \
              UPDATE_DOCS=1 cargo test -p plimsoll config -->\n";
     page
 }
@@ -50,8 +59,8 @@ pub fn page() -> String {
 pub fn default_file() -> String {
     let mut file = String::from(
         "# Configuration of Plimsoll, with every setting at its default.\n\
-         # Generated from agent/src/config/sections.rs: UPDATE_DOCS=1 cargo test -p plimsoll \
-         config\n",
+         # Generated from agent/src/config/sections.rs and tables.rs: UPDATE_DOCS=1 cargo test -p \
+         plimsoll config\n",
     );
     for (section, doc) in SECTIONS {
         let _ = write!(file, "\n{}[{section}]\n", comment(doc));
@@ -59,6 +68,12 @@ pub fn default_file() -> String {
             let value = key.written(key.default);
             let _ = write!(file, "\n{}#{} = {value}\n", comment(key.doc), key.field);
         }
+    }
+    for table in TABLES {
+        let _ = write!(file, "\n{}", comment(table.doc));
+        table.example.lines().for_each(|line| {
+            let _ = writeln!(file, "#{line}");
+        });
     }
     file
 }
@@ -92,19 +107,19 @@ mod tests {
 
     #[test]
     fn the_default_file_sets_nothing_and_uncommented_sets_every_key() {
+        let unset = document::read(&default_file()).expect("parses");
+        assert!(unset.tables.is_empty());
         assert!(
-            document::entries(&default_file())
-                .expect("parses")
-                .iter()
-                .all(|it| { SECTIONS.iter().any(|(section, _)| *section == it.name) })
+            unset.entries.iter().all(|it| SECTIONS.iter().any(|(section, _)| *section == it.name))
         );
         let is_setting = |line: &&str| line.starts_with('[') || line.starts_with('#');
         let file = default_file();
         let uncommented: Vec<&str> = (file.lines().filter(is_setting))
             .map(|line| if line.starts_with("# ") { line } else { line.trim_start_matches('#') })
             .collect();
-        let entries = document::entries(&uncommented.join("\n")).expect("parses");
-        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        let set = document::read(&uncommented.join("\n")).expect("parses");
+        assert_eq!(set.tables.len(), TABLES.len());
+        let names: Vec<&str> = set.entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
     }
 }

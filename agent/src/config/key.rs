@@ -69,7 +69,11 @@ macro_rules! sections {
 
         /// Everything that can be set.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct Config { $( $(#[doc = $section_doc])+ pub $section: $Section, )+ }
+        pub struct Config {
+            $( $(#[doc = $section_doc])+ pub $section: $Section, )+
+            /// The arrays of tables.
+            pub tables: $crate::config::tables::Tables,
+        }
 
         /// The sections and what each is about.
         pub const SECTIONS: &[(&str, &str)] =

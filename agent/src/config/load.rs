@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    document::{self, Entry},
+    document::{self, Document, Entry},
     error::{ConfigError, Problem},
     key::Key,
     nearest::nearest,
     rules::RULES,
     sections::{Config, KEYS, SECTIONS},
+    tables::{self, TABLES},
 };
 
 /// Where the file is looked for when none is named; it need not exist.
@@ -143,8 +144,17 @@ impl Layers {
 
     fn read_file(&mut self, path: &Path, text: &str) {
         let place = path.display().to_string();
-        match document::entries(text) {
-            Ok(entries) => entries.iter().for_each(|entry| self.read_entry(&place, entry)),
+        match document::read(text) {
+            Ok(Document { entries, tables }) => {
+                for entry in &entries {
+                    self.read_entry(&place, entry);
+                }
+                let mut messages = Vec::new();
+                self.config.tables = tables::read(tables, &mut messages);
+                for message in messages {
+                    self.problem(&place, message);
+                }
+            }
             Err(fault) => {
                 self.problem(&place, format!("no TOML at line {}: {}", fault.line, fault.message));
             }
@@ -225,6 +235,10 @@ fn refused(key: &Key, value: &str, at: &str) -> String {
 }
 
 fn unknown(name: &str, at: &str) -> String {
+    let first = name.split('.').next().unwrap_or_default();
+    if TABLES.iter().any(|table| table.name == first) {
+        return format!("'{name}'{at} belongs into a table of its own: write [[{first}]]");
+    }
     let suggestion = if name.contains('.') || SECTIONS.iter().all(|(it, _)| *it != name) {
         nearest(name, KEYS.iter().map(|key| key.name).chain(SECTIONS.iter().map(|(it, _)| *it)))
     } else {
@@ -292,6 +306,19 @@ mod tests {
         let error = load("[metric]\n", &[], vec![]).expect_err("is refused");
         assert_eq!(error, "F: unknown key 'metric' at line 1: did you mean 'metrics'?");
         assert!(load("[metrics]\n", &[], vec![]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_array_of_tables_is_told_how_to_be_one() {
+        for text in ["[policy]\nexec = \"learn\"\n", "policy = 1\n", "[exception]\n"] {
+            let error = load(text, &[], vec![]).expect_err("is refused");
+            assert!(error.contains("belongs into a table of its own: write [["), "{error}");
+        }
+        let error = load("[[policy]]\nexce = \"learn\"\n", &[], vec![]).expect_err("is refused");
+        assert!(
+            error.starts_with("F: [[policy]]: unknown key 'exce' at line 2: did you mean 'exec'?;"),
+            "{error}"
+        );
     }
 
     #[test]

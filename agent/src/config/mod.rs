@@ -1,7 +1,8 @@
 //! Configuration: one struct per stage, from file, environment and flags, in rising order.
 //!
 //! To add a setting, add its line in [`sections`]: parsing, errors, `plimsoll check --config`, the
-//! commented default file and the documentation page follow from it.
+//! commented default file and the documentation page follow from it. Arrays of tables are in
+//! [`tables`].
 
 pub mod docs;
 pub mod error;
@@ -10,6 +11,7 @@ pub mod key;
 pub mod load;
 pub mod sections;
 pub mod setting;
+pub mod tables;
 
 #[cfg(test)]
 pub(crate) mod pages;

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use plimsoll_ebpf::rules::Mode;
+
 use super::{
     key::{Key, sections},
     setting::{Auto, Bytes, Listen, RingBytes, Setting},
@@ -55,6 +57,16 @@ sections! {
         /// Most processes tracked at once; once half of that is used, a container has an eighth.
         /// Those beyond it are told without ancestors and counted as `process_table_full`.
         process_limit: u32 = "65536",
+    }
+    /// How each class is treated where no policy says otherwise: `learn` alerts only what no image
+    /// does, `monitor` alerts every broken rule, `enforce` stops the act as well.
+    modes: Modes {
+        /// Programs, scripts and libraries that run.
+        exec: Mode = "monitor",
+        /// Files that are written, renamed or removed.
+        file: Mode = "learn",
+        /// Peers and ports.
+        network: Mode = "learn",
     }
     /// The node's own memory of observations.
     store: Store {

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use plimsoll_ebpf::rules::Mode;
+
 use super::units;
 
 /// How a value is written in a file.
@@ -153,6 +155,19 @@ impl Setting for Listen {
 
     fn show(&self) -> String {
         self.0.map(|address| address.to_string()).unwrap_or_default()
+    }
+}
+
+impl Setting for Mode {
+    const EXPECTED: &'static str = "\"learn\", \"monitor\" or \"enforce\"";
+    const FORMS: &'static [Form] = &[Form::Text];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == text)
+    }
+
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 
