@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use crate::{
     events::{
-        accept::Accept, connect::Connect, container::Container, dns::Dns, exec::Exec,
+        accept::Accept, alert::Alert, connect::Connect, container::Container, dns::Dns, exec::Exec,
         exec_map::ExecMap, exit::Exit, file_change::FileChange, file_write::FileWrite, fork::Fork,
         gap::Gap, listen::Listen, privilege::Privilege,
     },
@@ -26,6 +26,7 @@ pub static CATALOG: &[Kind] = &[
     Kind::of::<Accept>(),
     Kind::of::<Dns>(),
     Kind::of::<Privilege>(),
+    Kind::of::<Alert>(),
     Kind::of::<Container>(),
     Kind::of::<Gap>(),
 ];

@@ -181,16 +181,12 @@ pub struct AllowedPath {
 /// Bits of an [`AllowedPath`] before its path.
 pub const ALLOWED_HEAD_BITS: u32 = 64;
 
-/// Value of the trie `ALLOWED`: an exception, and how often it was used.
+/// Value of the trie `ALLOWED`: an exception.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Allowed {
     /// When it ends, in nanoseconds since boot.
     pub until_ns: u64,
-    /// Acts it has let pass.
-    pub uses: u64,
-    /// When the latest of them was, in nanoseconds since boot.
-    pub used_ns: u64,
     /// Components of the paths it covers; 0 for any number.
     pub components: u32,
     /// Zero.

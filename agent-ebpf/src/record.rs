@@ -94,6 +94,13 @@ pub mod flags {
     /// than the image's.
     pub const CONTENT_CHANGED: u32 = 1 << 9;
 
+    /// The program is a script, whose interpreter was not looked for yet.
+    pub const SCRIPT: u32 = 1 << 10;
+    /// The program does not run: it was refused.
+    pub const REFUSED: u32 = 1 << 12;
+    /// Like [`CONTENT_CHANGED`], of the script.
+    pub const SCRIPT_CHANGED: u32 = 1 << 11;
+
     /// With any of these a path is not known well enough to be compared with an exception's.
     pub const PATH_UNSURE: u32 = PATH_TRUNCATED | DETACHED | PATH_AS_GIVEN | PATH_UNREADABLE;
 }

@@ -41,6 +41,11 @@ use crate::{
         server::{self as metrics_server, Health, HealthCheck},
     },
     pipeline::run::{Parts, Pipeline},
+    policy::{
+        book::Book,
+        configured,
+        keeper::{Keeper, Publisher},
+    },
     probe::{
         load::{self, LoadOptions, Loaded},
         lsm,
@@ -100,6 +105,7 @@ async fn serve(
     memory::release();
     let shared = Shared::new(appender.health());
     doors.serve(config, &shared, &stop, &mut tasks);
+    let (desk, books) = open_desk(config, &waker)?;
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
     let parts = Parts {
@@ -114,6 +120,8 @@ async fn serve(
         procfs: Procfs::at(config.host.proc_root()),
         cgroups,
         notices,
+        book: desk.book(),
+        books,
         ask,
         appender,
         metrics: shared.metrics.clone(),
@@ -200,6 +208,19 @@ fn watch_docker(
     (ask, notices)
 }
 
+/// Makes the keeper of policies; the receiver gets each book that follows its first.
+fn open_desk(
+    config: &Config,
+    waker: &Waker,
+) -> anyhow::Result<(Keeper, crossbeam_channel::Receiver<Arc<Book>>)> {
+    let configured = configured::book(config);
+    let configured = configured.map_err(|problems| anyhow!(problems.join("; ")))?;
+    let (tell, books) = crossbeam_channel::bounded(16);
+    let waker = waker.clone();
+    let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
+    Ok((Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns()), books))
+}
+
 /// The kernel side, loaded.
 struct Armed {
     loaded: Loaded,
@@ -219,7 +240,7 @@ impl Armed {
             priority_ring_bytes: priority,
             bulk_ring_bytes: bulk,
             max_cgroups: config.probe.max_cgroups,
-            lsm: lsm.as_ref().map(|()| ()).map_err(String::as_str),
+            lsm: lsm.as_ref().copied().map_err(String::as_str),
             settings: Settings {
                 window_ns: config.probe.window.as_nanos() as u64,
                 seed: random(),

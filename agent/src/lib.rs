@@ -14,6 +14,10 @@ pub mod attribution;
 
 pub mod policy;
 
+pub mod verdict;
+
+pub mod response;
+
 pub mod store;
 
 pub mod pipeline;

@@ -33,6 +33,7 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     let layer = file.layer(task, &mut bits);
     let is_changed = bits & flags::CONTENT_CHANGED != 0;
     let rule = if member!(bprm, bprm_buf, u16) == SHEBANG {
+        bits |= flags::SCRIPT;
         rules::of_script(layer, bits, is_changed)
     } else {
         rules::of_program(layer, bits, is_changed)
@@ -48,7 +49,7 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     let mut header = task::header(container);
     header.outcome = outcome::DENIED;
     if let Some(draft) = Draft::within(slot, header) {
-        let args = Span::default();
+        let (args, bits) = (Span::default(), bits | flags::REFUSED);
         exec::tell(draft, &exec::Told { task, bprm, file: &file, layer, bits, args });
     }
     -EPERM

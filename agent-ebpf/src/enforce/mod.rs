@@ -16,7 +16,6 @@ use plimsoll_ebpf::{
 
 use crate::{
     file::File,
-    filter::add,
     maps::{ALLOWED, POLICIES, SETTING_UP},
     path::{self, Walked},
     read::mask,
@@ -113,19 +112,9 @@ impl Guard {
             &*key
         };
         let Some(allowed) = ALLOWED.get(key) else { return false };
-        let allowed = core::ptr::from_ref(allowed).cast_mut();
-        // SAFETY: a map value, which other processors change too: each field is read or changed by
-        // one instruction.
-        unsafe {
-            let now = bpf_ktime_get_boot_ns();
-            let components = (*allowed).components;
-            if now > (*allowed).until_ns || components != 0 && components != walked.components {
-                return false;
-            }
-            add(&raw mut (*allowed).uses, 1);
-            core::ptr::write_volatile(&raw mut (*allowed).used_ns, now);
-        }
-        true
+        let is_as_deep = allowed.components == 0 || allowed.components == walked.components;
+        // SAFETY: the helper takes no pointers.
+        is_as_deep && unsafe { bpf_ktime_get_boot_ns() } <= allowed.until_ns
     }
 }
 

@@ -34,8 +34,10 @@ pub struct Exec {
     pub cwd: Span,
     /// Code of [`crate::layer::code`].
     pub layer: u8,
+    /// The same of the script; the agent looks for it.
+    pub script_layer: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
 }
 
 impl Wire for Exec {
@@ -47,6 +49,7 @@ mod meaning {
     use super::Exec;
     use crate::{
         catalog::{EventType, Field, Hook, Probe},
+        layer::code,
         record::flags,
         value::{Value, ValueType},
     };
@@ -68,6 +71,21 @@ mod meaning {
                 ValueType::Path,
                 "Path given to execve where it names a script, as given; the program is then its interpreter.",
                 |e, tail| (e.script.len > 0).then(|| Value::Path(tail.get(e.script))),
+            ),
+            Field::noted(
+                "exec.script_layer",
+                ValueType::Label,
+                "Where the script comes from, like exec.layer; absent where it was gone before it could be looked at.",
+                |e, tail| {
+                    (e.script_layer != code::UNKNOWN)
+                        .then(|| Value::Layer(e.script_layer, tail.get(e.script)))
+                },
+            ),
+            Field::noted(
+                "exec.path",
+                ValueType::Path,
+                "The program or script that was refused; absent where it runs, which is proc.exe then.",
+                |e, tail| (e.flags & flags::REFUSED != 0).then(|| Value::Path(tail.get(e.path))),
             ),
             Field::noted(
                 "exec.caps",

@@ -1,6 +1,7 @@
 //! One file per event. The order here is the order of the catalogue.
 
 pub mod accept;
+pub mod alert;
 pub mod connect;
 pub mod container;
 pub mod dns;

@@ -79,7 +79,8 @@ pub fn tell(draft: Draft<Exec>, told: &Told<'_>) {
         args,
         cwd,
         layer,
-        reserved: [0; 3],
+        script_layer: code::UNKNOWN,
+        reserved: [0; 2],
     };
     draft.send(Ring::Priority { urgent: layer != code::IMAGE }, body);
 }

@@ -11,7 +11,7 @@ use plimsoll_ebpf::{
         accept::Accept, connect::Connect, exec::Exec, exit::Exit, fork::Fork, listen::Listen,
     },
     orders::SELF_TEST,
-    record::{Header, Tail, Wire},
+    record::{Header, Tail, Wire, flags},
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
     value::address,
 };
@@ -275,7 +275,9 @@ impl Attributor {
 
     /// Lets the process table follow the life of processes; returns one that began a program.
     fn follow(&mut self, record: &Record<'_>, container: &Container) -> Option<Arc<Process>> {
-        if let Some((exec, tail)) = record.read::<Exec>() {
+        if let Some((exec, tail)) = record.read::<Exec>()
+            && exec.flags & flags::REFUSED == 0
+        {
             let health = |args: &[u8]| inventory::is_command(args, &container.health_command);
             return Some(self.processes.executed(&record.header, &exec, tail, health));
         }

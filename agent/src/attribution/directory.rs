@@ -210,6 +210,12 @@ impl Directory {
         latest.map(|(&cgroup_id, _)| cgroup_id)
     }
 
+    /// The containers whose cgroup is there, with that cgroup.
+    pub fn there(&self) -> impl Iterator<Item = (u64, &Arc<Container>)> {
+        let there = self.cgroups.iter().filter(|(_, it)| it.gone_ns.is_none());
+        there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, it.container.as_ref()?)))
+    }
+
     /// The container with this id.
     pub fn by_id(&self, id: &str) -> Option<&Arc<Container>> {
         self.by_id.get(id)

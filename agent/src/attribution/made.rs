@@ -15,6 +15,7 @@ use super::{
     directory::Standing,
     dns,
     observation::Observation,
+    process::Process,
     repeats::Count,
 };
 
@@ -133,6 +134,25 @@ impl Attributor {
             of: texts.push(loss.of.as_bytes()),
         };
         self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
+    }
+
+    /// Hands out an observation that a later stage made of a container's process.
+    pub fn tell_of(
+        &self,
+        entry: &[u8],
+        container: &Arc<Container>,
+        process: Option<&Arc<Process>>,
+        mut out: impl FnMut(&Observation<'_>),
+    ) {
+        let Ok(record) = Record::decode(entry) else { return };
+        out(&Observation {
+            ts_ns: record.header.boot_ns.saturating_add(self.boot_to_epoch_ns),
+            record,
+            node: &self.node,
+            container: Some(container),
+            process,
+            peer_name: None,
+        });
     }
 
     /// Hands out an observation that the agent itself made.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plimsoll_ebpf::{
     catalog::{FieldInfo, Record},
     layer,
+    rules::outcome,
     value::{Value, ValueType},
 };
 
@@ -40,6 +41,11 @@ static TS: FieldInfo = noted("ts", ValueType::Time, "When it happened.");
 static KIND: FieldInfo = noted("kind", ValueType::Label, "The event.");
 static COUNT: FieldInfo =
     noted("count", ValueType::Number, "How many occurrences this one stands for.");
+static OUTCOME: FieldInfo = noted(
+    "outcome",
+    ValueType::Label,
+    "What became of it: denied (it had no effect) or killed (who did it was killed for it); absent where it went through.",
+);
 static UID: FieldInfo = noted("proc.uid", ValueType::Number, "User id on the host.");
 static TID: FieldInfo = noted(
     "proc.tid",
@@ -54,7 +60,7 @@ static PEER_NAME: FieldInfo = FieldInfo {
 };
 
 /// The fields of the observation itself, whatever its event, in the order of `visit_row`.
-pub static FIELDS: [&FieldInfo; 6] = [&TS, &KIND, &COUNT, &UID, &TID, &PEER_NAME];
+pub static FIELDS: [&FieldInfo; 7] = [&TS, &KIND, &COUNT, &UID, &TID, &PEER_NAME, &OUTCOME];
 
 /// Receives a column (stable per event and field), the field and its value.
 pub type VisitRow<'v, 'a> = dyn FnMut(usize, &'static FieldInfo, Value<'a>) + 'v;
@@ -76,6 +82,9 @@ impl<'a> Observation<'a> {
         if let Some(name) = self.peer_name {
             visit(5, &PEER_NAME, Value::Text(name.as_bytes()));
         }
+        if let Some(outcome) = outcome::name(header.outcome) {
+            visit(6, &OUTCOME, Value::Label(outcome));
+        }
         self.record.visit(&mut |index, field, value| {
             visit(FIELDS.len() + index, field, self.refine(value));
         });
@@ -85,17 +94,22 @@ impl<'a> Observation<'a> {
     /// mount table.
     fn refine(&self, value: Value<'a>) -> Value<'a> {
         let Value::Layer(code, path) = value else { return value };
+        Value::Label(layer::name(self.layer_of(code, path)))
+    }
+
+    /// The final code of the layer in which a path of this observation lies.
+    pub fn layer_of(&self, code: u8, path: &[u8]) -> u8 {
         if code != layer::code::MOUNT && code != layer::code::BY_PATH {
-            return Value::Label(layer::name(code));
+            return code;
         }
         let mounted = self.container.and_then(|container| container.mount_of(path));
-        Value::Label(layer::name(match mounted {
+        match mounted {
             Some(MountKind::Bind) => layer::code::BIND,
             Some(MountKind::Volume) => layer::code::VOLUME,
             Some(MountKind::Tmpfs) => layer::code::TMPFS,
             None if code == layer::code::BY_PATH => layer_by_path(path),
             None => code,
-        }))
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The closed sets that labels take their values from.
 
 use plimsoll_ebpf::{
-    catalog::{CATALOG, SHARED_PROBES},
+    catalog::{CATALOG, GUARDS, SHARED_PROBES},
     orders::reason,
+    rules::{Class, Rule, outcome},
 };
 
 /// The one label value for what nobody foresaw.
@@ -15,7 +16,8 @@ pub(super) fn kinds() -> Vec<&'static str> {
 
 /// Why an observation can be lost.
 pub(super) fn losses() -> Vec<&'static str> {
-    let in_kernel = [reason::RING_FULL, reason::OVER_SHARE, reason::MAP_FULL].map(reason::name);
+    let in_kernel = [reason::RING_FULL, reason::OVER_SHARE, reason::MAP_FULL, reason::NO_SLOT]
+        .map(reason::name);
     let in_agent = [
         "truncated",
         "unknown_kind",
@@ -37,6 +39,21 @@ pub(super) fn decode_errors() -> Vec<&'static str> {
     vec!["truncated", "unknown_kind"]
 }
 
+/// The rules.
+pub(super) fn rules() -> Vec<&'static str> {
+    Rule::ALL.iter().map(|rule| rule.info().name).collect()
+}
+
+/// What can become of an act besides that it takes place.
+pub(super) fn outcomes() -> Vec<&'static str> {
+    [outcome::DENIED, outcome::KILLED].into_iter().filter_map(outcome::name).collect()
+}
+
+/// The classes of rules.
+pub(super) fn classes() -> Vec<&'static str> {
+    Class::ALL.map(Class::name).into()
+}
+
 /// The rings.
 pub(super) fn rings() -> Vec<&'static str> {
     vec!["priority", "bulk"]
@@ -50,7 +67,9 @@ pub(super) fn queues() -> Vec<&'static str> {
 /// Programs in the kernel, each once, in the order of the catalogue.
 pub(super) fn probes() -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
-    for probe in SHARED_PROBES.iter().chain(CATALOG.iter().flat_map(|kind| kind.probes)) {
+    let of_events = CATALOG.iter().flat_map(|kind| kind.probes);
+    let guards = GUARDS.iter().map(|(_, probe)| probe);
+    for probe in SHARED_PROBES.iter().chain(of_events).chain(guards) {
         if !names.contains(&probe.program) {
             names.push(probe.program);
         }

@@ -85,6 +85,20 @@ metrics! {
     /// Time spent in a program in the kernel. Counted while `metrics.bpf_stats` is set.
     probe_time: Counter Nanoseconds "plimsoll_probe_seconds_total"
         Labels::Each("probe", labels::probes());
+    /// Alerts, by rule. Those that are alike are one within ten seconds, and one more that counts
+    /// the others.
+    alerts: Counter Whole "plimsoll_alerts_total" Labels::Each("rule", labels::rules());
+    /// Acts that were stopped, by what became of them.
+    acts_stopped: Counter Whole "plimsoll_acts_stopped_total"
+        Labels::Each("outcome", labels::outcomes());
+    /// Containers in which acts of some class are stopped.
+    containers_guarded: Gauge Whole "plimsoll_containers_guarded" Labels::None;
+    /// Containers for which the kernel side could not be told what to stop.
+    orders_failed: Counter Whole "plimsoll_orders_failed_total" Labels::None;
+    /// Whether acts of a class can be refused before they take effect, as was tried at the start: 1,
+    /// or 0 where who does them is killed instead.
+    enforcement_denies: Gauge Whole "plimsoll_enforcement_denies"
+        Labels::Each("class", labels::classes());
     /// Whether Docker answers: 1 or 0.
     docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
     /// Times the connection to Docker was made anew.

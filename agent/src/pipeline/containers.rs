@@ -15,14 +15,17 @@ use crate::{
         attributor::{Attributor, Out},
         cgroup::CgroupRoot,
         container::Container,
-        directory::Request,
+        directory::{Request, Standing},
         docker::{Ask, Notice},
         inventory::{self, Wanted},
         procfs::Procfs,
     },
     clock,
     metrics::names::Metrics,
+    policy::book::Book,
     probe::orders::Orders,
+    response::stopper::Stopper,
+    verdict::judge::Ruling,
 };
 
 /// How long the start waits for Docker to tell which containers run.
@@ -34,6 +37,8 @@ const MOST_WAITING: usize = 65_536;
 /// See the module.
 pub(super) struct Containers {
     pub(super) orders: Orders,
+    stopper: Stopper,
+    book: Arc<Book>,
     cgroups: CgroupRoot,
     ask: mpsc::Sender<Ask>,
     /// Questions that found no room.
@@ -54,9 +59,17 @@ enum Inventory {
 }
 
 impl Containers {
-    pub(super) fn new(orders: Orders, cgroups: CgroupRoot, ask: mpsc::Sender<Ask>) -> Self {
+    pub(super) fn new(
+        orders: Orders,
+        stopper: Stopper,
+        book: Arc<Book>,
+        cgroups: CgroupRoot,
+        ask: mpsc::Sender<Ask>,
+    ) -> Self {
         Self {
             orders,
+            stopper,
+            book,
             cgroups,
             ask,
             waiting: VecDeque::new(),
@@ -106,7 +119,7 @@ impl Containers {
                     self.inventory = Inventory::Listed(running.into_iter().collect());
                 }
             }
-            Notice::Known(container) => self.known(container, attributor, procfs, out),
+            Notice::Known(container) => self.known(container, attributor, procfs, metrics, out),
             Notice::Unknown { id } | Notice::Gone { id } => self.settle(&id),
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
@@ -120,9 +133,14 @@ impl Containers {
         container: Arc<Container>,
         attributor: &mut Attributor,
         procfs: &mut Procfs,
+        metrics: &Metrics,
         out: &mut Out<'_>,
     ) {
         self.settle(&container.id);
+        let its: Vec<u64> = attributor.directory.cgroup_of(&container.id).into_iter().collect();
+        for cgroup_id in &its {
+            self.guard(*cgroup_id, &container, metrics);
+        }
         for cgroup_id in attributor.directory.known(container) {
             attributor.replay(cgroup_id, procfs, out);
         }
@@ -140,11 +158,12 @@ impl Containers {
         attributor: &mut Attributor,
         procfs: &mut Procfs,
         losses: &mut Losses,
+        metrics: &Metrics,
         out: &mut Out<'_>,
     ) {
         let mut wanted = Vec::new();
         for request in attributor.directory.take_requests() {
-            self.carry_out_one(request, attributor, losses, &mut wanted);
+            self.carry_out_one(request, attributor, losses, metrics, &mut wanted);
         }
         self.ask_waiting();
         if wanted.is_empty() {
@@ -157,7 +176,7 @@ impl Containers {
         }
         // Watched first: what a process does while it is looked at is on the rings by then.
         for request in attributor.directory.take_requests() {
-            self.carry_out_one(request, attributor, losses, &mut Vec::new());
+            self.carry_out_one(request, attributor, losses, metrics, &mut Vec::new());
         }
         for inhabitants in inventory::inhabitants_of(procfs, &wanted) {
             attributor.inhabited(inhabitants);
@@ -169,10 +188,16 @@ impl Containers {
         request: Request,
         attributor: &mut Attributor,
         losses: &mut Losses,
+        metrics: &Metrics,
         wanted: &mut Vec<Wanted>,
     ) {
         match request {
-            Request::Watch { cgroup_id, container } => self.watch(cgroup_id, container, losses),
+            Request::Watch { cgroup_id, container } => {
+                if let Standing::Known(known) = attributor.directory.standing(container) {
+                    self.guard(container, &known.clone(), metrics);
+                }
+                self.watch(cgroup_id, container, losses);
+            }
             Request::Unwatch { cgroup_id } => self.orders.unwatch(cgroup_id),
             Request::Ask { id } if self.waiting.len() < MOST_WAITING => {
                 self.waiting.push_back(Ask::Container(id));
@@ -186,9 +211,31 @@ impl Containers {
             }
             Request::Forget { container } => {
                 self.orders.forget(container);
+                self.stopper.release(container);
                 attributor.forget(container);
             }
         }
+    }
+
+    /// Goes by another book from now on, in the containers that are there.
+    pub(super) fn set_book(&mut self, book: Arc<Book>, attributor: &Attributor, metrics: &Metrics) {
+        self.book = book;
+        let there: Vec<(u64, Arc<Container>)> =
+            attributor.directory.there().map(|(cgroup_id, it)| (cgroup_id, it.clone())).collect();
+        for (cgroup_id, container) in there {
+            self.guard(cgroup_id, &container, metrics);
+        }
+    }
+
+    /// Tells the kernel side what to stop in a container.
+    fn guard(&mut self, cgroup_id: u64, container: &Container, metrics: &Metrics) {
+        let ruling = Ruling::of(&self.book, container);
+        let (now_ns, since) = (clock::now_ns(), clock::boot_to_epoch_ns());
+        if let Err(error) = self.stopper.apply(cgroup_id, &ruling, now_ns, since) {
+            metrics.orders_failed.add(1);
+            tracing::error!(%error, container.name, "what was decided is not enforced");
+        }
+        metrics.containers_guarded.set(self.stopper.guarded() as u64);
     }
 
     fn watch(&mut self, cgroup_id: u64, container: u64, losses: &mut Losses) {

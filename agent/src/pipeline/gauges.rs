@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use plimsoll_ebpf::rules::Class;
+
 use crate::{
     attribution::attributor::Attributor,
     metrics::names::Metrics,
     probe::{
         load::Loaded,
+        stopping::{Means, Stopping},
         support::{Outcome, ProbeStatus},
     },
     store::appender::Appender,
@@ -25,6 +28,14 @@ pub(super) fn show_runs(metrics: &Metrics, loaded: &Loaded) {
     for run in loaded.runs() {
         metrics.probe_runs.set_to(run.program, run.count);
         metrics.probe_time.set_to(run.program, run.time.as_nanos() as u64);
+    }
+}
+
+/// Shows which classes can be refused.
+pub(super) fn show_stopping(metrics: &Metrics, stopping: Stopping) {
+    for class in Class::ALL {
+        let denies = stopping.means(class) != Means::Signal;
+        metrics.enforcement_denies.set_to(class.name(), u64::from(denies));
     }
 }
 

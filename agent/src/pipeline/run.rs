@@ -3,6 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::Receiver;
+use plimsoll_ebpf::{
+    catalog::Record,
+    events::alert::Alert,
+    rules::{Rule, outcome},
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +24,14 @@ use crate::{
     },
     clock, memory,
     metrics::names::Metrics,
-    probe::{knock::knock, load::Loaded, orders::Orders, policies::Policies, ring::Rings},
+    policy::book::Book,
+    probe::{
+        knock::knock, load::Loaded, orders::Orders, policies::Policies, ring::Rings,
+        stopping::Stopping,
+    },
+    response::stopper::Stopper,
     store::appender::Appender,
+    verdict::judge::Judge,
 };
 
 /// Records taken from the rings before anything else gets its turn.
@@ -65,6 +76,10 @@ pub struct Parts {
     pub cgroups: CgroupRoot,
     /// What Docker tells.
     pub notices: Receiver<Notice>,
+    /// What the operator decided.
+    pub book: Arc<Book>,
+    /// Each later book; the newest holds.
+    pub books: Receiver<Arc<Book>>,
     /// What Docker is asked.
     pub ask: mpsc::Sender<Ask>,
     /// Where observations go.
@@ -85,6 +100,8 @@ pub struct Pipeline {
     procfs: Procfs,
     containers: Containers,
     notices: Receiver<Notice>,
+    books: Receiver<Arc<Book>>,
+    judge: Judge,
     appender: Appender,
     metrics: Arc<Metrics>,
     losses: Losses,
@@ -99,6 +116,10 @@ impl Pipeline {
         let mut attributor = Attributor::new(parts.node, parts.limits);
         attributor.set_clock(clock::boot_to_epoch_ns());
         gauges::show_probes(&parts.metrics, &parts.loaded.probes);
+        let stopping = Stopping::of(&parts.loaded.probes);
+        gauges::show_stopping(&parts.metrics, stopping);
+        let stopper = Stopper::new(parts.policies, stopping);
+        let book = parts.book.clone();
         Self {
             loaded: Some(parts.loaded),
             rings: parts.rings,
@@ -106,8 +127,10 @@ impl Pipeline {
             wakeup: parts.wakeup,
             attributor,
             procfs: parts.procfs,
-            containers: Containers::new(parts.orders, parts.cgroups, parts.ask),
+            containers: Containers::new(parts.orders, stopper, book, parts.cgroups, parts.ask),
             notices: parts.notices,
+            books: parts.books,
+            judge: Judge::new(parts.book),
             appender: parts.appender,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
@@ -154,13 +177,17 @@ impl Pipeline {
         // Taken before the rings are drained and handled after: what Docker tells of has left its
         // records on the rings by then, and those come first.
         let notices: Vec<Notice> = self.notices.try_iter().take(NOTICES).collect();
+        if let Some(book) = self.books.try_iter().last() {
+            self.judge.set_book(book.clone());
+            self.containers.set_book(book, &self.attributor, &self.metrics);
+        }
         let count = self.drain();
-        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
-        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        let Self { attributor, procfs, containers, appender, metrics, losses, judge, .. } = self;
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
-        containers.carry_out(attributor, procfs, losses, &mut out);
+        containers.carry_out(attributor, procfs, losses, metrics, &mut out);
         appender.tick();
         if containers.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
@@ -172,8 +199,8 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, attributor, procfs, appender, metrics, losses, .. } = self;
-        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        let Self { rings, attributor, procfs, appender, metrics, losses, judge, .. } = self;
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         rings.drain(BATCH, |entry| {
             if let Err(error) = attributor.entry(entry, procfs, &mut out) {
                 metrics.decode_errors.add_to(error.reason(), 1);
@@ -183,7 +210,7 @@ impl Pipeline {
     }
 
     fn each_second(&mut self) {
-        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
+        let Self { attributor, procfs, containers, appender, metrics, losses, judge, .. } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
             metrics.heartbeat(clock::boot_ns());
@@ -199,11 +226,16 @@ impl Pipeline {
             }
         }
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
-        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         let now_ns = clock::boot_ns();
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
+        judge.tick(now_ns, &mut |alert, container, process| {
+            let tell = |it: &Observation<'_>| store(it, appender, metrics);
+            attributor.tell_of(alert, container, process, tell);
+        });
+        judge.keep_only(attributor.directory.there().map(|(_, container)| container));
         gauges::show(metrics, attributor, appender);
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
@@ -219,8 +251,8 @@ impl Pipeline {
         let start = clock::instant();
         while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
         self.each_second();
-        let Self { attributor, procfs, containers, appender, metrics, .. } = &mut self;
-        let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
+        let Self { attributor, procfs, containers, appender, metrics, judge, .. } = &mut self;
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
@@ -241,8 +273,31 @@ fn tell_repeats(
     attributor.repeated(now_ns, &mut take, out);
 }
 
-/// Where every observation ends up.
-fn keep(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {
+/// Where every observation ends up, and the alert that it may be.
+fn keep(
+    observation: &Observation<'_>,
+    judge: &mut Judge,
+    appender: &mut Appender,
+    metrics: &Metrics,
+) {
+    store(observation, appender, metrics);
+    let header = &observation.record.header;
+    if let Some(outcome) = outcome::name(header.outcome) {
+        metrics.acts_stopped.add_to(outcome, header.count.into());
+    }
+    judge.observe(observation, &mut |alert, _, _| {
+        if let Ok(record) = Record::decode(alert) {
+            store(&Observation { record, peer_name: None, ..*observation }, appender, metrics);
+        }
+    });
+}
+
+fn store(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {
     metrics.observations.add_at(observation.record.kind.index(), 1);
+    if let Some((alert, _)) = observation.record.read::<Alert>()
+        && let Some(rule) = Rule::by_number(alert.rule)
+    {
+        metrics.alerts.add_to(rule.info().name, 1);
+    }
     appender.append(observation);
 }

@@ -60,7 +60,7 @@ impl Policies {
         paths: Paths<'_>,
         until_ns: u64,
     ) -> Result<(), MapError> {
-        let value = Allowed { until_ns, components: paths.components, ..Allowed::default() };
+        let value = Allowed { until_ns, components: paths.components, reserved: 0 };
         self.allowed.insert(&key(set, rule, paths), Plain(value), 0)
     }
 
@@ -68,14 +68,6 @@ impl Policies {
     pub fn disallow(&mut self, set: u32, rule: Rule, paths: Paths<'_>) {
         // It may have found no room.
         let _ = self.allowed.remove(&key(set, rule, paths));
-    }
-
-    /// How often an exception let something pass, and when last, in nanoseconds since boot.
-    pub fn uses(&self, set: u32, rule: Rule, paths: Paths<'_>) -> (u64, u64) {
-        self.allowed
-            .get(&key(set, rule, paths), 0)
-            .map(|Plain(allowed)| (allowed.uses, allowed.used_ns))
-            .unwrap_or_default()
     }
 
     /// Entries in both maps.

@@ -1,0 +1,129 @@
+//! Sets of exceptions as the kernel side keeps them: containers with the same ones share a set.
+
+use std::collections::HashMap;
+
+use plimsoll_ebpf::rules::Rule;
+
+/// One exception as the kernel side compares it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry {
+    /// The rule that may be broken.
+    pub rule: Rule,
+    /// What a path begins with, or all of it.
+    pub text: Vec<u8>,
+    /// Whether that is all of it.
+    pub is_whole: bool,
+    /// How many components the path has; 0 for any number.
+    pub components: u32,
+    /// Until when, in nanoseconds since boot.
+    pub until_ns: u64,
+}
+
+/// The sets in use, and by how many containers each is.
+#[derive(Debug, Default)]
+pub struct Sets {
+    numbers: HashMap<Vec<Entry>, Set>,
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Set {
+    number: u32,
+    users: usize,
+}
+
+/// A set that is used from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Its number, never 0.
+    pub number: u32,
+    /// Whether the kernel side does not have it yet.
+    pub is_new: bool,
+}
+
+impl Sets {
+    /// Uses a set once more.
+    pub fn acquire(&mut self, entries: &[Entry]) -> Use {
+        if let Some(set) = self.numbers.get_mut(entries) {
+            set.users += 1;
+            return Use { number: set.number, is_new: false };
+        }
+        self.last = self.last.wrapping_add(1).max(1);
+        self.numbers.insert(entries.to_vec(), Set { number: self.last, users: 1 });
+        Use { number: self.last, is_new: true }
+    }
+
+    /// Uses a set once less; returns its number if nobody does any more.
+    pub fn release(&mut self, entries: &[Entry]) -> Option<u32> {
+        let set = self.numbers.get_mut(entries)?;
+        set.users -= 1;
+        if set.users > 0 {
+            return None;
+        }
+        self.numbers.remove(entries).map(|set| set.number)
+    }
+}
+
+/// Brings exceptions into the form in which the kernel side finds the right one.
+///
+/// It takes the longest that a path begins with. One that lies below another of any depth is
+/// therefore made of any depth too: what it would not cover, the other does.
+pub fn prepare(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort();
+    entries.dedup();
+    let wide: Vec<Entry> =
+        entries.iter().filter(|it| it.components == 0 && !it.is_whole).cloned().collect();
+    for entry in entries.iter_mut().filter(|it| it.components != 0) {
+        let is_above = |it: &&Entry| it.rule == entry.rule && entry.text.starts_with(&it.text);
+        let above = wide.iter().filter(is_above);
+        if let Some(until_ns) = above.map(|it| it.until_ns).max() {
+            entry.components = 0;
+            entry.until_ns = entry.until_ns.min(until_ns);
+        }
+    }
+    // Of the same text only one is kept: the one that allows longest.
+    entries.sort_by(|a, b| {
+        (a.rule, &a.text, a.is_whole, b.until_ns).cmp(&(b.rule, &b.text, b.is_whole, a.until_ns))
+    });
+    entries.dedup_by(|a, b| (a.rule, &a.text, a.is_whole) == (b.rule, &b.text, b.is_whole));
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str, components: u32, until_ns: u64) -> Entry {
+        Entry {
+            rule: Rule::NewExecutable,
+            text: text.as_bytes().to_vec(),
+            is_whole: false,
+            components,
+            until_ns,
+        }
+    }
+
+    #[test]
+    fn containers_with_the_same_exceptions_share_a_set() {
+        let mut sets = Sets::default();
+        let (a, b) = ([entry("/a/", 0, 9)], [entry("/b/", 0, 9)]);
+        let first = sets.acquire(&a);
+        assert!(first.is_new && first.number != 0);
+        assert_eq!(sets.acquire(&a), Use { is_new: false, ..first });
+        assert_ne!(sets.acquire(&b).number, first.number);
+        assert_eq!(sets.release(&a), None);
+        assert_eq!(sets.release(&a), Some(first.number));
+        assert!(sets.acquire(&a).is_new);
+    }
+
+    #[test]
+    fn what_lies_below_a_wide_exception_does_not_narrow_it() {
+        let prepared = prepare(vec![entry("/a/", 0, 9), entry("/a/b/", 3, 20), entry("/c/", 2, 5)]);
+        assert_eq!(prepared, [entry("/a/", 0, 9), entry("/a/b/", 0, 9), entry("/c/", 2, 5)]);
+    }
+
+    #[test]
+    fn of_two_alike_the_longer_one_holds() {
+        assert_eq!(prepare(vec![entry("/a/", 0, 5), entry("/a/", 0, 9)]), [entry("/a/", 0, 9)]);
+    }
+}

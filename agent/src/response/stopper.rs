@@ -1,0 +1,140 @@
+//! Tells the kernel side what to stop in each container.
+
+use std::collections::HashMap;
+
+use plimsoll_ebpf::{
+    orders::{ALLOWED_PATH_BYTES, Policy},
+    rules::{Class, Mode, Rule},
+};
+
+use super::sets::{Entry, Sets, prepare};
+use crate::{
+    policy::exception::Exception,
+    probe::{
+        policies::{Paths, Policies},
+        stopping::Stopping,
+    },
+    verdict::{act::DOCKER_INIT, judge::Ruling},
+};
+
+/// See the module.
+pub struct Stopper {
+    policies: Policies,
+    stopping: Stopping,
+    sets: Sets,
+    /// What was ordered for each container, by its cgroup.
+    ordered: HashMap<u64, Ordered>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Ordered {
+    stop: u32,
+    entries: Vec<Entry>,
+}
+
+impl Stopper {
+    /// One that has ordered nothing yet.
+    pub fn new(policies: Policies, stopping: Stopping) -> Self {
+        Self { policies, stopping, sets: Sets::default(), ordered: HashMap::new() }
+    }
+
+    /// How acts of each class are stopped here.
+    pub const fn stopping(&self) -> Stopping {
+        self.stopping
+    }
+
+    /// Containers for which something is ordered.
+    pub fn guarded(&self) -> usize {
+        self.ordered.len()
+    }
+
+    /// Orders what follows from a ruling, at this moment since the Unix epoch, which is that many
+    /// nanoseconds after boot.
+    ///
+    /// # Errors
+    /// When the kernel side has no room: then it stops what it stopped before, and may stop what an
+    /// exception was to allow.
+    pub fn apply(
+        &mut self,
+        cgroup_id: u64,
+        ruling: &Ruling,
+        now_ns: u64,
+        boot_to_epoch_ns: u64,
+    ) -> anyhow::Result<()> {
+        let stop = self.stop(ruling);
+        if stop == 0 {
+            self.release(cgroup_id);
+            return Ok(());
+        }
+        let holding = ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns));
+        let entries = holding.map(|it| entry(it, boot_to_epoch_ns)).chain([docker_init()]);
+        let order = Ordered { stop, entries: prepare(entries.collect()) };
+        if self.ordered.get(&cgroup_id) == Some(&order) {
+            return Ok(());
+        }
+        let set = self.sets.acquire(&order.entries);
+        if set.is_new {
+            for it in &order.entries {
+                self.policies.allow(set.number, it.rule, paths(it), it.until_ns)?;
+            }
+        }
+        let policy = Policy { exceptions: set.number, stop, ..Policy::default() };
+        self.policies.stop(cgroup_id, policy)?;
+        // Last: until the new policy stands, the old one needs its exceptions.
+        if let Some(old) = self.ordered.insert(cgroup_id, order) {
+            self.release_set(&old.entries);
+        }
+        Ok(())
+    }
+
+    /// Leaves a container alone.
+    pub fn release(&mut self, cgroup_id: u64) {
+        if let Some(old) = self.ordered.remove(&cgroup_id) {
+            self.policies.leave(cgroup_id);
+            self.release_set(&old.entries);
+        }
+    }
+
+    fn release_set(&mut self, entries: &[Entry]) {
+        if let Some(number) = self.sets.release(entries) {
+            for it in entries {
+                self.policies.disallow(number, it.rule, paths(it));
+            }
+        }
+    }
+
+    /// Network rules come with learned peers; none is enforced before.
+    fn stop(&self, ruling: &Ruling) -> u32 {
+        let enforced = |class: &Class| ruling.modes.get(*class) == Mode::Enforce;
+        let classes = [Class::Exec, Class::File].into_iter().filter(enforced);
+        classes.fold(0, |stop, class| stop | self.stopping.bit(class))
+    }
+}
+
+fn paths(entry: &Entry) -> Paths<'_> {
+    Paths { text: &entry.text, is_whole: entry.is_whole, components: entry.components }
+}
+
+fn entry(exception: &Exception, boot_to_epoch_ns: u64) -> Entry {
+    let key = exception.path.kernel_key();
+    let expires_ns = exception.expires_ns.map(|it| it.saturating_sub(boot_to_epoch_ns));
+    Entry {
+        rule: exception.rule,
+        // A text as long as that is compared as far as there is room.
+        is_whole: key.is_exact && key.bytes.len() < ALLOWED_PATH_BYTES,
+        text: key.bytes,
+        components: key.components.into(),
+        until_ns: expires_ns.unwrap_or(u64::MAX),
+    }
+}
+
+/// Docker's own init lies in a mount that Docker made.
+fn docker_init() -> Entry {
+    Entry {
+        rule: Rule::ExecutableInMount,
+        text: DOCKER_INIT.to_vec(),
+        is_whole: true,
+        components: 0,
+        until_ns: u64::MAX,
+    }
+}

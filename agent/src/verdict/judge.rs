@@ -1,0 +1,201 @@
+//! Judges observations by the rules and by what the operator decided, and builds the alerts.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use plimsoll_ebpf::{
+    catalog::{Record, TailBuilder, encode},
+    events::alert::Alert,
+    layer,
+    record::Header,
+    rules::{Class, Mode, Rule, Severity, outcome},
+};
+
+use super::{
+    act::{Breach, breach},
+    explain,
+};
+use crate::{
+    attribution::{container::Container, observation::Observation, process::Process},
+    policy::{book::Book, exception::Exception, modes::Modes},
+};
+
+/// How long alerts that are alike are counted after one was told, in nanoseconds.
+const WINDOW_NS: u64 = 10_000_000_000;
+
+/// Alerts that are counted on at most; beyond it each is told.
+const MOST_COUNTED: usize = 4096;
+
+/// Receives an alert with its container and process.
+pub type Tell<'t> = dyn FnMut(&[u8], &Arc<Container>, Option<&Arc<Process>>) + 't;
+
+/// See the module.
+pub struct Judge {
+    book: Arc<Book>,
+    /// What was decided for a container, by its serial.
+    rulings: HashMap<u64, Arc<Ruling>>,
+    counted: HashMap<u64, Counted>,
+    hasher: RandomState,
+}
+
+/// What was decided for one container.
+#[derive(Debug, Default)]
+pub struct Ruling {
+    /// How each class is treated.
+    pub modes: Modes,
+    /// What is allowed all the same.
+    pub exceptions: Vec<Arc<Exception>>,
+}
+
+impl Ruling {
+    /// What a book says of a container. Exceptions that have expired are left out when they are
+    /// asked for.
+    pub fn of(book: &Book, container: &Container) -> Self {
+        Self { modes: book.modes_of(container), exceptions: book.exceptions_of(container, 0) }
+    }
+
+    /// The exception that covers a breach at a moment since the Unix epoch.
+    fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
+        let covers =
+            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.path);
+        self.exceptions.iter().find(covers)
+    }
+}
+
+/// An alert that was told, and how many like it were not.
+struct Counted {
+    until_ns: u64,
+    repeats: u64,
+    entry: Vec<u8>,
+    container: Arc<Container>,
+    process: Option<Arc<Process>>,
+}
+
+impl Judge {
+    /// Judges by this book.
+    pub fn new(book: Arc<Book>) -> Self {
+        Self { book, rulings: HashMap::new(), counted: HashMap::new(), hasher: RandomState::new() }
+    }
+
+    /// Judges by another book from now on.
+    pub fn set_book(&mut self, book: Arc<Book>) {
+        self.book = book;
+        self.rulings.clear();
+    }
+
+    fn ruling(&mut self, container: &Container) -> Arc<Ruling> {
+        let Self { book, rulings, .. } = self;
+        let ruling = rulings.entry(container.serial);
+        ruling.or_insert_with(|| Arc::new(Ruling::of(book, container))).clone()
+    }
+
+    /// Forgets what was decided for containers that are not among these.
+    pub fn keep_only<'c>(&mut self, containers: impl Iterator<Item = &'c Arc<Container>>) {
+        let serials: HashSet<u64> = containers.map(|it| it.serial).collect();
+        self.rulings.retain(|serial, _| serials.contains(serial));
+    }
+
+    /// Judges an observation; tells of it where it is an alert.
+    pub fn observe(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) {
+        let Some(breach) = breach(observation) else { return };
+        let Some(container) = observation.container else { return };
+        let ruling = self.ruling(container);
+        let header = &observation.record.header;
+        if header.outcome == outcome::DONE
+            && let Some(exception) = ruling.exception(&breach, observation.ts_ns)
+        {
+            exception.count(u64::from(header.count), observation.ts_ns);
+            return;
+        }
+        let mode = ruling.modes.get(breach.rule.class());
+        if !is_alert(breach.rule, mode) {
+            return;
+        }
+        let key = self.key(&breach, observation);
+        if let Some(counted) = self.counted.get_mut(&key) {
+            counted.repeats += u64::from(header.count);
+            return;
+        }
+        let entry = alert(observation, container, &breach, mode);
+        tell(&entry, container, observation.process);
+        if self.counted.len() < MOST_COUNTED {
+            let counted = Counted {
+                until_ns: header.boot_ns + WINDOW_NS,
+                repeats: 0,
+                entry,
+                container: container.clone(),
+                process: observation.process.cloned(),
+            };
+            self.counted.insert(key, counted);
+        }
+    }
+
+    /// Tells how often alerts were repeated whose window is over at this moment since boot.
+    pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
+        self.counted.retain(|_, counted| {
+            if now_ns < counted.until_ns {
+                return true;
+            }
+            if counted.repeats == 0 {
+                return false;
+            }
+            let repeats = std::mem::take(&mut counted.repeats);
+            if let Ok(record) = Record::decode(&counted.entry)
+                && let Some((event, tail)) = record.read::<Alert>()
+            {
+                let count = repeats.try_into().unwrap_or(u32::MAX);
+                let header = Header { count, boot_ns: now_ns, ..record.header };
+                tell(&encode(header, event, tail.0), &counted.container, counted.process.as_ref());
+            }
+            counted.until_ns = now_ns + WINDOW_NS;
+            true
+        });
+    }
+
+    /// What makes alerts alike: the container, the rule, the program, what became of it, and the
+    /// file; of files that are written, their directory.
+    fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
+        let Breach { rule, path, .. } = *breach;
+        let file = match rule.class() {
+            Class::File if rule.info().severity < Severity::High => directory(path),
+            Class::Exec | Class::File | Class::Network => path,
+        };
+        let header = &observation.record.header;
+        let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
+        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, file, exe))
+    }
+}
+
+fn directory(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
+    &path[..end]
+}
+
+/// Whether a broken rule is worth an alert: while a class is learned, only what no image does.
+pub fn is_alert(rule: Rule, mode: Mode) -> bool {
+    mode != Mode::Learn || rule.info().severity >= Severity::High
+}
+
+fn alert(
+    observation: &Observation<'_>,
+    container: &Container,
+    breach: &Breach<'_>,
+    mode: Mode,
+) -> Vec<u8> {
+    let header = Header { act: 0, ..observation.record.header };
+    let exe = observation.process.map(|process| &*process.exe);
+    let mut texts = TailBuilder::default();
+    let event = Alert {
+        of: observation.record.kind.number,
+        rule: breach.rule as u8,
+        mode: mode as u8,
+        path: texts.push(breach.path),
+        layer: texts.push(layer::name(breach.layer).as_bytes()),
+        reason: texts.push(explain::reason(breach, header.outcome, exe).as_bytes()),
+        allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
+    };
+    encode(header, event, texts.bytes())
+}

@@ -1,0 +1,8 @@
+//! What observations mean: which rules they break, and what people are told of that.
+//!
+//! Pure: data and the moment in, data out.
+
+pub mod act;
+pub mod judge;
+
+mod explain;
