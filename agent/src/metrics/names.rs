@@ -85,6 +85,10 @@ metrics! {
     /// Time spent in a program in the kernel. Counted while `metrics.bpf_stats` is set.
     probe_time: Counter Nanoseconds "plimsoll_probe_seconds_total"
         Labels::Each("probe", labels::probes());
+    /// Policies that set modes for some containers.
+    policies: Gauge Whole "plimsoll_policies" Labels::None;
+    /// Exceptions from rules that hold.
+    exceptions: Gauge Whole "plimsoll_exceptions" Labels::None;
     /// Whether Docker answers: 1 or 0.
     docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
     /// Times the connection to Docker was made anew.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::{
     attribution::attributor::Attributor,
     metrics::names::Metrics,
+    policy::book::Book,
     probe::{
         load::Loaded,
         support::{Outcome, ProbeStatus},
@@ -34,6 +35,12 @@ pub(super) fn show_fill(metrics: &Metrics, most: [u64; 2], ring_bytes: [u32; 2])
     {
         metrics.ring_fill.set_float_to(ring, most as f64 / f64::from(of));
     }
+}
+
+/// Shows how much was decided.
+pub(super) fn show_policy(metrics: &Metrics, book: &Book, now_ns: u64) {
+    metrics.policies.set(book.policies.len() as u64);
+    metrics.exceptions.set(book.holding(now_ns) as u64);
 }
 
 /// Shows what is known and what waits.

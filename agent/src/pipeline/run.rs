@@ -16,9 +16,11 @@ use crate::{
         observation::Observation,
         procfs::Procfs,
         repeats::Count,
+        roster::Roster,
     },
     clock, memory,
     metrics::names::Metrics,
+    policy::book::Book,
     probe::{knock::knock, load::Loaded, orders::Orders, ring::Rings},
     store::appender::Appender,
 };
@@ -63,6 +65,12 @@ pub struct Parts {
     pub cgroups: CgroupRoot,
     /// What Docker tells.
     pub notices: Receiver<Notice>,
+    /// What the operator decided.
+    pub book: Arc<Book>,
+    /// Each later book; the newest holds.
+    pub books: Receiver<Arc<Book>>,
+    /// Shows the containers that run.
+    pub roster: Roster,
     /// What Docker is asked.
     pub ask: mpsc::Sender<Ask>,
     /// Where observations go.
@@ -83,6 +91,9 @@ pub struct Pipeline {
     procfs: Procfs,
     containers: Containers,
     notices: Receiver<Notice>,
+    book: Arc<Book>,
+    books: Receiver<Arc<Book>>,
+    roster: Roster,
     appender: Appender,
     metrics: Arc<Metrics>,
     losses: Losses,
@@ -106,6 +117,9 @@ impl Pipeline {
             procfs: parts.procfs,
             containers: Containers::new(parts.orders, parts.cgroups, parts.ask),
             notices: parts.notices,
+            book: parts.book,
+            books: parts.books,
+            roster: parts.roster,
             appender: parts.appender,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
@@ -152,8 +166,11 @@ impl Pipeline {
         // Taken before the rings are drained and handled after: what Docker tells of has left its
         // records on the rings by then, and those come first.
         let notices: Vec<Notice> = self.notices.try_iter().take(NOTICES).collect();
+        if let Some(book) = self.books.try_iter().last() {
+            self.book = book;
+        }
         let count = self.drain();
-        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
+        let Self { attributor, procfs, containers, roster, appender, metrics, losses, .. } = self;
         let mut out = |it: &Observation<'_>| keep(it, appender, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
@@ -164,6 +181,7 @@ impl Pipeline {
             && let Some(ready) = self.ready.take()
         {
             gauges::show(metrics, attributor, appender);
+            roster.show(attributor.directory.containers());
             let _ = ready.send(());
         }
         count
@@ -181,7 +199,7 @@ impl Pipeline {
     }
 
     fn each_second(&mut self) {
-        let Self { attributor, procfs, containers, appender, metrics, losses, .. } = self;
+        let Self { attributor, procfs, containers, appender, metrics, losses, book, .. } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
             metrics.heartbeat(clock::boot_ns());
@@ -203,6 +221,8 @@ impl Pipeline {
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
         gauges::show(metrics, attributor, appender);
+        gauges::show_policy(metrics, book, clock::now_ns());
+        self.roster.show(attributor.directory.containers());
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
         metrics.queue_length.set_to("docker", self.notices.len() as u64);
