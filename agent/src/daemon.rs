@@ -25,13 +25,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, server::Limits as QueryLimits},
+    api::{self, policy::Desk, server::Limits as QueryLimits},
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
         docker::{self, Ask, DockerConfig, Notice},
         node::Node,
         procfs::Procfs,
+        roster::Roster,
     },
     clock,
     config::{sections::Config, setting::Auto},
@@ -61,6 +62,10 @@ use crate::{
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
+/// Books that wait between the command line and the pipeline; only the newest matters.
+const BOOKS: usize = 16;
+/// How often the keeper of policies is asked whether something is due.
+const KEEPING: Duration = Duration::from_secs(1);
 /// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
 /// costs more than the record it is for.
 const WAKEUP: Duration = Duration::from_millis(50);
@@ -104,8 +109,9 @@ async fn serve(
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health());
-    doors.serve(config, &shared, &stop, &mut tasks);
     let (desk, books) = open_desk(config, &waker)?;
+    tasks.spawn(keep(Arc::clone(&desk.keeper), stop.clone()));
+    doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
     let parts = Parts {
@@ -120,8 +126,9 @@ async fn serve(
         procfs: Procfs::at(config.host.proc_root()),
         cgroups,
         notices,
-        book: desk.book(),
+        book: desk.keeper.book(),
         books,
+        roster: desk.roster,
         ask,
         appender,
         metrics: shared.metrics.clone(),
@@ -150,6 +157,7 @@ async fn serve(
     stop.cancel();
     waker.wake();
     let ended = timeout(END_PATIENCE, pipeline).await;
+    desk.keeper.close(clock::now_ns());
     let _ = fs::remove_file(&config.agent.socket);
     ended
         .context("the pipeline does not end in time: what it had not stored is lost")?
@@ -176,6 +184,7 @@ impl Doors {
         self,
         config: &Config,
         shared: &Shared,
+        desk: Desk,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
@@ -187,7 +196,8 @@ impl Doors {
         }
         let status = shared.clone();
         let store = config.agent.data_dir.clone();
-        let state = api::server::State::new(store, QueryLimits::default(), move || status.status());
+        let limits = QueryLimits::default();
+        let state = api::server::State::new(store, limits, desk, move || status.status());
         tasks.spawn(api::server::serve(self.api, state, stop.clone().cancelled_owned()));
     }
 }
@@ -212,13 +222,25 @@ fn watch_docker(
 fn open_desk(
     config: &Config,
     waker: &Waker,
-) -> anyhow::Result<(Keeper, crossbeam_channel::Receiver<Arc<Book>>)> {
+) -> anyhow::Result<(Desk, crossbeam_channel::Receiver<Arc<Book>>)> {
     let configured = configured::book(config);
     let configured = configured.map_err(|problems| anyhow!(problems.join("; ")))?;
-    let (tell, books) = crossbeam_channel::bounded(16);
+    let (tell, books) = crossbeam_channel::bounded(BOOKS);
     let waker = waker.clone();
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
-    Ok((Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns()), books))
+    let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
+    Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
+}
+
+/// Has the keeper do what is due, aside, since it waits for the disk.
+async fn keep(keeper: Arc<Keeper>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(KEEPING)).await.is_some() {
+        let now_ns = clock::now_ns();
+        if keeper.is_due(now_ns) {
+            let keeper = Arc::clone(&keeper);
+            let _ = tokio::task::spawn_blocking(move || keeper.tick(now_ns)).await;
+        }
+    }
 }
 
 /// The kernel side, loaded.

@@ -7,9 +7,15 @@ use std::{
 
 use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header::HOST};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, StatusCode,
+    body::Incoming,
+    client::conn::http1,
+    header::{CONTENT_TYPE, HOST},
+};
 use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime::Runtime};
 
 /// Longest answer that is no stream of lines.
@@ -53,6 +59,60 @@ pub struct Lines {
 
 /// Asks the daemon; `target` is a path with its parameters.
 pub fn get(socket: &Path, target: &str) -> Result<Lines, ClientError> {
+    let (status, lines) = ask(socket, Method::GET, target, Bytes::new())?;
+    if status == StatusCode::OK {
+        return Ok(lines);
+    }
+    let text = reason(lines)?;
+    match status {
+        StatusCode::BAD_REQUEST => Err(ClientError::Refused(text)),
+        _ => Err(ClientError::Broken(anyhow::anyhow!(text))),
+    }
+}
+
+/// Asks the daemon for one JSON value.
+pub fn value<T: DeserializeOwned>(socket: &Path, target: &str) -> Result<T, ClientError> {
+    let lines = get(socket, target)?;
+    read(lines).map_err(ClientError::Broken)
+}
+
+/// Has the daemon change something; `body` is sent as JSON.
+pub fn change<T: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Option<&impl Serialize>,
+) -> Result<T, ClientError> {
+    let body = body.map(serde_json::to_vec).transpose();
+    let body = body.map_err(|error| ClientError::Broken(error.into()))?.unwrap_or_default();
+    let (status, lines) = ask(socket, method, target, body.into())?;
+    if status == StatusCode::OK {
+        return read(lines).map_err(ClientError::Broken);
+    }
+    let text = reason(lines)?;
+    if status.is_client_error() {
+        return Err(ClientError::Refused(text));
+    }
+    Err(ClientError::Broken(anyhow::anyhow!(text)))
+}
+
+fn read<T: DeserializeOwned>(lines: Lines) -> anyhow::Result<T> {
+    serde_json::from_str(&lines.whole()?).context("reading the answer")
+}
+
+/// What an answer says that is not the one asked for.
+fn reason(lines: Lines) -> Result<String, ClientError> {
+    let text = lines.whole().map_err(ClientError::Broken)?;
+    let error = serde_json::from_str::<serde_json::Value>(&text).ok();
+    Ok(error.and_then(|it| it.get("error")?.as_str().map(str::to_owned)).unwrap_or(text))
+}
+
+fn ask(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Lines), ClientError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,26 +125,22 @@ pub fn get(socket: &Path, target: &str) -> Result<Lines, ClientError> {
             ClientError::Unreachable { socket, source }
         }
     })?;
-    let (status, body) = request(&runtime, stream, target).map_err(ClientError::Broken)?;
-    let lines = Lines { runtime, body, buffer: Vec::new(), told: 0, ended: false };
-    if status == StatusCode::OK {
-        return Ok(lines);
-    }
-    let text = lines.whole().map_err(ClientError::Broken)?;
-    let error = serde_json::from_str::<serde_json::Value>(&text).ok();
-    let error = error.and_then(|it| it.get("error")?.as_str().map(str::to_owned)).unwrap_or(text);
-    match status {
-        StatusCode::BAD_REQUEST => Err(ClientError::Refused(error)),
-        _ => Err(ClientError::Broken(anyhow::anyhow!(error))),
-    }
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, "plimsoll")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body));
+    let request = request.map_err(|error| ClientError::Broken(error.into()))?;
+    let (status, body) = send(&runtime, stream, request).map_err(ClientError::Broken)?;
+    Ok((status, Lines { runtime, body, buffer: Vec::new(), told: 0, ended: false }))
 }
 
-fn request(
+fn send(
     runtime: &Runtime,
     stream: UnixStream,
-    target: &str,
+    request: Request<Full<Bytes>>,
 ) -> anyhow::Result<(StatusCode, Incoming)> {
-    let request = Request::get(target).header(HOST, "plimsoll").body(Empty::<Bytes>::new())?;
     runtime.block_on(async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the runtime, or when the daemon closes; the body then says why.

@@ -3,9 +3,14 @@
 //! `GET /v1/events` streams observations as JSON lines; its parameters are those of
 //! `plimsoll events` ([`params`]). A line whose one key is `notice` is meant for people: damage
 //! met, or a limit reached. `GET /v1/status` is one JSON object.
+//!
+//! `GET /v1/policy` is what was decided and the modes in effect, one JSON object.
+//! `POST /v1/modes`, `POST /v1/exceptions` and `DELETE /v1/exceptions/ID` change it ([`messages`]).
 
 pub mod client;
+pub mod messages;
 pub mod params;
+pub mod policy;
 pub mod server;
 pub mod socket;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::{Frame, Incoming},
     header::{ALLOW, CONTENT_TYPE},
     server::conn::http1,
@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     params::Params,
+    policy::{self, Desk, Refusal},
     stream::{self as answer, Job},
 };
 
@@ -51,21 +52,25 @@ pub struct State {
     store: PathBuf,
     limits: Limits,
     queries: Arc<Semaphore>,
+    desk: Desk,
     status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     shutdown: CancellationToken,
 }
 
 impl State {
-    /// Answers from a store's directory, and with `status` for the daemon's own state.
+    /// Answers from a store's directory, with what was decided, and with `status` for the daemon's
+    /// own state.
     pub fn new(
         store: PathBuf,
         limits: Limits,
+        desk: Desk,
         status: impl Fn() -> serde_json::Value + Send + Sync + 'static,
     ) -> Self {
         Self {
             store,
             limits,
             queries: Arc::new(Semaphore::new(limits.concurrent)),
+            desk,
             status: Box::new(status),
             shutdown: CancellationToken::new(),
         }
@@ -120,7 +125,7 @@ async fn serve_one(stream: UnixStream, state: Arc<State>) {
     let shutdown = state.shutdown.clone();
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(route(&request, &state)) }
+        async move { Ok::<_, Infallible>(route(request, &state).await) }
     });
     let connection = http1::Builder::new()
         .half_close(true)
@@ -140,20 +145,67 @@ async fn serve_one(stream: UnixStream, state: Arc<State>) {
     }
 }
 
-fn route(request: &Request<Incoming>, state: &Arc<State>) -> Response<Body> {
-    if request.method() != Method::GET {
-        let mut response = fault(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered");
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+/// An exception, by its id.
+const EXCEPTION: &str = "/v1/exceptions/";
+
+/// The method that a path is asked by.
+fn method_of(path: &str) -> Option<&'static str> {
+    match path {
+        "/v1/status" | "/v1/events" | "/v1/policy" => Some("GET"),
+        "/v1/modes" | "/v1/exceptions" => Some("POST"),
+        _ if path.starts_with(EXCEPTION) => Some("DELETE"),
+        _ => None,
+    }
+}
+
+async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let Some(method) = method_of(&path) else {
+        let text = format!("there is no {path}; try /v1/events, /v1/policy or /v1/status");
+        return fault(StatusCode::NOT_FOUND, &text);
+    };
+    if request.method().as_str() != method {
+        let text = format!("{path} answers {method} only");
+        let mut response = fault(StatusCode::METHOD_NOT_ALLOWED, &text);
+        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static(method));
         return response;
     }
-    match request.uri().path() {
+    let desk = state.desk.clone();
+    match path.as_str() {
         "/v1/status" => json(StatusCode::OK, &(state.status)()),
         "/v1/events" => events(request.uri().query().unwrap_or_default(), state),
-        path => fault(
-            StatusCode::NOT_FOUND,
-            &format!("there is no {path}; try /v1/events or /v1/status"),
-        ),
+        "/v1/policy" => decided(move || Ok(desk.policy())).await,
+        "/v1/modes" => match policy::read(request.into_body()).await {
+            Ok(body) => decided(move || desk.set_modes(body)).await,
+            Err(refusal) => refused(&refusal),
+        },
+        "/v1/exceptions" => match policy::read(request.into_body()).await {
+            Ok(body) => decided(move || desk.allow(body)).await,
+            Err(refusal) => refused(&refusal),
+        },
+        _ => decided(move || desk.revoke(path.trim_start_matches(EXCEPTION))).await,
     }
+}
+
+/// Asks for what was decided, or changes it, where waiting for the disk keeps nobody waiting.
+async fn decided<T: serde::Serialize + Send + 'static>(
+    ask: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Response<Body> {
+    let broken = |error: &dyn std::fmt::Display| {
+        fault(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+    };
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(Ok(answer)) => match serde_json::to_value(answer) {
+            Ok(value) => json(StatusCode::OK, &value),
+            Err(error) => broken(&error),
+        },
+        Ok(Err(refusal)) => refused(&refusal),
+        Err(error) => broken(&error),
+    }
+}
+
+fn refused((status, text): &Refusal) -> Response<Body> {
+    fault(*status, text)
 }
 
 fn events(query: &str, state: &Arc<State>) -> Response<Body> {

@@ -1,7 +1,10 @@
 //! Server and client together, over a socket and a store of their own.
 
 use std::{
-    path::PathBuf,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -11,10 +14,35 @@ use tokio::sync::oneshot;
 
 use super::{
     client::{self, ClientError},
+    messages::{ChangeAnswer, PolicyAnswer},
+    policy::Desk,
     server::{self, Limits, State},
     socket,
 };
-use crate::store::{config::Config, open::open, sample::Sample};
+use crate::{
+    attribution::{container::Container, roster::Roster},
+    policy::{
+        book::Book,
+        keeper::{Keeper, Publisher},
+    },
+    store::{config::Config, open::open, sample::Sample},
+};
+
+/// What was decided: nothing yet. One container runs, `web` of `nginx:1.25`.
+fn desk(dir: &Path) -> Desk {
+    let (tell, _) = crossbeam_channel::bounded(1);
+    let publisher = Publisher { tell, wake: Box::new(|| {}) };
+    let keeper = Arc::new(Keeper::open(Book::default(), dir, publisher, 1));
+    let container = Container {
+        id: "00".to_owned(),
+        name: "web".to_owned(),
+        image: "nginx:1.25".to_owned(),
+        ..Container::default()
+    };
+    let roster = Roster::default();
+    roster.show([Arc::new(container)].iter());
+    Desk { keeper, roster }
+}
 
 /// A server over 1000 observations.
 struct Served {
@@ -33,6 +61,7 @@ impl Served {
         (0..1000).for_each(|number| sample.with(number, |it| appender.append(it)));
         appender.close();
         let path = dir.path().join("socket");
+        let desk = desk(dir.path());
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
@@ -40,7 +69,7 @@ impl Served {
             let runtime = builder.enable_all().build().expect("builds");
             runtime.block_on(async {
                 let listener = socket::bind(&path).expect("listens");
-                let state = State::new(store, limits, || json!({ "watched": 3 }));
+                let state = State::new(store, limits, desk, || json!({ "watched": 3 }));
                 ready.send(()).expect("is waited for");
                 server::serve(listener, state, async { stopped.await.unwrap_or_default() }).await;
             });
@@ -128,4 +157,92 @@ fn a_follower_does_not_keep_the_daemon_from_ending() {
     assert!(matches!(follower.next_line(), Ok(None) | Err(_)));
     let gone = client::get(&served.socket(), "/v1/status");
     assert!(matches!(gone, Err(ClientError::Unreachable { .. })), "{gone:?}");
+}
+
+/// What a request gets that no client of ours would send: its status and text.
+fn raw(served: &Served, request: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(served.socket()).expect("connects");
+    // The server may have refused before it has read everything.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("is answered");
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("has a status");
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim_end().to_owned())
+}
+
+fn post(served: &Served, target: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    let head = format!("POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close");
+    raw(served, &format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}"))
+}
+
+#[test]
+fn modes_and_exceptions_are_changed_and_told() {
+    let served = Served::start(Limits::default());
+    let change = |method: &str, target: &str, body: Option<serde_json::Value>| {
+        let method = method.parse().expect("is a method");
+        client::change::<ChangeAnswer>(&served.socket(), method, target, body.as_ref())
+    };
+    let policy =
+        || client::value::<PolicyAnswer>(&served.socket(), "/v1/policy").map(|it| json!(it));
+    let set = json!({"image": "nginx", "exec": "enforce"});
+    let set = change("POST", "/v1/modes", Some(set)).expect("is set");
+    assert_eq!((set.containers, set.unsaved), (1, None));
+    let told = policy().expect("is told");
+    assert_eq!(told["policies"][0]["modes"], json!({"exec": "enforce"}));
+    assert_eq!(told["containers"][0]["modes"]["exec"], "enforce");
+    let body = json!({
+        "image": "nginx", "rule": "new_executable", "path": "/opt/**", "reason": "r",
+        "expires": "2100-01-01T00:00:00Z",
+    });
+    let allowed = change("POST", "/v1/exceptions", Some(body)).expect("is allowed");
+    let exception = allowed.exception.expect("is told");
+    assert_eq!((exception.uses, exception.expired), (0, false));
+    assert_eq!(policy().expect("is told")["exceptions"][0], json!(exception));
+    let target = format!("/v1/exceptions/{}", exception.id);
+    assert!(change("DELETE", &target, None).is_ok());
+    let gone = change("DELETE", &target, None);
+    let Err(ClientError::Refused(reason)) = gone else { panic!("{gone:?}") };
+    assert_eq!(reason, format!("there is no exception '{}'", exception.id));
+    change("POST", "/v1/modes", Some(json!({"image": "nginx", "exec": "default"})))
+        .expect("is reset");
+    assert_eq!(policy().expect("is told")["policies"], json!([]));
+}
+
+#[test]
+fn a_change_that_cannot_be_is_refused_in_one_line() {
+    let served = Served::start(Limits::default());
+    for (target, body, status, text) in [
+        ("/v1/modes", "{", 400, "EOF while parsing"),
+        ("/v1/modes", r#"{"exe": "learn"}"#, 400, "unknown field `exe`"),
+        ("/v1/modes", r#"{"exec": "block"}"#, 400, "'block' is no mode"),
+        ("/v1/modes", "{}", 400, "no mode is given"),
+        ("/v1/modes", r#"{"exec": "learn", "file": "default"}"#, 400, "not both"),
+        ("/v1/modes", r#"{"exec": "default"}"#, 409, "no mode was set"),
+        (
+            "/v1/exceptions",
+            r#"{"image": "a", "rule": "new_executable", "path": "/**"}"#,
+            400,
+            "too wide",
+        ),
+        (
+            "/v1/exceptions",
+            r#"{"rule": "new_executable", "path": "/a"}"#,
+            400,
+            "for every container is too wide",
+        ),
+        ("/v1/exceptions", r#"{"image": "a", "rule": "x", "path": "/a"}"#, 400, "'x' is no rule"),
+        ("/v1/policy", "", 405, "/v1/policy answers GET only"),
+    ] {
+        let (found, answer) = post(&served, target, body);
+        assert!(found == status && answer.contains(text), "{body}: {found} {answer}");
+        assert_eq!(answer.lines().count(), 1, "{answer}");
+    }
+}
+
+#[test]
+fn a_body_is_bounded() {
+    let served = Served::start(Limits::default());
+    let (status, text) = post(&served, "/v1/modes", &" ".repeat(17 << 10));
+    assert_eq!((status, text.as_str()), (413, r#"{"error":"a body has at most 16384 bytes"}"#));
 }

@@ -129,7 +129,12 @@ impl Directory {
 
     /// Containers whose cgroup is there.
     pub fn running(&self) -> usize {
-        self.cgroups.values().filter(|it| it.container.is_some() && it.gone_ns.is_none()).count()
+        self.containers().count()
+    }
+
+    /// The containers whose cgroup is there.
+    pub fn containers(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.there().map(|(_, container)| container)
     }
 
     /// A cgroup was made outside every known container; `id` is the container id in its path.

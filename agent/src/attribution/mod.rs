@@ -19,4 +19,5 @@ pub mod normal;
 pub mod process_table;
 pub mod procfs;
 pub mod repeats;
+pub mod roster;
 pub mod sockets;

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value as Json};
 
 use super::{
+    ask,
     exit::{Exit, Failure},
     overrides::Overrides,
 };
@@ -106,15 +107,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             eprintln!("note: no daemon answers on {}; reading {}", path.display(), dir.display());
             from_store(dir, &query, out)
         }
-        Err(error) => Err(failure(error)),
-    }
-}
-
-fn failure(error: ClientError) -> Failure {
-    match error {
-        ClientError::Unreachable { .. } => Failure::unreachable(error),
-        ClientError::Refused(_) => Failure::usage(error),
-        ClientError::Forbidden { .. } | ClientError::Broken(_) => Failure::environment(error),
+        Err(error) => Err(ask::failure(error)),
     }
 }
 

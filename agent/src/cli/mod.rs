@@ -4,10 +4,15 @@ pub mod check;
 pub mod completions;
 pub mod events;
 pub mod exit;
+pub mod mode;
 pub mod output;
 pub mod overrides;
+pub mod profile;
 pub mod run;
 
+mod ask;
+mod choices;
+mod columns;
 mod hint;
 mod log;
 
@@ -39,6 +44,8 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Events(events::Args),
+    Mode(mode::Args),
+    Profile(profile::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
@@ -51,6 +58,8 @@ pub fn main() -> ExitCode {
     let outcome = log::init(&log).and_then(|()| match command {
         Command::Run(args) => run::run(args),
         Command::Events(args) => events::run(&args),
+        Command::Mode(args) => mode::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
     });

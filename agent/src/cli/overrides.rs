@@ -3,9 +3,12 @@
 use std::{env, io::ErrorKind, path::PathBuf};
 
 use super::exit::{Exit, Failure};
-use crate::config::{
-    error::ConfigError,
-    load::{Effective, Flag, Sources},
+use crate::{
+    config::{
+        error::{ConfigError, Problem},
+        load::{Effective, Flag, Sources},
+    },
+    policy::configured,
 };
 
 /// Names the file where no flag does.
@@ -41,8 +44,17 @@ impl Overrides {
         let flags = flags
             .into_iter()
             .filter_map(|(key, flag, value)| Some(Flag { key, flag, value: value.clone()? }));
-        Sources::from_environment(file, flags.collect()).load().map_err(failure)
+        let effective = Sources::from_environment(file, flags.collect()).load();
+        effective.and_then(with_policy).map_err(failure)
     }
+}
+
+/// Refuses a configuration whose policies or exceptions mean nothing.
+fn with_policy(effective: Effective) -> Result<Effective, ConfigError> {
+    let Err(problems) = configured::book(&effective.config) else { return Ok(effective) };
+    let place = effective.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+    let problem = |message| Problem { place: place.clone(), message };
+    Err(ConfigError::Wrong(problems.into_iter().map(problem).collect()))
 }
 
 fn failure(error: ConfigError) -> Failure {
@@ -86,5 +98,11 @@ mod tests {
         let wrong = directory.path().join("wrong.toml");
         std::fs::write(&wrong, "[agents]\n").expect("written");
         assert_eq!(of(&wrong).exit, Exit::Usage);
+        std::fs::write(&wrong, "[[policy]]\nimage = \"\"\nexec = \"learn\"\n").expect("written");
+        let failure = of(&wrong);
+        assert_eq!(failure.exit, Exit::Usage);
+        let expected =
+            "wrong.toml: [[policy]]: 'image' at line 2 cannot be '': a pattern cannot be";
+        assert!(failure.to_string().contains(expected), "{failure}");
     }
 }

@@ -99,6 +99,10 @@ metrics! {
     /// or 0 where who does them is killed instead.
     enforcement_denies: Gauge Whole "plimsoll_enforcement_denies"
         Labels::Each("class", labels::classes());
+    /// Policies that set modes for some containers.
+    policies: Gauge Whole "plimsoll_policies" Labels::None;
+    /// Exceptions from rules that hold.
+    exceptions: Gauge Whole "plimsoll_exceptions" Labels::None;
     /// Whether Docker answers: 1 or 0.
     docker_connected: Gauge Whole "plimsoll_docker_connected" Labels::None;
     /// Times the connection to Docker was made anew.

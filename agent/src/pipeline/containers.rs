@@ -137,9 +137,8 @@ impl Containers {
         out: &mut Out<'_>,
     ) {
         self.settle(&container.id);
-        let its: Vec<u64> = attributor.directory.cgroup_of(&container.id).into_iter().collect();
-        for cgroup_id in &its {
-            self.guard(*cgroup_id, &container, metrics);
+        if let Some(cgroup_id) = attributor.directory.cgroup_of(&container.id) {
+            self.guard(cgroup_id, &container, metrics);
         }
         for cgroup_id in attributor.directory.known(container) {
             attributor.replay(cgroup_id, procfs, out);
@@ -211,7 +210,6 @@ impl Containers {
             }
             Request::Forget { container } => {
                 self.orders.forget(container);
-                self.stopper.release(container);
                 attributor.forget(container);
             }
         }
@@ -225,6 +223,13 @@ impl Containers {
         for (cgroup_id, container) in there {
             self.guard(cgroup_id, &container, metrics);
         }
+    }
+
+    /// Forgets the orders for containers that are gone.
+    pub(super) fn release_gone(&mut self, attributor: &Attributor, metrics: &Metrics) {
+        let there = attributor.directory.there().map(|(cgroup_id, _)| cgroup_id).collect();
+        self.stopper.keep_only(&there);
+        metrics.containers_guarded.set(self.stopper.guarded() as u64);
     }
 
     /// Tells the kernel side what to stop in a container.

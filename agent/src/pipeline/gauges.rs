@@ -7,6 +7,7 @@ use plimsoll_ebpf::rules::Class;
 use crate::{
     attribution::attributor::Attributor,
     metrics::names::Metrics,
+    policy::book::Book,
     probe::{
         load::Loaded,
         stopping::{Means, Stopping},
@@ -45,6 +46,12 @@ pub(super) fn show_fill(metrics: &Metrics, most: [u64; 2], ring_bytes: [u32; 2])
     {
         metrics.ring_fill.set_float_to(ring, most as f64 / f64::from(of));
     }
+}
+
+/// Shows how much was decided.
+pub(super) fn show_policy(metrics: &Metrics, book: &Book, now_ns: u64) {
+    metrics.policies.set(book.policies.len() as u64);
+    metrics.exceptions.set(book.holding(now_ns) as u64);
 }
 
 /// Shows what is known and what waits.

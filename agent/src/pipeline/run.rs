@@ -21,6 +21,7 @@ use crate::{
         observation::Observation,
         procfs::Procfs,
         repeats::Count,
+        roster::Roster,
     },
     clock, memory,
     metrics::names::Metrics,
@@ -80,6 +81,8 @@ pub struct Parts {
     pub book: Arc<Book>,
     /// Each later book; the newest holds.
     pub books: Receiver<Arc<Book>>,
+    /// Shows the containers that run.
+    pub roster: Roster,
     /// What Docker is asked.
     pub ask: mpsc::Sender<Ask>,
     /// Where observations go.
@@ -102,6 +105,7 @@ pub struct Pipeline {
     notices: Receiver<Notice>,
     books: Receiver<Arc<Book>>,
     judge: Judge,
+    roster: Roster,
     appender: Appender,
     metrics: Arc<Metrics>,
     losses: Losses,
@@ -131,6 +135,7 @@ impl Pipeline {
             notices: parts.notices,
             books: parts.books,
             judge: Judge::new(parts.book),
+            roster: parts.roster,
             appender: parts.appender,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
@@ -182,7 +187,9 @@ impl Pipeline {
             self.containers.set_book(book, &self.attributor, &self.metrics);
         }
         let count = self.drain();
-        let Self { attributor, procfs, containers, appender, metrics, losses, judge, .. } = self;
+        let Self {
+            attributor, procfs, containers, roster, appender, metrics, losses, judge, ..
+        } = self;
         let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
@@ -193,6 +200,7 @@ impl Pipeline {
             && let Some(ready) = self.ready.take()
         {
             gauges::show(metrics, attributor, appender);
+            roster.show(attributor.directory.containers());
             let _ = ready.send(());
         }
         count
@@ -235,8 +243,11 @@ impl Pipeline {
             let tell = |it: &Observation<'_>| store(it, appender, metrics);
             attributor.tell_of(alert, container, process, tell);
         });
-        judge.keep_only(attributor.directory.there().map(|(_, container)| container));
+        judge.keep_only(attributor.directory.containers());
+        containers.release_gone(attributor, metrics);
         gauges::show(metrics, attributor, appender);
+        gauges::show_policy(metrics, judge.book(), clock::now_ns());
+        self.roster.show(attributor.directory.containers());
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
         metrics.queue_length.set_to("docker", self.notices.len() as u64);

@@ -1,6 +1,6 @@
 //! Tells the kernel side what to stop in each container.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use plimsoll_ebpf::{
     orders::{ALLOWED_PATH_BYTES, Policy},
@@ -92,6 +92,15 @@ impl Stopper {
         if let Some(old) = self.ordered.remove(&cgroup_id) {
             self.policies.leave(cgroup_id);
             self.release_set(&old.entries);
+        }
+    }
+
+    /// Leaves all containers alone but these, by their cgroups.
+    pub fn keep_only(&mut self, cgroups: &HashSet<u64>) {
+        let gone: Vec<u64> =
+            self.ordered.keys().copied().filter(|it| !cgroups.contains(it)).collect();
+        for cgroup_id in gone {
+            self.release(cgroup_id);
         }
     }
 

@@ -86,6 +86,11 @@ impl Judge {
         self.rulings.clear();
     }
 
+    /// What it judges by.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
     fn ruling(&mut self, container: &Container) -> Arc<Ruling> {
         let Self { book, rulings, .. } = self;
         let ruling = rulings.entry(container.serial);
