@@ -14,6 +14,8 @@ pub mod attribution;
 
 pub mod store;
 
+pub mod response;
+
 pub mod pipeline;
 
 pub mod query;

@@ -11,12 +11,14 @@ use rustix::{
     io::Errno,
 };
 
-/// What the kernel tells of an open file, its mount among it.
+/// What the kernel knows of an open file, its mount among it. The file system is not asked where
+/// that would mean to wait for its answer.
 ///
 /// # Errors
 /// What the system call says.
 pub fn look(file: impl AsFd) -> Result<Statx, Errno> {
-    statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
+    let how = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    statx(file, "", how, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
 }
 
 /// Whether it is a regular file.

@@ -1,9 +1,16 @@
-//! Kinds of file systems, told by their number or their name.
+//! Kinds of file systems, told by what a process has mounted. To ask a file system itself
+//! (`fstatfs`) may wait for another host, or for a process of the container that serves it.
 
-use std::os::fd::AsFd;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use plimsoll_ebpf::layer::code;
-use rustix::{fs::fstatfs, io::Errno};
+
+/// Bytes of a table of mounts that are read.
+const MOST_MOUNTS_BYTES: u64 = 4 << 20;
 
 /// What a file system is to the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,56 +25,35 @@ pub enum Kind {
     Sys,
     /// One on a disk of this host.
     Disk,
-    /// Any other. It may ask another host, or a process of the container, and wait for the answer.
+    /// Any other: who asks it may wait for an answer.
     Distant,
 }
 
-/// What can be looked at without waiting for anybody: number from `include/uapi/linux/magic.h` or
-/// the source of the file system, names in `/proc/filesystems`, kind.
-const PROMPT: &[(u64, &[&str], Kind)] = &[
-    (0x794c_7630, &["overlay"], Kind::Overlay),
-    (0x0102_1994, &["tmpfs", "devtmpfs"], Kind::Tmpfs),
-    (0x8584_58f6, &["ramfs"], Kind::Tmpfs),
-    (0x9fa0, &["proc"], Kind::Proc),
-    (0x6265_6572, &["sysfs"], Kind::Sys),
-    (0x0027_e0eb, &["cgroup"], Kind::Sys),
-    (0x6367_7270, &["cgroup2"], Kind::Sys),
-    (0xcafe_4a11, &["bpf"], Kind::Sys),
-    (0x6462_6720, &["debugfs"], Kind::Sys),
-    (0x7472_6163, &["tracefs"], Kind::Sys),
-    (0x7363_6673, &["securityfs"], Kind::Sys),
-    (0x0000_1cd1, &["devpts"], Kind::Sys),
-    (0x1980_0202, &["mqueue"], Kind::Sys),
-    (0x6165_676c, &["pstore"], Kind::Sys),
-    (0x9584_58f6, &["hugetlbfs"], Kind::Sys),
-    (0x6573_5543, &["fusectl"], Kind::Sys),
-    (0x6265_6570, &["configfs"], Kind::Sys),
-    (0x6e73_6673, &["nsfs"], Kind::Sys),
-    (0xef53, &["ext2", "ext3", "ext4"], Kind::Disk),
-    (0x5846_5342, &["xfs"], Kind::Disk),
-    (0x9123_683e, &["btrfs"], Kind::Disk),
-    (0xf2f5_2010, &["f2fs"], Kind::Disk),
-    (0x2fc1_2fc1, &["zfs"], Kind::Disk),
-    (0xca45_1a4e, &["bcachefs"], Kind::Disk),
-    (0x7371_7368, &["squashfs"], Kind::Disk),
-    (0xe0f5_e1e2, &["erofs"], Kind::Disk),
-];
-
 impl Kind {
-    /// That of the file system of an open file.
-    ///
-    /// # Errors
-    /// What the system call says.
-    pub fn of(file: impl AsFd) -> Result<Self, Errno> {
-        let told = fstatfs(file)?.f_type as u64;
-        let found = PROMPT.iter().find(|(number, ..)| *number == told);
-        Ok(found.map_or(Self::Distant, |&(.., kind)| kind))
+    /// That of the file system with this name, of those in `/proc/filesystems`.
+    pub fn by_name(name: &[u8]) -> Self {
+        match name {
+            b"overlay" => Self::Overlay,
+            b"tmpfs" | b"devtmpfs" | b"ramfs" => Self::Tmpfs,
+            b"proc" => Self::Proc,
+            b"sysfs" | b"cgroup" | b"cgroup2" | b"bpf" | b"debugfs" | b"tracefs"
+            | b"securityfs" | b"devpts" | b"mqueue" => Self::Sys,
+            b"ext2" | b"ext3" | b"ext4" | b"xfs" | b"btrfs" | b"f2fs" | b"zfs" | b"bcachefs"
+            | b"squashfs" | b"erofs" => Self::Disk,
+            _ => Self::Distant,
+        }
     }
 
-    /// That of the file system with this name.
-    pub fn by_name(name: &str) -> Self {
-        let found = PROMPT.iter().find(|(_, names, _)| names.contains(&name));
-        found.map_or(Self::Distant, |&(.., kind)| kind)
+    /// That of the mount with this number, which the process sees; [`Kind::Distant`] if it sees
+    /// none. `process` is its directory in a process file system.
+    ///
+    /// # Errors
+    /// When its table of mounts cannot be read.
+    pub fn of_mount(process: &Path, mount: u64) -> io::Result<Self> {
+        let mut table = Vec::new();
+        File::open(process.join("mountinfo"))?.take(MOST_MOUNTS_BYTES).read_to_end(&mut table)?;
+        let mut kinds = table.split(|&byte| byte == b'\n').filter_map(parse);
+        Ok(kinds.find(|&(number, _)| number == mount).map_or(Self::Distant, |(_, kind)| kind))
     }
 
     /// The [`code`] of a mount of this kind that is not the container's root.
@@ -81,6 +67,15 @@ impl Kind {
     }
 }
 
+/// Number and kind of a mount, of a line of `proc_pid_mountinfo(5)`.
+fn parse(line: &[u8]) -> Option<(u64, Kind)> {
+    // A space in a path is written as `\040`, so a lone dash is the separator.
+    let mut words = line.split(|&byte| byte == b' ');
+    let number = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    words.find(|&word| word == b"-")?;
+    Some((number, Kind::by_name(words.next()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,14 +83,26 @@ mod tests {
     #[test]
     fn a_file_system_that_nobody_listed_may_keep_us_waiting() {
         for name in ["fuse.sshfs", "fuseblk", "nfs4", "cifs", "9p", "autofs", ""] {
-            assert_eq!(Kind::by_name(name), Kind::Distant, "{name}");
+            assert_eq!(Kind::by_name(name.as_bytes()), Kind::Distant, "{name}");
         }
-        assert_eq!(Kind::by_name("ext4"), Kind::Disk);
+        assert_eq!(Kind::by_name(b"ext4"), Kind::Disk);
     }
 
     #[test]
-    fn number_and_name_lead_to_the_same_kind() {
-        let proc = std::fs::File::open("/proc/self/stat").expect("is there");
-        assert_eq!(Kind::of(proc), Ok(Kind::by_name("proc")));
+    fn optional_fields_do_not_shift_the_kind() {
+        let plain = b"36 35 98:0 / /a\\040b rw - ext4 /dev/root rw";
+        let shared = b"37 35 0:5 / /tmp rw shared:1 master:2 - tmpfs - rw";
+        assert_eq!(parse(plain), Some((36, Kind::Disk)));
+        assert_eq!(parse(shared), Some((37, Kind::Tmpfs)));
+        assert_eq!(parse(b"38 35 0:5 / /tmp rw"), None);
+    }
+
+    #[test]
+    fn the_mount_of_an_open_file_has_its_kind() {
+        let file = File::open("/proc/self/stat").expect("is there");
+        let mount = super::super::file::look(file).expect("is open").stx_mnt_id;
+        let own = Path::new("/proc/self");
+        assert_eq!(Kind::of_mount(own, mount).ok(), Some(Kind::Proc));
+        assert_eq!(Kind::of_mount(own, u64::MAX).ok(), Some(Kind::Distant));
     }
 }

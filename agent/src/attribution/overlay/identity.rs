@@ -30,6 +30,12 @@ impl Identity {
         (self.ino, self.size_bytes, self.changed) == (seen.ino, seen.size_bytes, seen.changed)
     }
 
+    /// Another file in the same state.
+    #[cfg(test)]
+    pub(super) fn numbered(self, ino: u64) -> Self {
+        Self { ino, ..self }
+    }
+
     /// How long ago its last change was, at this moment since the Unix epoch; 0 if after it.
     pub(super) fn age_ns(&self, now_ns: u64) -> u64 {
         let (seconds, nanoseconds) = self.changed;

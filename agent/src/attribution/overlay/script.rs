@@ -3,14 +3,14 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use plimsoll_ebpf::layer::code;
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, Statx, openat, openat2},
+    fs::{CWD, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, openat, openat2},
     io::Errno,
 };
 
@@ -19,9 +19,6 @@ use super::{
     file::{is_regular, look, name, reopen},
     filesystem::Kind,
 };
-
-/// Bytes of a table of mounts that are read; one that is longer is not trusted.
-const MOST_MOUNTS_BYTES: u64 = 1 << 20;
 
 /// A file as a process named it.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +48,18 @@ pub struct Resolved {
     pub is_on_root: bool,
 }
 
+impl Resolved {
+    /// Number of the mount it lies on.
+    pub fn mount(&self) -> u64 {
+        self.told.stx_mnt_id
+    }
+
+    /// Whether it is where something is mounted.
+    pub fn is_mount(&self) -> bool {
+        self.told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+    }
+}
+
 /// Which layer a script lies in; `None` where no regular file is found, or it lies beyond a mount
 /// that may keep the caller waiting. `procfs` is the host's process file system.
 pub fn layer_of_script(overlay: &mut Overlay, procfs: &Path, named: &Named<'_>) -> Option<Layer> {
@@ -69,50 +78,41 @@ pub fn layer_of_script(overlay: &mut Overlay, procfs: &Path, named: &Named<'_>) 
 /// Finds what a process calls by a path, as the process itself would.
 ///
 /// # Errors
-/// Where there is nothing, the process is gone, or the path leads through a mount that may keep the
+/// Where there is nothing, the process is gone, or the path leads into a mount that may keep the
 /// caller waiting.
 pub fn resolve(procfs: &Path, named: &Named<'_>) -> io::Result<Resolved> {
-    let root = root_of(procfs, named.pid)?;
-    let place = open(procfs, named, &root)?;
+    let process = |pid: u32| procfs.join(pid.to_string());
+    let root = root_of(process(named.pid))?;
+    let place = open(&root, named)?;
     let (told, root) = (look(&place)?, look(&root)?);
-    let container = look(root_of(procfs, named.init_pid)?)?;
+    let kind = Kind::of_mount(&process(named.pid), told.stx_mnt_id)?;
+    let container = look(root_of(process(named.init_pid))?)?;
     // A process may have another root: in a volume, or in an overlay of its own making.
     let device = |it: &Statx| (it.stx_dev_major, it.stx_dev_minor);
     let is_on_root = told.stx_mnt_id == root.stx_mnt_id && device(&root) == device(&container);
-    Ok(Resolved { path: name(&place)?, kind: Kind::of(&place)?, place, told, is_on_root })
+    Ok(Resolved { path: name(&place)?, place, told, kind, is_on_root })
 }
 
 /// Opens what a process names as a mere place.
-fn open(procfs: &Path, named: &Named<'_>, root: &OwnedFd) -> io::Result<OwnedFd> {
+fn open(root: &OwnedFd, named: &Named<'_>) -> io::Result<OwnedFd> {
     let path = match named.path {
         absolute if absolute.starts_with(b"/") => absolute.to_vec(),
         relative => [named.cwd, b"/", relative].concat(),
     };
-    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let open = |how| openat2(root, &path[..], OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how);
-    match open(within | ResolveFlags::NO_XDEV) {
-        // A look into a mount asks its file system, and one of the container's making may not answer.
-        Err(Errno::XDEV) if all_mounts_are_prompt(procfs, named.pid)? => Ok(open(within)?),
+    let open = |how| {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | how;
+        openat2(root, &path[..], OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how)
+    };
+    // A look into a mount asks its file system, and one of the container's making may not answer.
+    // What was just run, and where something is mounted, the kernel knows without asking.
+    match open(ResolveFlags::CACHED) {
+        // Before 5.12 the flag is not known.
+        Err(Errno::AGAIN | Errno::INVAL) => Ok(open(ResolveFlags::NO_XDEV)?),
         opened => Ok(opened?),
     }
 }
 
-fn root_of(procfs: &Path, pid: u32) -> io::Result<OwnedFd> {
+fn root_of(process: PathBuf) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat(CWD, procfs.join(pid.to_string()).join("root"), flags, Mode::empty())?)
-}
-
-/// Whether nothing that a process can reach keeps who looks at it waiting.
-fn all_mounts_are_prompt(procfs: &Path, pid: u32) -> io::Result<bool> {
-    let mut mounts = String::new();
-    let table = File::open(procfs.join(pid.to_string()).join("mountinfo"))?;
-    let length = table.take(MOST_MOUNTS_BYTES).read_to_string(&mut mounts)?;
-    Ok((length as u64) < MOST_MOUNTS_BYTES && mounts.lines().all(is_prompt))
-}
-
-/// Whether the file system of a line of `mountinfo` (`proc_pid_mountinfo(5)`) answers by itself.
-fn is_prompt(line: &str) -> bool {
-    // A space in a path is written as `\040`, so the first lone dash is the separator.
-    let name = line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next());
-    name.is_some_and(|name| Kind::by_name(name) != Kind::Distant)
+    Ok(openat(CWD, process.join("root"), flags, Mode::empty())?)
 }

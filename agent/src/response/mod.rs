@@ -1,0 +1,3 @@
+//! What is done about a broken rule.
+
+pub mod gate;
