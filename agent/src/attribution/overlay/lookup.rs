@@ -89,13 +89,17 @@ pub(super) fn find_in_image(layers: &Layers, path: &[u8]) -> io::Result<Option<F
     Ok(None)
 }
 
+/// Opens a layer's directory, as a mere place.
+pub(super) fn open(layer: &Path) -> Result<OwnedFd, Errno> {
+    openat(CWD, layer, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Looks for a path in one layer.
 fn sight(layer: &Path, path: &[u8]) -> io::Result<Sight> {
     let names = path.split(|&byte| byte == b'/').filter(|it| !matches!(*it, b"" | b"."));
     let names: Vec<&[u8]> = names.collect();
     let Some((last, above)) = names.split_last() else { return Ok(Sight::default()) };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut directory = openat(CWD, layer, flags, Mode::empty())?;
+    let mut directory = open(layer)?;
     let mut below = Some(Vec::new());
     for (depth, name) in above.iter().enumerate() {
         directory = match enter(&directory, name) {

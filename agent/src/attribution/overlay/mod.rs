@@ -13,7 +13,9 @@ pub mod script;
 
 use std::{collections::HashMap, os::fd::AsFd, path::PathBuf};
 
+use anyhow::Context as _;
 use plimsoll_ebpf::layer::code;
+use rustix::fs::Statx;
 
 use crate::clock;
 use content::Comparison;
@@ -46,6 +48,20 @@ pub struct Layers {
     pub lowers: Vec<PathBuf>,
     /// Where the overlay is mounted while the container runs.
     pub merged: PathBuf,
+}
+
+impl Layers {
+    /// Makes sure that every layer is there.
+    ///
+    /// # Errors
+    /// With the one that cannot be opened.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for layer in std::iter::once(&self.upper).chain(&self.lowers) {
+            lookup::open(layer)
+                .with_context(|| format!("opening the layer {}", layer.display()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Where a file comes from.
@@ -117,7 +133,7 @@ impl Overlay {
     /// not be right, for names change: what it leads to counts only if it is the same file or has
     /// the same content.
     pub fn provenance_of(&mut self, file: impl AsFd, path: &[u8]) -> Provenance {
-        if let Some(known) = self.known(&file) {
+        if let Some(known) = file::look(&file).ok().and_then(|told| self.known(&told)) {
             return known;
         }
         match lookup::find(&self.layers, path) {
@@ -126,9 +142,9 @@ impl Overlay {
         }
     }
 
-    /// What was found out of an open file before.
-    pub fn known(&self, file: impl AsFd) -> Option<Provenance> {
-        self.known.get(&Identity::of(file).ok()?).copied()
+    /// What was found out before of the file that the kernel tells this of.
+    pub fn known(&self, told: &Statx) -> Option<Provenance> {
+        self.known.get(&Identity::from(told)).copied()
     }
 
     fn judge(&mut self, file: impl AsFd, place: &Place, path: &[u8]) -> Provenance {

@@ -1,12 +1,7 @@
 //! Which layer a script lies in. A process names its script by a path, which is looked up after
 //! the act: what it names may have changed meanwhile, by the process itself too.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, os::fd::OwnedFd, path::Path};
 
 use plimsoll_ebpf::layer::code;
 use rustix::{
@@ -64,14 +59,12 @@ impl Resolved {
 /// that may keep the caller waiting. `procfs` is the host's process file system.
 pub fn layer_of_script(overlay: &mut Overlay, procfs: &Path, named: &Named<'_>) -> Option<Layer> {
     let found = resolve(procfs, named).ok().filter(|it| is_regular(&it.told))?;
-    let code = match found.kind {
-        Kind::Overlay if found.is_on_root => {
-            let file: File = reopen(&found.place).ok()?;
-            return Some(overlay.provenance_of(file, &found.path).layer());
-        }
-        Kind::Disk if found.is_on_root => code::ROOTFS,
-        kind => kind.code_of_mount(),
-    };
+    if found.is_on_root && found.kind == Kind::Overlay {
+        let file: File = reopen(&found.place).ok()?;
+        return Some(overlay.provenance_of(file, &found.path).layer());
+    }
+    let is_plain_root = found.is_on_root && found.kind == Kind::Disk;
+    let code = if is_plain_root { code::ROOTFS } else { found.kind.code_of_mount() };
     Some(Layer { code, is_changed: false })
 }
 
@@ -82,11 +75,11 @@ pub fn layer_of_script(overlay: &mut Overlay, procfs: &Path, named: &Named<'_>) 
 /// caller waiting.
 pub fn resolve(procfs: &Path, named: &Named<'_>) -> io::Result<Resolved> {
     let process = |pid: u32| procfs.join(pid.to_string());
-    let root = root_of(process(named.pid))?;
+    let root = root_of(&process(named.pid))?;
     let place = open(&root, named)?;
     let (told, root) = (look(&place)?, look(&root)?);
     let kind = Kind::of_mount(&process(named.pid), told.stx_mnt_id)?;
-    let container = look(root_of(process(named.init_pid))?)?;
+    let container = look(root_of(&process(named.init_pid))?)?;
     // A process may have another root: in a volume, or in an overlay of its own making.
     let device = |it: &Statx| (it.stx_dev_major, it.stx_dev_minor);
     let is_on_root = told.stx_mnt_id == root.stx_mnt_id && device(&root) == device(&container);
@@ -112,7 +105,7 @@ fn open(root: &OwnedFd, named: &Named<'_>) -> io::Result<OwnedFd> {
     }
 }
 
-fn root_of(process: PathBuf) -> io::Result<OwnedFd> {
+fn root_of(process: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat(CWD, process.join("root"), flags, Mode::empty())?)
 }

@@ -151,6 +151,8 @@ fn a_layer_that_is_not_there_is_told() {
     let tree = Tree::new();
     fs::remove_dir_all(tree.path("bottom", "")).expect("is removed");
     assert!(matches!(tree.provenance("/bin/a"), Provenance::Unknown(_)));
+    let error = tree.overlay().layers.check().expect_err("one is gone");
+    assert!(error.to_string().contains("bottom"), "{error}");
 }
 
 #[test]
@@ -184,8 +186,12 @@ fn what_was_found_is_kept_until_the_file_changes() {
     let path = tree.path("upper", "bin/a");
     let mut overlay = tree.overlay();
     assert_eq!(overlay.provenance(b"/bin/a"), UNCHANGED);
-    let file = fs::File::open(&path).expect("is there");
-    assert_eq!(overlay.known(&file), None, "its last change is too fresh to be told from the next");
+    let told = || file::look(fs::File::open(&path).expect("is there")).expect("is open");
+    assert_eq!(
+        overlay.known(&told()),
+        None,
+        "its last change is too fresh to be told from the next"
+    );
     let settled = || {
         let changed = fs::metadata(&path).expect("is there");
         let changed_ns = changed.ctime() as u64 * 1_000_000_000 + changed.ctime_nsec() as u64;
@@ -197,10 +203,10 @@ fn what_was_found_is_kept_until_the_file_changes() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(overlay.provenance(b"/bin/a"), UNCHANGED);
-    assert_eq!(overlay.known(&file), Some(UNCHANGED));
+    assert_eq!(overlay.known(&told()), Some(UNCHANGED));
     fs::write(&path, "kontent").expect("is written");
     backdate(&path);
-    assert_eq!(overlay.known(&file), None);
+    assert_eq!(overlay.known(&told()), None);
     assert_eq!(overlay.provenance(b"/bin/a"), CHANGED);
 }
 

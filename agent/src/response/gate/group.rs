@@ -3,11 +3,11 @@
 use std::{os::fd::OwnedFd, path::Path};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use nix::{
-    errno::Errno,
-    sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags},
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
+use rustix::{
+    fs::{CWD, Mode, OFlags, StatxAttributes, openat},
+    io::Errno,
 };
-use rustix::fs::{CWD, Mode, OFlags, StatxAttributes, openat};
 
 use crate::attribution::overlay::{
     file::{link, look},
@@ -29,10 +29,10 @@ pub(super) fn new() -> Result<Fanotify> {
         | InitFlags::FAN_NONBLOCK
         | InitFlags::FAN_UNLIMITED_QUEUE;
     let files = EventFFlags::O_RDONLY | EventFFlags::O_LARGEFILE | EventFFlags::O_CLOEXEC;
-    Fanotify::init(flags, files).map_err(|error| match error {
-        Errno::EPERM => anyhow!("making a fanotify group: CAP_SYS_ADMIN is missing"),
-        Errno::ENOSYS => anyhow!("making a fanotify group: the kernel has no fanotify"),
-        Errno::EMFILE => anyhow!(
+    Fanotify::init(flags, files).map_err(|error| match plain(error) {
+        Errno::PERM => anyhow!("making a fanotify group: CAP_SYS_ADMIN is missing"),
+        Errno::NOSYS => anyhow!("making a fanotify group: the kernel has no fanotify"),
+        Errno::MFILE => anyhow!(
             "making a fanotify group: too many; each guarded container needs one \
              (sysctl fs.fanotify.max_user_groups), and an open file"
         ),
@@ -47,8 +47,8 @@ pub(super) fn new() -> Result<Fanotify> {
 pub(super) fn try_out() -> Result<()> {
     // A directory is never run, so nobody can come to wait for this mark.
     let marked = new()?.mark(MarkFlags::FAN_MARK_ADD, ASKED, CWD, Some("/"));
-    marked.map_err(|error| match error {
-        Errno::EINVAL => anyhow!(
+    marked.map_err(|error| match plain(error) {
+        Errno::INVAL => anyhow!(
             "asking for fanotify permission events: the kernel is older than 5.0, or built without \
              CONFIG_FANOTIFY_ACCESS_PERMISSIONS"
         ),
@@ -70,6 +70,11 @@ pub(super) fn mark_mount(group: &Fanotify, place: &OwnedFd) -> Result<()> {
 fn mark(group: &Fanotify, what: MarkFlags, place: &OwnedFd) -> Result<()> {
     let path = link(place);
     Ok(group.mark(MarkFlags::FAN_MARK_ADD | what, ASKED, CWD, Some(path.as_str()))?)
+}
+
+/// An error of one library in terms of the other, whose errors are numbers that can be matched.
+fn plain(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
 }
 
 /// Where a container's overlay is mounted on the host.

@@ -69,7 +69,7 @@ impl Judge {
             return self.by_rules(&file, Layer { code, is_changed: false }, 0, path);
         }
         // The usual case, and the one that has to be quick.
-        let known = self.overlay.known(&file);
+        let known = self.overlay.known(&told);
         if known.is_some_and(is_as_in_the_image) {
             return Verdict::Allowed;
         }
@@ -78,11 +78,11 @@ impl Judge {
             Ok(path) => self.overlay.provenance_of(&file, path),
             Err(_) => Provenance::Gone,
         };
-        let bits = match provenance {
-            Provenance::Unknown(_) => return Verdict::Untold,
-            Provenance::Gone if path.is_ok() => flags::UNLINKED,
-            _ => 0,
-        };
+        if matches!(provenance, Provenance::Unknown(_)) {
+            return Verdict::Untold;
+        }
+        let has_no_name = provenance == Provenance::Gone && path.is_ok();
+        let bits = if has_no_name { flags::UNLINKED } else { 0 };
         self.by_rules(&file, provenance.layer(), bits, path.unwrap_or_default())
     }
 

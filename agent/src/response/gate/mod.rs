@@ -102,10 +102,11 @@ impl Gate {
     /// Guards a container's root file system.
     ///
     /// # Errors
-    /// When it is guarded, its overlay is not mounted, or the kernel refuses.
+    /// When it is guarded, its overlay is not mounted, a layer is not there, or the kernel refuses.
     pub fn guard(&mut self, guarded: Guarded) -> Result<()> {
         let Guarded { cgroup_id, layers, allows } = guarded;
         ensure!(!self.is_guarded(cgroup_id), "the container is guarded already");
+        layers.check()?;
         let merged = Merged::open(&layers.merged)?;
         let judge = Judge::new(Overlay::new(layers), allows, &merged);
         let (report, counters) = (self.report.clone(), Arc::clone(&self.counters));
