@@ -20,6 +20,8 @@ pub mod response;
 
 pub mod store;
 
+pub mod response;
+
 pub mod pipeline;
 
 pub mod query;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll_ebpf::value::ValueType;
 
+use super::overlay::Layers;
 use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
 
 /// A container as it is known to the agent. It does not change once made: news makes a new one.
@@ -41,8 +42,8 @@ pub struct Container {
     pub health_command: Vec<String>,
     /// Process id of its first process in the host's namespace; 0 before it starts.
     pub init_pid: u32,
-    /// Directory of the overlay's upper layer on the host; empty where the driver has none.
-    pub upper_dir: String,
+    /// The layers of its root file system; `None` where that is no overlay.
+    pub layers: Option<Layers>,
 }
 
 /// Something mounted into a container.

@@ -1,10 +1,13 @@
 //! Makes a container of what Docker's inspection, or only an event, says of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use bollard::models::{ContainerConfig, ContainerInspectResponse};
 
-use super::container::{Container, Mount, MountKind, next_serial};
+use super::{
+    container::{Container, Mount, MountKind, next_serial},
+    overlay::Layers,
+};
 
 /// Files Docker itself mounts into every container. An inspection names their sources only once the
 /// container was started.
@@ -17,7 +20,6 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
     let asked = config.and_then(|it| it.image.as_deref()).unwrap_or_default();
     let image_id = response.image.as_deref().unwrap_or_default();
     let init_pid = response.state.as_ref().and_then(|state| state.pid);
-    let upper_dir = response.graph_driver.as_ref().and_then(|it| it.data.get("UpperDir").cloned());
     let mut container = Container {
         serial: next_serial(),
         id: response.id.clone().unwrap_or_default(),
@@ -27,7 +29,7 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         mounts: mounts(response),
         health_command: config.map(health_command).unwrap_or_default(),
         init_pid: init_pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
-        upper_dir: upper_dir.unwrap_or_default(),
+        layers: response.graph_driver.as_ref().and_then(|it| layers(&it.data)),
         ..Container::default()
     };
     if let Some(labels) = config.and_then(|it| it.labels.as_ref()) {
@@ -115,6 +117,15 @@ fn health_command(config: &ContainerConfig) -> Vec<String> {
     }
 }
 
+/// The layers of the `overlay2` driver, whose names in the inspection are those of mount options.
+fn layers(driver: &HashMap<String, String>) -> Option<Layers> {
+    Some(Layers {
+        upper: driver.get("UpperDir")?.into(),
+        lowers: driver.get("LowerDir")?.split(':').map(PathBuf::from).collect(),
+        merged: driver.get("MergedDir")?.into(),
+    })
+}
+
 fn mount(destination: &str, kind: MountKind) -> Mount {
     Mount { destination: destination.to_owned(), kind }
 }
@@ -176,7 +187,9 @@ mod tests {
         );
         assert_eq!(container.health_command, ["/bin/sh", "-c", "echo ok"]);
         assert_eq!(container.init_pid, 24331);
-        assert!(container.upper_dir.ends_with("/diff"));
+        let layers = container.layers.expect("it is an overlay");
+        assert!(layers.upper.ends_with("diff") && layers.merged.ends_with("merged"));
+        assert!(layers.lowers.len() > 1 && layers.lowers[0].to_string_lossy().contains("-init/"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod container;
 pub mod fields;
 pub mod node;
 pub mod observation;
+pub mod overlay;
 pub mod process;
 
 pub mod attributor;

@@ -1,5 +1,6 @@
 //! What is done about broken rules: orders to the kernel side that follow from what the operator
-//! decided and from what this kernel can do.
+//! decided and from what this kernel can do, and a gate for kernels that can do less.
 
+pub mod gate;
 pub mod sets;
 pub mod stopper;

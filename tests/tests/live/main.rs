@@ -11,6 +11,7 @@ mod docker_restart;
 mod earlier;
 mod files;
 mod floods;
+mod gate;
 mod limits;
 mod metrics;
 mod names;
