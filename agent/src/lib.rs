@@ -16,8 +16,6 @@ pub mod policy;
 
 pub mod verdict;
 
-pub mod response;
-
 pub mod store;
 
 pub mod response;

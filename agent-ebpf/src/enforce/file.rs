@@ -1,6 +1,6 @@
 //! Files that must not change: refused before they are opened, made, renamed or removed.
 
-use aya_ebpf::{macros::lsm, programs::LsmContext};
+use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use plimsoll_ebpf::{
     events::file_change::{FileChange, op},
     layer::code,
@@ -41,6 +41,13 @@ fn guard_open(ctx: LsmContext) -> i32 {
     }
     opened.tell(container, task, outcome::DENIED, 0);
     -EPERM
+}
+
+/// An argument as a mere address. The verifier would keep a typed one from the function that walks
+/// paths.
+#[inline(always)]
+fn address(ctx: &LsmContext, place: usize) -> usize {
+    crate::read::kernel((ctx.as_ptr() as usize).wrapping_add(place * size_of::<usize>()))
 }
 
 /// A change that is about to be made.
@@ -115,18 +122,26 @@ fn named(directory: usize, dentry: usize) -> (File, u32) {
     (File { dentry, mount, inode: member!(above, dentry_inode, usize) }, 0)
 }
 
-/// A change of the name `dentry` in `directory`, given as `struct path`.
+/// A change of a name: the arguments at these places are the directory, as `struct path`, and the
+/// directory entry.
 #[inline(always)]
-fn change_name(op: u8, directory: usize, dentry: usize, number: u64) -> i32 {
-    let Some(change) = Change::begin(op, number) else { return 0 };
-    let (file, mode) = named(directory, dentry);
+fn change_name(op: u8, ctx: &LsmContext, directory: usize, dentry: usize) -> i32 {
+    let Some(change) = Change::begin(op, 0) else { return 0 };
+    let (file, mode) = named(address(ctx, directory), address(ctx, dentry));
     if change.is_refused(&file, mode, None) { -EPERM } else { 0 }
 }
 
-/// A change of the file that a `struct path` leads to.
+/// A change of the file that the first argument leads to, a `struct path`.
 #[inline(always)]
-fn change_file(op: u8, path: usize, number: u64, is_content: bool, special: Option<Rule>) -> i32 {
+fn change_file(
+    op: u8,
+    ctx: &LsmContext,
+    number: u64,
+    is_content: bool,
+    special: Option<Rule>,
+) -> i32 {
     let Some(change) = Change::begin(op, number) else { return 0 };
+    let path = address(ctx, 0);
     let dentry = member!(path, path_dentry, usize);
     let mount = member!(path, path_mnt, usize);
     let file = File { dentry, mount, inode: member!(dentry, dentry_inode, usize) };
@@ -140,43 +155,37 @@ fn change_file(op: u8, path: usize, number: u64, is_content: bool, special: Opti
 /// Asked for every file that an open makes, too.
 #[lsm(hook = "path_mknod")]
 fn guard_mknod(ctx: LsmContext) -> i32 {
-    let number = ctx.arg::<u64>(2) & 0xffff;
-    change_name(
-        op::MKNOD,
-        ctx.arg::<*const u8>(0) as usize,
-        ctx.arg::<*const u8>(1) as usize,
-        number,
-    )
+    change_name(op::MKNOD, &ctx, 0, 1)
 }
 
 // match-proto:v5.10: (const struct path *dir, struct dentry *dentry, umode_t mode)
 #[lsm(hook = "path_mkdir")]
 fn guard_mkdir(ctx: LsmContext) -> i32 {
-    change_name(op::MKDIR, ctx.arg::<*const u8>(0) as usize, ctx.arg::<*const u8>(1) as usize, 0)
+    change_name(op::MKDIR, &ctx, 0, 1)
 }
 
 // match-proto:v5.10: (const struct path *dir, struct dentry *dentry)
 #[lsm(hook = "path_rmdir")]
 fn guard_rmdir(ctx: LsmContext) -> i32 {
-    change_name(op::RMDIR, ctx.arg::<*const u8>(0) as usize, ctx.arg::<*const u8>(1) as usize, 0)
+    change_name(op::RMDIR, &ctx, 0, 1)
 }
 
 // match-proto:v5.10: (const struct path *dir, struct dentry *dentry)
 #[lsm(hook = "path_unlink")]
 fn guard_unlink(ctx: LsmContext) -> i32 {
-    change_name(op::UNLINK, ctx.arg::<*const u8>(0) as usize, ctx.arg::<*const u8>(1) as usize, 0)
+    change_name(op::UNLINK, &ctx, 0, 1)
 }
 
 // match-proto:v5.10: (const struct path *dir, struct dentry *dentry, const char *old_name)
 #[lsm(hook = "path_symlink")]
 fn guard_symlink(ctx: LsmContext) -> i32 {
-    change_name(op::SYMLINK, ctx.arg::<*const u8>(0) as usize, ctx.arg::<*const u8>(1) as usize, 0)
+    change_name(op::SYMLINK, &ctx, 0, 1)
 }
 
 // match-proto:v5.10: (struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)
 #[lsm(hook = "path_link")]
 fn guard_link(ctx: LsmContext) -> i32 {
-    change_name(op::LINK, ctx.arg::<*const u8>(1) as usize, ctx.arg::<*const u8>(2) as usize, 0)
+    change_name(op::LINK, &ctx, 1, 2)
 }
 
 // match-proto:v5.10: (const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)
@@ -184,18 +193,18 @@ fn guard_link(ctx: LsmContext) -> i32 {
 #[lsm(hook = "path_rename")]
 fn guard_rename(ctx: LsmContext) -> i32 {
     let Some(change) = Change::begin(op::RENAME, 0) else { return 0 };
-    let (old, old_mode) = named(ctx.arg::<*const u8>(0) as usize, ctx.arg::<*const u8>(1) as usize);
+    let (old, old_mode) = named(address(&ctx, 0), address(&ctx, 1));
     if change.is_refused(&old, old_mode, None) {
         return -EPERM;
     }
-    let (new, new_mode) = named(ctx.arg::<*const u8>(2) as usize, ctx.arg::<*const u8>(3) as usize);
+    let (new, new_mode) = named(address(&ctx, 2), address(&ctx, 3));
     if change.is_refused(&new, new_mode, None) { -EPERM } else { 0 }
 }
 
 // match-proto:v5.10: (const struct path *path)
 #[lsm(hook = "path_truncate")]
 fn guard_truncate(ctx: LsmContext) -> i32 {
-    change_file(op::TRUNCATE, ctx.arg::<*const u8>(0) as usize, 0, true, None)
+    change_file(op::TRUNCATE, &ctx, 0, true, None)
 }
 
 // match-proto:v5.10: (const struct path *path, umode_t mode)
@@ -203,11 +212,11 @@ fn guard_truncate(ctx: LsmContext) -> i32 {
 fn guard_chmod(ctx: LsmContext) -> i32 {
     let mode = ctx.arg::<u64>(1) & 0xffff;
     let special = if mode as u32 & SETID != 0 { Some(Rule::SetuidMade) } else { None };
-    change_file(op::CHMOD, ctx.arg::<*const u8>(0) as usize, mode, false, special)
+    change_file(op::CHMOD, &ctx, mode, false, special)
 }
 
 // match-proto:v5.10: (const struct path *path, kuid_t uid, kgid_t gid)
 #[lsm(hook = "path_chown")]
 fn guard_chown(ctx: LsmContext) -> i32 {
-    change_file(op::CHOWN, ctx.arg::<*const u8>(0) as usize, 0, false, None)
+    change_file(op::CHOWN, &ctx, 0, false, None)
 }

@@ -219,8 +219,20 @@ fn attach(
     }
     match try_attach(program, hook, btf, cgroup) {
         Ok(()) => Outcome::Attached,
-        Err(error) => Outcome::Broken(format!("{error:#}")),
+        Err(error) => {
+            let why = format!("{error:#}");
+            tracing::debug!(name, why, "refused");
+            Outcome::Broken(shortened(&why))
+        }
     }
+}
+
+/// An error with the verifier's last word instead of its whole log.
+fn shortened(why: &str) -> String {
+    let Some((error, log)) = why.split_once("Verifier output:") else { return why.to_owned() };
+    let is_count = |line: &&str| line.starts_with("processed ") || line.contains("prevents");
+    let last = log.lines().rev().map(str::trim).find(|line| !line.is_empty() && !is_count(line));
+    format!("{} the verifier says: {}", error.trim(), last.unwrap_or("nothing"))
 }
 
 /// Typed tracepoints appear in BTF as typedefs of that name.
