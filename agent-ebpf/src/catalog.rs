@@ -102,6 +102,8 @@ pub struct Probe {
 pub enum Hook {
     /// A tracepoint with typed arguments (`tp_btf`).
     Tracepoint(&'static str),
+    /// Where the program at a typed tracepoint leaves off: an entry of the map `FOLLOW_UPS`.
+    FollowUp(&'static str, u32),
     /// A hook of the root cgroup.
     Cgroup(CgroupHook),
     /// A hook of the kernel's security modules, where `bpf` is one of them.

@@ -2,7 +2,7 @@
 
 use plimsoll_ebpf::{layer::code, record::flags};
 
-use crate::{maps::WRITTEN, task};
+use crate::{filter, maps::WRITTEN, task};
 
 /// `fs/overlayfs/super.c`
 const OVERLAYFS: u64 = 0x794c_7630;
@@ -79,7 +79,7 @@ impl File {
         if namespace != task::mnt_ns_address(task) {
             *flags |= flags::DETACHED;
         }
-        let layer = layer_of(self.inode, magic, is_root(real));
+        let layer = layer_of(self.inode, magic, real);
         if layer == code::COPIED_UP && self.is_changed() {
             *flags |= flags::CONTENT_CHANGED;
         }
@@ -92,8 +92,11 @@ impl File {
         let _ = WRITTEN.insert(self.identity(), 1, 0);
     }
 
-    fn identity(&self) -> [u64; 2] {
-        [self.ino(), u64::from(self.dev())]
+    /// Of a file among those of all containers: overlays that are gone leave their device number to
+    /// new ones.
+    #[inline(always)]
+    fn identity(&self) -> [u64; 3] {
+        [filter::current_container().unwrap_or_default(), self.ino(), u64::from(self.dev())]
     }
 
     /// Whether an image file that was copied up has another content than the image's, as far as
@@ -125,13 +128,32 @@ fn is_root(mount: usize) -> bool {
         && member!(mount, mount_mountpoint, usize) == root
 }
 
+/// Most mounts between one and the root that are looked at.
+const MOST_ABOVE: u32 = 8;
+
+/// Whether a file lies on the file system of the root, of which another part is mounted elsewhere.
 #[inline(always)]
-fn layer_of(inode: usize, magic: u64, is_root: bool) -> u8 {
-    if magic == OVERLAYFS {
-        if !is_root {
-            return code::MOUNT;
+fn is_of_root(inode: usize, mount: usize) -> bool {
+    let mut above = mount;
+    for _ in 0..MOST_ABOVE {
+        above = member!(above, mount_parent, usize);
+        if is_root(above) {
+            let root = member!(above.wrapping_add(offset!(mount_mnt)), vfsmount_sb, usize);
+            return root == member!(inode, inode_sb, usize);
         }
-        return overlay_layer(inode);
+    }
+    false
+}
+
+#[inline(always)]
+fn layer_of(inode: usize, magic: u64, mount: usize) -> u8 {
+    let is_root = is_root(mount);
+    if magic == OVERLAYFS {
+        return if is_root || is_of_root(inode, mount) {
+            overlay_layer(inode)
+        } else {
+            code::MOUNT
+        };
     }
     if magic == TMPFS || magic == RAMFS {
         return code::TMPFS;

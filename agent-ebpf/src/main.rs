@@ -16,6 +16,8 @@ mod file;
 #[cfg(target_arch = "bpf")]
 mod filter;
 #[cfg(target_arch = "bpf")]
+mod mapped;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod path;
@@ -23,6 +25,8 @@ mod path;
 mod probes;
 #[cfg(target_arch = "bpf")]
 mod scratch;
+#[cfg(target_arch = "bpf")]
+mod setup;
 #[cfg(target_arch = "bpf")]
 mod task;
 

@@ -3,12 +3,14 @@
 use aya_ebpf::{
     macros::map,
     maps::{
-        Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack,
+        Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf, Stack,
         lpm_trie::{Key, LpmTrie},
     },
 };
 use plimsoll_ebpf::{
-    orders::{Allowed, AllowedPath, Lost, LostKey, Policy, Seen, Share, Traffic, Watched},
+    orders::{
+        Allowed, AllowedPath, ID_BYTES, Lost, LostKey, Policy, Seen, Share, Traffic, Watched,
+    },
     record::HEADER_BYTES,
 };
 
@@ -29,6 +31,10 @@ pub static CGROUPS: HashMap<u64, Watched> = HashMap::with_max_entries(16384, 0);
 #[map]
 pub static POLICIES: HashMap<u64, Policy> = HashMap::with_max_entries(16384, 0);
 
+/// What is stopped in containers that may start, by their ids.
+#[map]
+pub static PENDING: HashMap<[u8; ID_BYTES], Policy> = HashMap::with_max_entries(16384, 0);
+
 /// What is let pass all the same.
 #[map]
 pub static ALLOWED: LpmTrie<AllowedPath, Allowed> = LpmTrie::with_max_entries(65536, 0);
@@ -38,10 +44,14 @@ pub static ALLOWED: LpmTrie<AllowedPath, Allowed> = LpmTrie::with_max_entries(65
 #[map]
 pub static SETTING_UP: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// Image files that were opened for writing, by inode and device: whoever turns back the time of
-/// their last change does not make them the image's again.
+/// Image files that were opened for writing, by container, inode and device: whoever turns back the
+/// time of their last change does not make them the image's again.
 #[map]
-pub static WRITTEN: LruHashMap<[u64; 2], u64> = LruHashMap::with_max_entries(16384, 0);
+pub static WRITTEN: LruHashMap<[u64; 3], u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// Programs that go on where another leaves off, by [`plimsoll_ebpf::orders::follow_up`].
+#[map]
+pub static FOLLOW_UPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// The cgroup of the agent's thread that knocked last.
 #[map]

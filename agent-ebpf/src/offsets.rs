@@ -68,6 +68,7 @@ offsets! {
     cgroup_self = "cgroup" "self";
     cgroup_self_parent = "cgroup" "self.parent";
     cgroup_root_hierarchy = "cgroup_root" "hierarchy_id";
+    kernfs_name = "kernfs_node" "name";
     kernfs_id = "kernfs_node" "id";
     nsproxy_mnt = "nsproxy" "mnt_ns";
     mnt_ns_inum = "mnt_namespace" "ns.inum";
@@ -121,6 +122,8 @@ offsets! {
     fdt_fd = "fdtable" "fd";
     fdt_max = "fdtable" "max_fds";
     vma_file = "vm_area_struct" "vm_file";
+    vma_flags = "vm_area_struct" "vm_flags";
+    regs_ip = "pt_regs" "ip";
     sock_family = "sock" "__sk_common.skc_family";
     sock_daddr = "sock" "__sk_common.skc_daddr";
     sock_saddr = "sock" "__sk_common.skc_rcv_saddr";

@@ -142,6 +142,10 @@ pub struct Policy {
     pub reserved: u32,
 }
 
+/// Bytes of a container's id, the key of the map `PENDING`: policies of containers whose cgroup is
+/// not there yet.
+pub const ID_BYTES: usize = 64;
+
 /// Bits of [`Policy::stop`].
 pub mod stop {
     use crate::rules::Class;
@@ -231,6 +235,22 @@ pub mod open {
     pub const ALWAYS_WRITES: u8 = 1;
     /// Its flags are the first number of a struct that an argument points to.
     pub const FLAGS_IN_STRUCT: u8 = 2;
+}
+
+/// `op` of a call of [`class::MAP`].
+pub mod map {
+    /// It maps a file.
+    pub const FILE: u8 = 0;
+    /// It changes what a mapping may be used for.
+    pub const PROTECT: u8 = 1;
+    /// It attaches shared memory.
+    pub const ATTACH: u8 = 2;
+}
+
+/// Indices into the map `FOLLOW_UPS`.
+pub mod follow_up {
+    /// The end of a system call that maps code.
+    pub const MAP: u32 = 0;
 }
 
 /// Entries of the system call table: 512 native, then 512 of the 32-bit table.

@@ -24,8 +24,8 @@ pub struct Header {
     pub kind: u16,
     /// What became of it: a code of [`crate::rules::outcome`].
     pub outcome: u8,
-    /// Zero; keeps the layout free of padding.
-    pub reserved: u8,
+    /// 1 where the container runtime did it, before it ran a program of the container.
+    pub setup: u8,
     /// Bytes of the whole record: header, body and tail.
     pub size: u32,
     /// What is counted together with this: the same act by the same program on the same object, for

@@ -4,7 +4,7 @@
 
 use crate::{
     events::{file_change::op, privilege},
-    orders::{SYSCALLS, Syscall, class, open},
+    orders::{SYSCALLS, Syscall, class, map, open},
 };
 
 /// First entry of the 32-bit table.
@@ -187,6 +187,10 @@ pub fn table() -> [Syscall; SYSCALLS] {
     }
     // Argument 3 is the protection, argument 5 the descriptor; mmap2 of the 32-bit table alike.
     put(9, 192, Syscall { class: class::MAP, number: 3, fd: 5, ..Syscall::default() });
+    let protect = Syscall { class: class::MAP, op: map::PROTECT, number: 3, ..Syscall::default() };
+    put(10, 125, protect);
+    put(329, 380, protect);
+    put(30, 397, Syscall { class: class::MAP, op: map::ATTACH, number: 3, ..Syscall::default() });
     for &(compat, native) in OLD_COMPAT {
         table[COMPAT + usize::from(compat)] = table[usize::from(native)];
     }

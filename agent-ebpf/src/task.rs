@@ -35,7 +35,7 @@ pub fn header(container: u64) -> Header {
         count: 1,
         kind: 0,
         outcome: outcome::DONE,
-        reserved: 0,
+        setup: u8::from(crate::setup::is_running()),
         size: 0,
         act: 0,
     }
@@ -56,7 +56,7 @@ pub fn header_of(task: usize, container: u64) -> Header {
         count: 1,
         kind: 0,
         outcome: outcome::DONE,
-        reserved: 0,
+        setup: 0,
         size: 0,
         act: 0,
     }
@@ -76,7 +76,7 @@ pub fn header_of_nobody(container: u64) -> Header {
         uid: 0,
         kind: 0,
         outcome: outcome::DONE,
-        reserved: 0,
+        setup: 0,
         size: 0,
         act: 0,
     }

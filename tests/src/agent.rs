@@ -321,6 +321,16 @@ impl Agent {
         self.log()
     }
 
+    /// Halts it: from now on it does nothing, and whatever it ordered stands.
+    pub fn halt(&self) {
+        process::signal(self.process.id(), Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        process::signal(self.process.id(), Signal::CONT);
+    }
+
     /// Ends it as the kernel would when memory runs out.
     pub fn kill(mut self) {
         self.process.kill();

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod cgroup;
 pub mod docker;
 pub mod event;
+pub mod guard;
 pub mod http;
 pub mod poll;
 pub mod process;

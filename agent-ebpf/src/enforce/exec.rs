@@ -7,14 +7,14 @@ use plimsoll_ebpf::{
     rules::{self, Class, outcome},
 };
 
-use super::{EPERM, Means, guard_of_all, is_outside, is_setting_up, stops_library};
+use super::{EPERM, Means, guard_of_all, stops_library};
 use crate::{
     emit::Draft,
     file::File,
     filter,
     probes::{exec, exec_map},
     scratch::Slot,
-    task,
+    setup, task,
 };
 
 /// A script begins with this.
@@ -39,7 +39,7 @@ fn guard_exec(ctx: LsmContext) -> i32 {
         rules::of_program(layer, bits, is_changed)
     };
     let Some(rule) = rule else { return 0 };
-    if is_outside(layer, bits) && is_setting_up() {
+    if setup::is_running() && setup::goes_on(layer, bits) {
         return 0;
     }
     let slot = Slot::claim();
@@ -82,7 +82,9 @@ fn map(file: usize) -> i32 {
     let file = File::at(file);
     let mut bits = 0;
     let layer = file.layer(task, &mut bits);
-    if layer == code::IMAGE {
+    // What it runs was judged when it began.
+    let program = task::program(task);
+    if layer == code::IMAGE || program.ino == file.ino() && program.dev == file.dev() {
         return 0;
     }
     let slot = Slot::claim();

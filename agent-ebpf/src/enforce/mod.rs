@@ -8,7 +8,6 @@ mod file;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated};
 use plimsoll_ebpf::{
-    layer::code,
     orders::{ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Policy, stop},
     record::flags,
     rules::{self, Class, Rule},
@@ -16,11 +15,11 @@ use plimsoll_ebpf::{
 
 use crate::{
     file::File,
-    maps::{ALLOWED, POLICIES, SETTING_UP},
+    maps::{ALLOWED, POLICIES},
     path::{self, Walked},
     read::mask,
     scratch::Slot,
-    task,
+    setup,
 };
 
 /// `include/uapi/asm-generic/errno-base.h`
@@ -49,7 +48,7 @@ pub struct Guard {
 #[inline(always)]
 pub fn guard(container: u64, means: Means, class: Class) -> Option<Guard> {
     let guard = guard_of_all(container, means, class)?;
-    if is_setting_up() { None } else { Some(guard) }
+    if setup::is_running() { None } else { Some(guard) }
 }
 
 /// Like [`guard`], for the container runtime too.
@@ -126,53 +125,7 @@ pub fn kill() {
     unsafe { generated::bpf_send_signal(SIGKILL) };
 }
 
-/// A process of the container runtime has entered a container: until it runs a program of the
-/// container, what it does is the runtime's doing.
-#[inline(always)]
-pub fn begin_setup(pid: u32, start_ns: u64) {
-    let _ = SETTING_UP.insert(pid, start_ns, 0);
-}
-
-/// A process was forked: what the runtime starts is the runtime's too.
-#[inline(always)]
-pub fn inherit_setup(pid: u32, start_ns: u64) {
-    if is_setting_up() {
-        begin_setup(pid, start_ns);
-    }
-}
-
-/// Whether the running process is the container runtime's, still before its first program of the
-/// container.
-#[inline(always)]
-pub fn is_setting_up() -> bool {
-    let (pid, start_ns) = task::identity();
-    let Some(start) = SETTING_UP.get_ptr(pid) else { return false };
-    // SAFETY: the map returned a valid pointer.
-    unsafe { *start == start_ns }
-}
-
-/// The running process begins a program: whether it is still one of the runtime's own, which lies
-/// outside the container's mounts.
-#[inline(always)]
-pub fn ends_setup(layer: u8, bits: u32) -> bool {
-    if !is_setting_up() {
-        return false;
-    }
-    let is_own = is_outside(layer, bits);
-    if !is_own {
-        let _ = SETTING_UP.remove(task::identity().0);
-    }
-    is_own
-}
-
-/// Whether a program lies outside the container's mounts, as the container runtime's own do.
-#[inline(always)]
-pub fn is_outside(layer: u8, bits: u32) -> bool {
-    bits & flags::DETACHED != 0 || layer == code::MEMFD || layer == code::UNKNOWN
-}
-
-/// Whether the running task's mapping of a file as code is stopped. What it runs was judged when
-/// it began.
+/// Whether the running task's mapping of a file as code is stopped.
 #[inline(always)]
 pub fn stops_library(
     container: u64,
@@ -185,9 +138,5 @@ pub fn stops_library(
     let is_changed = bits & flags::CONTENT_CHANGED != 0;
     let Some(rule) = rules::of_library(layer, bits, is_changed) else { return false };
     let Some(guard) = guard(container, means, Class::Exec) else { return false };
-    let program = task::program(task::current());
-    if program.ino == file.ino() && program.dev == file.dev() {
-        return false;
-    }
     guard.stops(rule, file, bits, slot)
 }

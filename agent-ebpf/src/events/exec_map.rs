@@ -4,8 +4,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::record::{Span, Wire};
 
-/// Raised when `mmap` made a file executable that does not lie in an image layer. A mapping that
-/// `mprotect` makes executable later is not seen in the tracepoint tier.
+/// Raised when a mapping of a file that does not lie in an image layer became executable: by `mmap`,
+/// `mprotect`, `shmat`, or as the loader of a program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct ExecMap {
@@ -31,7 +31,8 @@ impl Wire for ExecMap {
 mod meaning {
     use super::ExecMap;
     use crate::{
-        catalog::{EventType, Field, Probe, SYS_EXIT},
+        catalog::{EventType, Field, Hook, Probe, SYS_EXIT},
+        orders::follow_up,
         record::flags,
         value::{Value, ValueType},
     };
@@ -39,7 +40,11 @@ mod meaning {
     impl EventType for ExecMap {
         const NAME: &'static str = "exec_map";
         const SUMMARY: &'static str = "A file that is not the image's was mapped for execution.";
-        const PROBES: &'static [Probe] = &[SYS_EXIT];
+        const PROBES: &'static [Probe] = &[
+            SYS_EXIT,
+            Probe::optional("on_map", Hook::FollowUp("sys_exit", follow_up::MAP)),
+            Probe::optional("on_exec_loader", Hook::Tracepoint("sched_process_exec")),
+        ];
         const FIELDS: &'static [Field<Self>] = &[
             Field::learned(
                 "file.path",

@@ -2,15 +2,14 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::{
-    orders::{Watched, reason},
+    orders::{ID_BYTES, Watched, reason},
     signals::{CgroupEntered, CgroupMade, CgroupRemoved},
 };
 
 use crate::{
     emit::{Draft, Ring, emit, lose},
-    enforce,
-    maps::CGROUPS,
-    task,
+    maps::{CGROUPS, PENDING, POLICIES},
+    setup, task,
 };
 
 const NOW: Ring = Ring::Priority { urgent: true };
@@ -49,10 +48,42 @@ fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
         }
     }
     watch(id, Watched { container: id, confirmed: 0, reserved: 0 });
+    stop_from_the_start(cgroup, id);
     let Some(draft) = Draft::<CgroupMade>::new(task::header(id)) else { return 0 };
     let path = draft.kernel_text(ctx.arg::<*const u8>(1) as usize).unwrap_or_default();
     draft.send(NOW, CgroupMade { path });
     0
+}
+
+/// A container whose policy is known already has it before its first process.
+#[inline(always)]
+fn stop_from_the_start(cgroup: usize, id: u64) {
+    let mut name = [0u8; 80];
+    let address = member!(member!(cgroup, cgroup_kn, usize), kernfs_name, usize);
+    // SAFETY: the array is valid memory; the helper checks the address.
+    let read = unsafe {
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel_str(
+            name.as_mut_ptr().cast(),
+            name.len() as u32,
+            address as *const _,
+        )
+    };
+    // The id alone, or `docker-ID.scope` where systemd makes the cgroups; and a NUL.
+    let first = match read {
+        65 => 0,
+        78 => 7,
+        _ => return,
+    };
+    let mut key = [0u8; ID_BYTES];
+    let mut index = 0;
+    while index < ID_BYTES {
+        key[index] = name[first + index];
+        index += 1;
+    }
+    if let Some(policy) = PENDING.get_ptr(key) {
+        // SAFETY: the map returned a valid pointer.
+        let _ = POLICIES.insert(id, unsafe { *policy }, 0);
+    }
 }
 
 #[inline(always)]
@@ -72,6 +103,9 @@ fn on_cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
     let cgroup_id = task::cgroup_id_of(cgroup);
     if let Some(container) = crate::filter::container_of(cgroup_id) {
         let _ = CGROUPS.remove(cgroup_id);
+        if container == cgroup_id {
+            let _ = POLICIES.remove(container);
+        }
         emit(NOW, task::header_of_nobody(container), CgroupRemoved { cgroup_id });
     }
     0
@@ -92,7 +126,7 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
     let parent = typed_member!(task, task_real_parent, usize);
     // A container that moves its own processes about sets nothing up.
     if crate::filter::current_container() != Some(container) {
-        enforce::begin_setup(member!(task, task_tgid, u32), task::start_ns(task));
+        setup::begin(member!(task, task_tgid, u32), task::start_ns(task));
     }
     let body =
         CgroupEntered { mnt_ns: task::mnt_ns(parent), ppid: member!(parent, task_tgid, u32) };

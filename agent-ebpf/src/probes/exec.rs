@@ -15,7 +15,7 @@ use crate::{
     filter,
     maps::TEXT_BYTES,
     scratch::Slot,
-    task,
+    setup, task,
 };
 
 // match-proto:v5.10: (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
@@ -27,10 +27,10 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let file = File::at(member!(bprm, bprm_file, usize));
     let mut bits = 0;
     let layer = file.layer(task, &mut bits);
+    setup::executes(layer, bits);
     let slot = Slot::claim();
     let mut header = task::header(container);
-    let is_runtime = enforce::ends_setup(layer, bits);
-    if !is_runtime
+    if header.setup == 0
         && let Some(rule) = rules::of_program(layer, bits, bits & flags::CONTENT_CHANGED != 0)
         && let Some(guard) = enforce::guard_of_all(container, Means::Kill, Class::Exec)
         && guard.stops(rule, &file, bits, slot.as_ref())

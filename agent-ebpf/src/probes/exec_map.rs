@@ -1,8 +1,10 @@
 //! Raises [`ExecMap`].
 
+use aya_ebpf::{helpers::generated, macros::btf_tracepoint, programs::BtfTracePointContext};
 use plimsoll_ebpf::{
     events::exec_map::ExecMap,
     layer::code,
+    orders::map,
     record::{Header, Wire, flags},
     rules::outcome,
 };
@@ -13,6 +15,7 @@ use crate::{
     enforce::{self, Means},
     file::File,
     filter,
+    mapped::executable_at,
     scratch::Slot,
     task,
 };
@@ -20,6 +23,8 @@ use crate::{
 /// `include/uapi/asm-generic/mman-common.h`
 pub const PROT_EXEC: u64 = 4;
 const MAP_ANONYMOUS: u64 = 0x20;
+/// `include/uapi/linux/shm.h`
+const SHM_EXEC: u64 = 0o100_000;
 
 /// What a call asks for: protection, flags, descriptor.
 #[inline(always)]
@@ -32,24 +37,70 @@ fn asked(call: &Call) -> [u64; 3] {
     [call.argument(call.entry.number), call.argument(4), call.argument(call.entry.fd)]
 }
 
-/// Whether the call maps a file and lets it run: the way out for most mappings.
+/// Whether the call maps what may run: the way out for most.
 #[inline(always)]
-pub fn is_executable_file(call: &Call) -> bool {
-    let [protection, flags, _] = asked(call);
-    protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0
+pub fn maps_code(call: &Call) -> bool {
+    match call.entry.op {
+        map::PROTECT => call.argument(call.entry.number) & PROT_EXEC != 0,
+        map::ATTACH => call.argument(call.entry.number) & SHM_EXEC != 0,
+        _ => {
+            let [protection, flags, _] = asked(call);
+            protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0
+        }
+    }
+}
+
+/// Where the kernel does not tell what lies at an address, the descriptor does, as far as no other
+/// thread has changed it meanwhile.
+#[inline(always)]
+pub fn on_map(call: &Call, container: u64) {
+    if call.entry.op != map::FILE {
+        return;
+    }
+    let [_, _, descriptor] = asked(call);
+    let address = task::file_of(call.task, descriptor);
+    if address != 0 {
+        judge(File::at(address), container, call.is_compat);
+    }
+}
+
+/// What lies at both ends of the mapping is judged.
+#[inline(always)]
+pub fn on_mapping(call: &Call, container: u64) {
+    let is_protect = call.entry.op == map::PROTECT;
+    let start = if is_protect { call.argument(1) } else { call.result as u64 };
+    match executable_at(start) {
+        Some(file) => judge(file, container, call.is_compat),
+        // Another thread may be at the mappings, or have removed this one.
+        None => on_map(call, container),
+    }
+    if is_protect
+        && let Some(file) = executable_at(start.wrapping_add(call.argument(2)).wrapping_sub(1))
+    {
+        judge(file, container, call.is_compat);
+    }
+}
+
+// match-proto:v5.10: (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+/// The program that a program names as its loader runs first, and no call maps it.
+#[btf_tracepoint(function = "sched_process_exec")]
+fn on_exec_loader(_ctx: BtfTracePointContext) -> i32 {
+    let Some(container) = filter::current_container() else { return 0 };
+    // SAFETY: the verifier knows the task's type.
+    let registers = unsafe { generated::bpf_task_pt_regs(task::current() as *mut _) };
+    if let Some(file) = executable_at(member!(registers, regs_ip, u64)) {
+        judge(file, container, false);
+    }
+    0
 }
 
 #[inline(always)]
-pub fn on_map(call: &Call, container: u64) {
-    let [_, _, descriptor] = asked(call);
-    let address = task::file_of(call.task, descriptor);
-    if address == 0 {
-        return;
-    }
-    let file = File::at(address);
-    let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
-    let layer = file.layer(call.task, &mut bits);
-    if layer == code::IMAGE {
+fn judge(file: File, container: u64, is_compat: bool) {
+    let task = task::current();
+    let mut bits = if is_compat { flags::COMPAT } else { 0 };
+    let layer = file.layer(task, &mut bits);
+    let program = task::program(task);
+    if layer == code::IMAGE || program.ino == file.ino() && program.dev == file.dev() {
         return;
     }
     let slot = Slot::claim();
@@ -60,7 +111,7 @@ pub fn on_map(call: &Call, container: u64) {
         } else {
             outcome::DONE
         };
-    tell(container, call.task, &file, slot, outcome, (layer, bits));
+    tell(container, task, &file, slot, outcome, (layer, bits));
 }
 
 /// Tells of a mapping that was made, or refused.

@@ -5,7 +5,7 @@ use plimsoll_ebpf::events::fork::Fork;
 
 use crate::{
     emit::{Ring, emit},
-    enforce, filter, task,
+    filter, setup, task,
 };
 
 // match-proto:v5.10: (struct task_struct *parent, struct task_struct *child)
@@ -20,9 +20,9 @@ fn on_fork(ctx: BtfTracePointContext) -> i32 {
     let has_entered = filter::current_container() != Some(container);
     let (pid, start_ns) = (member!(child, task_tgid, u32), task::start_ns(child));
     if has_entered {
-        enforce::begin_setup(pid, start_ns);
+        setup::begin(pid, start_ns);
     } else {
-        enforce::inherit_setup(pid, start_ns);
+        setup::inherit(pid, start_ns);
     }
     let body = Fork {
         parent_start_ns: task::start_ns(parent),

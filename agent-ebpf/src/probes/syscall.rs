@@ -1,7 +1,7 @@
 //! The end of system calls: the one hook on their common path, left as early as possible.
 
 use aya_ebpf::{bindings::pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext};
-use plimsoll_ebpf::orders::{Syscall, class};
+use plimsoll_ebpf::orders::{Syscall, class, follow_up};
 
 use super::{
     exec_map,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     filter,
+    maps::FOLLOW_UPS,
     read::{mask, syscall},
     task,
 };
@@ -77,6 +78,26 @@ impl Call {
 // match-proto:v5.10: (struct pt_regs *regs, long ret)
 #[btf_tracepoint(function = "sys_exit")]
 fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
+    if let Some(call) = ended(&ctx) {
+        handle(&ctx, &call);
+    }
+    0
+}
+
+/// Goes on with a mapping, where the kernel tells what lies at an address.
+#[btf_tracepoint(function = "sys_exit")]
+fn on_map(ctx: BtfTracePointContext) -> i32 {
+    if let Some(call) = ended(&ctx)
+        && let Some(container) = filter::current_container()
+    {
+        exec_map::on_mapping(&call, container);
+    }
+    0
+}
+
+/// The call that has ended, if it is of interest.
+#[inline(always)]
+fn ended(ctx: &BtfTracePointContext) -> Option<Call> {
     let registers = ctx.arg::<*const pt_regs>(0);
     // SAFETY: as in `Call::argument`.
     let number = unsafe { core::ptr::read_volatile(&raw const (*registers).orig_rax) };
@@ -84,27 +105,25 @@ fn on_sys_exit(ctx: BtfTracePointContext) -> i32 {
     // carry bit 30 over the native numbers.
     let number = number & 0xffff_ffff & !(1 << 30);
     if number >= COMPAT_TABLE {
-        return 0;
+        return None;
     }
     let native = syscall(number);
     let compat = syscall(mask(number, 511) + COMPAT_TABLE);
     if native | compat == 0 {
-        return 0;
+        return None;
     }
     let task = task::current();
     let is_compat = typed_member!(task, task_status, u32) & TS_COMPAT != 0;
     let entry = if is_compat { compat } else { native };
     if entry == 0 {
-        return 0;
+        return None;
     }
     let entry: Syscall = zerocopy::transmute!(entry);
-    let call = Call { registers, task, result: ctx.arg(1), is_compat, entry };
-    handle(&call);
-    0
+    Some(Call { registers, task, result: ctx.arg(1), is_compat, entry })
 }
 
 #[inline(always)]
-fn handle(call: &Call) {
+fn handle(ctx: &BtfTracePointContext, call: &Call) {
     let class = call.entry.class;
     if call.result < 0 && class != class::PRIVILEGE {
         return;
@@ -112,7 +131,7 @@ fn handle(call: &Call) {
     if class == class::OPEN && file_write::is_read_only(call) {
         return;
     }
-    if class == class::MAP && !exec_map::is_executable_file(call) {
+    if class == class::MAP && !exec_map::maps_code(call) {
         return;
     }
     if class == class::PRIVILEGE && (privilege::is_everyday(call) || privilege::answers_knock(call))
@@ -124,7 +143,11 @@ fn handle(call: &Call) {
         class::OPEN => file_write::on_open(call, container),
         class::CHANGE => file_change::on_change(call, container),
         class::CHANGE_FD => file_change::on_change_by_descriptor(call, container),
-        class::MAP => exec_map::on_map(call, container),
+        class::MAP => {
+            // SAFETY: the map holds programs for this hook alone; where it holds none, this goes on.
+            unsafe { FOLLOW_UPS.tail_call(ctx, follow_up::MAP) };
+            exec_map::on_map(call, container);
+        }
         class::PRIVILEGE => privilege::on_call(call, container),
         _ => {}
     }

@@ -251,7 +251,8 @@ impl Attributor {
         }
         let executed = self.follow(&record, container);
         let process = executed.or_else(|| self.process_of(&record, host));
-        if process.as_ref().is_none_or(|process| !process.is_runtime) {
+        let is_runtime = process.as_ref().is_some_and(|process| process.is_runtime);
+        if header.setup == 0 && !is_runtime {
             let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
                 self.names.name_of(header.cgroup_id, address(connect.address))
             });

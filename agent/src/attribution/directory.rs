@@ -221,6 +221,11 @@ impl Directory {
         there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, it.container.as_ref()?)))
     }
 
+    /// Every container that is known, whether it runs or not.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.by_id.values()
+    }
+
     /// The container with this id.
     pub fn by_id(&self, id: &str) -> Option<&Arc<Container>> {
         self.by_id.get(id)

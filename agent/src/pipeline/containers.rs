@@ -23,7 +23,7 @@ use crate::{
     clock,
     metrics::names::Metrics,
     policy::book::Book,
-    probe::orders::Orders,
+    probe::{orders::Orders, policies::Whom},
     response::stopper::Stopper,
     verdict::judge::Ruling,
 };
@@ -137,9 +137,7 @@ impl Containers {
         out: &mut Out<'_>,
     ) {
         self.settle(&container.id);
-        if let Some(cgroup_id) = attributor.directory.cgroup_of(&container.id) {
-            self.guard(cgroup_id, &container, metrics);
-        }
+        self.guard_both(attributor.directory.cgroup_of(&container.id), &container, metrics);
         for cgroup_id in attributor.directory.known(container) {
             attributor.replay(cgroup_id, procfs, out);
         }
@@ -193,7 +191,7 @@ impl Containers {
         match request {
             Request::Watch { cgroup_id, container } => {
                 if let Standing::Known(known) = attributor.directory.standing(container) {
-                    self.guard(container, &known.clone(), metrics);
+                    self.guard(Whom::There(container), &known.clone(), metrics);
                 }
                 self.watch(cgroup_id, container, losses);
             }
@@ -218,25 +216,33 @@ impl Containers {
     /// Goes by another book from now on, in the containers that are there.
     pub(super) fn set_book(&mut self, book: Arc<Book>, attributor: &Attributor, metrics: &Metrics) {
         self.book = book;
-        let there: Vec<(u64, Arc<Container>)> =
-            attributor.directory.there().map(|(cgroup_id, it)| (cgroup_id, it.clone())).collect();
-        for (cgroup_id, container) in there {
-            self.guard(cgroup_id, &container, metrics);
+        for container in attributor.directory.all() {
+            self.guard_both(attributor.directory.cgroup_of(&container.id), container, metrics);
+        }
+    }
+
+    /// Tells the kernel side what to stop in a container now, where it is there, and whenever it
+    /// starts.
+    fn guard_both(&mut self, cgroup_id: Option<u64>, container: &Container, metrics: &Metrics) {
+        let there = cgroup_id.map(Whom::There);
+        for whom in Whom::expected(&container.id).into_iter().chain(there) {
+            self.guard(whom, container, metrics);
         }
     }
 
     /// Forgets the orders for containers that are gone.
     pub(super) fn release_gone(&mut self, attributor: &Attributor, metrics: &Metrics) {
-        let there = attributor.directory.there().map(|(cgroup_id, _)| cgroup_id).collect();
-        self.stopper.keep_only(&there);
+        let there = attributor.directory.there().map(|(cgroup_id, _)| Whom::There(cgroup_id));
+        let all = attributor.directory.all().filter_map(|it| Whom::expected(&it.id));
+        self.stopper.keep_only(&there.chain(all).collect());
         metrics.containers_guarded.set(self.stopper.guarded() as u64);
     }
 
     /// Tells the kernel side what to stop in a container.
-    fn guard(&mut self, cgroup_id: u64, container: &Container, metrics: &Metrics) {
+    fn guard(&mut self, whom: Whom, container: &Container, metrics: &Metrics) {
         let ruling = Ruling::of(&self.book, container);
         let (now_ns, since) = (clock::now_ns(), clock::boot_to_epoch_ns());
-        if let Err(error) = self.stopper.apply(cgroup_id, &ruling, now_ns, since) {
+        if let Err(error) = self.stopper.apply(whom, &ruling, now_ns, since) {
             metrics.orders_failed.add(1);
             tracing::error!(%error, container.name, "what was decided is not enforced");
         }

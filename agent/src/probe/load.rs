@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::Stack,
+    maps::{ProgramArray, Stack},
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Lsm,
         Program,
@@ -105,6 +105,16 @@ pub fn has_typed_task() -> bool {
         && is_helper_supported(ProgramType::CgroupSkb, helper).unwrap_or(false)
 }
 
+/// Programs that need to know what lies at an address of a process.
+const LOOKS_AT_MAPPINGS: [&str; 2] = ["on_map", "on_exec_loader"];
+
+/// Whether the kernel tells programs what lies at an address.
+fn finds_mappings() -> bool {
+    use aya::{programs::ProgramType, sys::is_helper_supported};
+    let helper = aya_obj::generated::bpf_func_id::BPF_FUNC_find_vma;
+    has_typed_task() && is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
+}
+
 /// Whether programs may be preempted: those of security modules wherever the kernel can be, those
 /// at tracepoints since Linux 7.0.
 pub fn is_preemptible(has_lsm: bool) -> bool {
@@ -149,10 +159,14 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     let btf = Btf::from_sys_fs().context("reading the kernel's types")?;
     let cgroup = File::open(options.cgroup_root)
         .with_context(|| format!("opening the cgroup root {}", options.cgroup_root.display()))?;
+    let finds_mappings = finds_mappings();
     let mut statuses = Vec::new();
     for Probe { program, hook, required } in probes() {
         let outcome = match (hook, options.lsm) {
             (Hook::Lsm(_), Err(why)) => Outcome::Unsupported(why.to_owned()),
+            _ if LOOKS_AT_MAPPINGS.contains(&program) && !finds_mappings => Outcome::Unsupported(
+                "this kernel does not tell what lies at an address (before 5.17)".to_owned(),
+            ),
             _ => attach(&mut ebpf, program, hook, &btf, &cgroup),
         };
         statuses.push(ProbeStatus { program, hook, required, outcome });
@@ -217,7 +231,8 @@ fn attach(
     {
         return Outcome::Unsupported(why);
     }
-    match try_attach(program, hook, btf, cgroup) {
+    let attached = try_attach(program, hook, btf, cgroup);
+    match attached.and_then(|()| follow_up(ebpf, name, hook)) {
         Ok(()) => Outcome::Attached,
         Err(error) => {
             let why = format!("{error:#}");
@@ -225,6 +240,16 @@ fn attach(
             Outcome::Broken(shortened(&why))
         }
     }
+}
+
+/// Puts a program where the one it follows finds it.
+fn follow_up(ebpf: &mut Ebpf, name: &str, hook: Hook) -> anyhow::Result<()> {
+    let Hook::FollowUp(_, index) = hook else { return Ok(()) };
+    let program = ebpf.program(name).context("the object has no such program")?.fd()?;
+    let program = program.try_clone()?;
+    let map = ebpf.map_mut("FOLLOW_UPS").context("the object has no map FOLLOW_UPS")?;
+    ProgramArray::try_from(map)?.set(index, &program, 0)?;
+    Ok(())
 }
 
 /// An error with the verifier's last word instead of its whole log.
@@ -252,6 +277,10 @@ fn try_attach(
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(tracepoint, btf)?;
             program.attach()?;
+        }
+        Hook::FollowUp(tracepoint, _) => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(tracepoint, btf)?;
         }
         Hook::Lsm(hook) => {
             let program: &mut Lsm = program.try_into()?;
@@ -319,7 +348,7 @@ mod tests {
             .iter()
             .map(|probe| {
                 let kind = match probe.hook {
-                    Hook::Tracepoint(_) => "tracepoint",
+                    Hook::Tracepoint(_) | Hook::FollowUp(..) => "tracepoint",
                     Hook::Lsm(_) => "lsm",
                     Hook::Cgroup(CgroupHook::SockAddr) => "sock_addr",
                     Hook::Cgroup(_) => "skb",

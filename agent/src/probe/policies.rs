@@ -9,7 +9,7 @@ use aya::{
     },
 };
 use plimsoll_ebpf::{
-    orders::{ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Allowed, AllowedPath, Policy},
+    orders::{ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Allowed, AllowedPath, ID_BYTES, Policy},
     rules::Rule,
 };
 
@@ -17,8 +17,25 @@ use super::plain::Plain;
 
 /// The maps through which the agent tells its programs what to stop.
 pub struct Policies {
-    policies: HashMap<MapData, u64, Plain<Policy>>,
+    running: HashMap<MapData, u64, Plain<Policy>>,
+    pending: HashMap<MapData, [u8; ID_BYTES], Plain<Policy>>,
     allowed: LpmTrie<MapData, Plain<AllowedPath>, Plain<Allowed>>,
+}
+
+/// A container, as an order names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whom {
+    /// The one with this cgroup.
+    There(u64),
+    /// The one with this id, once it has a cgroup.
+    Expected([u8; ID_BYTES]),
+}
+
+impl Whom {
+    /// The container with this id; `None` where that is none.
+    pub fn expected(id: &str) -> Option<Self> {
+        id.as_bytes().try_into().ok().map(Self::Expected)
+    }
 }
 
 /// Paths that a rule does not hold for.
@@ -38,18 +55,28 @@ impl Policies {
         let mut take = |name: &'static str| {
             ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))
         };
-        Ok(Self { policies: take("POLICIES")?.try_into()?, allowed: take("ALLOWED")?.try_into()? })
+        Ok(Self {
+            running: take("POLICIES")?.try_into()?,
+            pending: take("PENDING")?.try_into()?,
+            allowed: take("ALLOWED")?.try_into()?,
+        })
     }
 
-    /// Stops acts in a container from now on.
-    pub fn stop(&mut self, container: u64, policy: Policy) -> Result<(), MapError> {
-        self.policies.insert(container, Plain(policy), 0)
+    /// Stops acts in a container from now on, or from its first process on.
+    pub fn stop(&mut self, container: Whom, policy: Policy) -> Result<(), MapError> {
+        match container {
+            Whom::There(cgroup_id) => self.running.insert(cgroup_id, Plain(policy), 0),
+            Whom::Expected(id) => self.pending.insert(id, Plain(policy), 0),
+        }
     }
 
     /// Leaves a container alone.
-    pub fn leave(&mut self, container: u64) {
-        // It may not have been told to stop anything.
-        let _ = self.policies.remove(&container);
+    pub fn leave(&mut self, container: Whom) {
+        // It may not have been told to stop anything, and the kernel side forgets who is gone.
+        let _ = match container {
+            Whom::There(cgroup_id) => self.running.remove(&cgroup_id),
+            Whom::Expected(id) => self.pending.remove(&id),
+        };
     }
 
     /// Lets acts pass that break a rule, for policies with this set, until a moment since boot.
@@ -68,11 +95,6 @@ impl Policies {
     pub fn disallow(&mut self, set: u32, rule: Rule, paths: Paths<'_>) {
         // It may have found no room.
         let _ = self.allowed.remove(&key(set, rule, paths));
-    }
-
-    /// Entries in both maps.
-    pub fn entries(&self) -> (usize, usize) {
-        (self.policies.keys().count(), self.allowed.keys().count())
     }
 }
 

@@ -24,7 +24,13 @@ use rustix::{
     mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap},
 };
 
-use super::{knock::knock, load::Loaded, orders::Orders, policies::Policies, support::Outcome};
+use super::{
+    knock::knock,
+    load::Loaded,
+    orders::Orders,
+    policies::{Policies, Whom},
+    support::Outcome,
+};
 
 /// An act that a program has to refuse, in a directory made ready for it.
 type Act = fn(&Path) -> io::Result<()>;
@@ -102,9 +108,9 @@ fn test(
     let before = refused(&places[0].0);
     let everything = stop::deny(Class::Exec) | stop::deny(Class::File) | stop::EVERY_LAYER;
     let policy = Policy { stop: everything, only_tid: tid, ..Policy::default() };
-    policies.stop(SELF_TEST, policy)?;
+    policies.stop(Whom::There(SELF_TEST), policy)?;
     let after = refused(&places[1].0);
-    policies.leave(SELF_TEST);
+    policies.leave(Whom::There(SELF_TEST));
     orders.unwatch(cgroup);
     Ok(after.into_iter().filter(|program| !before.contains(program)).collect())
 }

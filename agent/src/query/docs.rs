@@ -68,6 +68,7 @@ fn source(kind: &Kind) -> String {
 fn hook(probe: &Probe) -> String {
     let place = match probe.hook {
         Hook::Tracepoint(name) => format!("tracepoint `{name}`"),
+        Hook::FollowUp(name, _) => format!("follows up tracepoint `{name}`"),
         Hook::Lsm(name) => format!("LSM hook `{name}`"),
         Hook::Cgroup(CgroupHook::SockAddr) => "socket address hook of the root cgroup".to_owned(),
         Hook::Cgroup(CgroupHook::Egress) => "packets leaving the root cgroup".to_owned(),

@@ -11,7 +11,7 @@ use super::sets::{Entry, Sets, prepare};
 use crate::{
     policy::exception::Exception,
     probe::{
-        policies::{Paths, Policies},
+        policies::{Paths, Policies, Whom},
         stopping::Stopping,
     },
     verdict::{act::DOCKER_INIT, judge::Ruling},
@@ -22,8 +22,8 @@ pub struct Stopper {
     policies: Policies,
     stopping: Stopping,
     sets: Sets,
-    /// What was ordered for each container, by its cgroup.
-    ordered: HashMap<u64, Ordered>,
+    /// What was ordered for each container.
+    ordered: HashMap<Whom, Ordered>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,9 +43,9 @@ impl Stopper {
         self.stopping
     }
 
-    /// Containers for which something is ordered.
+    /// Containers that are there, and for which something is ordered.
     pub fn guarded(&self) -> usize {
-        self.ordered.len()
+        self.ordered.keys().filter(|whom| matches!(whom, Whom::There(_))).count()
     }
 
     /// Orders what follows from a ruling, at this moment since the Unix epoch, which is that many
@@ -56,20 +56,20 @@ impl Stopper {
     /// exception was to allow.
     pub fn apply(
         &mut self,
-        cgroup_id: u64,
+        whom: Whom,
         ruling: &Ruling,
         now_ns: u64,
         boot_to_epoch_ns: u64,
     ) -> anyhow::Result<()> {
         let stop = self.stop(ruling);
         if stop == 0 {
-            self.release(cgroup_id);
+            self.release(whom);
             return Ok(());
         }
         let holding = ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns));
         let entries = holding.map(|it| entry(it, boot_to_epoch_ns)).chain([docker_init()]);
         let order = Ordered { stop, entries: prepare(entries.collect()) };
-        if self.ordered.get(&cgroup_id) == Some(&order) {
+        if self.ordered.get(&whom) == Some(&order) {
             return Ok(());
         }
         let set = self.sets.acquire(&order.entries);
@@ -79,28 +79,28 @@ impl Stopper {
             }
         }
         let policy = Policy { exceptions: set.number, stop, ..Policy::default() };
-        self.policies.stop(cgroup_id, policy)?;
+        self.policies.stop(whom, policy)?;
         // Last: until the new policy stands, the old one needs its exceptions.
-        if let Some(old) = self.ordered.insert(cgroup_id, order) {
+        if let Some(old) = self.ordered.insert(whom, order) {
             self.release_set(&old.entries);
         }
         Ok(())
     }
 
     /// Leaves a container alone.
-    pub fn release(&mut self, cgroup_id: u64) {
-        if let Some(old) = self.ordered.remove(&cgroup_id) {
-            self.policies.leave(cgroup_id);
+    pub fn release(&mut self, whom: Whom) {
+        if let Some(old) = self.ordered.remove(&whom) {
+            self.policies.leave(whom);
             self.release_set(&old.entries);
         }
     }
 
-    /// Leaves all containers alone but these, by their cgroups.
-    pub fn keep_only(&mut self, cgroups: &HashSet<u64>) {
-        let gone: Vec<u64> =
-            self.ordered.keys().copied().filter(|it| !cgroups.contains(it)).collect();
-        for cgroup_id in gone {
-            self.release(cgroup_id);
+    /// Leaves all containers alone but these.
+    pub fn keep_only(&mut self, containers: &HashSet<Whom>) {
+        let gone: Vec<Whom> =
+            self.ordered.keys().copied().filter(|it| !containers.contains(it)).collect();
+        for whom in gone {
+            self.release(whom);
         }
     }
 

@@ -5,7 +5,7 @@ use plimsoll_ebpf::{
         exec::Exec,
         exec_map::ExecMap,
         file_change::{FileChange, op},
-        file_write::FileWrite,
+        file_write::{self, FileWrite},
     },
     layer,
     record::flags,
@@ -21,8 +21,21 @@ pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
 const SETID: u64 = 0o6000;
 
 /// Directories in which images keep programs and libraries.
-const PROGRAM_DIRS: [&[u8]; 7] =
-    [b"/bin/", b"/sbin/", b"/lib/", b"/lib64/", b"/usr/bin/", b"/usr/sbin/", b"/usr/lib/"];
+const PROGRAM_DIRS: [&[u8]; 13] = [
+    b"/bin/",
+    b"/sbin/",
+    b"/lib/",
+    b"/lib32/",
+    b"/lib64/",
+    b"/usr/bin/",
+    b"/usr/sbin/",
+    b"/usr/lib/",
+    b"/usr/lib32/",
+    b"/usr/lib64/",
+    b"/usr/local/bin/",
+    b"/usr/local/sbin/",
+    b"/usr/local/lib/",
+];
 
 /// A rule that was broken, and by what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +63,15 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
     if let Some((write, tail)) = record.read::<FileWrite>() {
         let path = tail.get(write.path);
         let layer = observation.layer_of(write.layer, path);
-        let rule = rules::of_write(layer, write.mode)?;
+        let is_setid = write.op == file_write::op::CREATE && u64::from(write.mode) & SETID != 0;
+        let rule = if is_setid {
+            Rule::SetuidMade
+        } else if write.mode == 0 {
+            // Only its name is known.
+            of_name(op::TRUNCATE, layer, path)?
+        } else {
+            rules::of_write(layer, write.mode)?
+        };
         return Some(Breach { rule, path, layer });
     }
     let (change, tail) = record.read::<FileChange>()?;
@@ -107,7 +128,7 @@ fn of_change<'a>(
 /// The rule that a change of a name breaks. Where the file is not known, its place tells a program.
 fn of_name(op: u8, layer: u8, path: &[u8]) -> Option<Rule> {
     let rule = rules::of_write(layer, 0)?;
-    let takes_place = matches!(op, op::RENAME | op::UNLINK | op::TRUNCATE);
+    let takes_place = matches!(op, op::RENAME | op::UNLINK | op::TRUNCATE | op::SYMLINK | op::LINK);
     let is_program = PROGRAM_DIRS.iter().any(|dir| path.starts_with(dir));
     Some(if takes_place && is_program { Rule::ImageProgramChanged } else { rule })
 }

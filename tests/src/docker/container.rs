@@ -1,6 +1,6 @@
 //! A container of a test.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path, process::Output};
 
 use serde_json::Value;
 
@@ -44,6 +44,37 @@ impl Container {
     #[track_caller]
     pub fn exec(&self, command: &[&str]) -> String {
         self.docker.run(&[&["exec", &self.name], command].concat())
+    }
+
+    /// Runs a program in it that may fail, with these options of `docker exec`.
+    pub fn attempt_with(&self, options: &[&str], command: &[&str]) -> Output {
+        self.docker.attempt(&[&["exec"], options, &[&self.name], command].concat())
+    }
+
+    /// Runs a program in it that may fail.
+    pub fn attempt(&self, command: &[&str]) -> Output {
+        self.attempt_with(&[], command)
+    }
+
+    /// Runs a script in it by its shell, which may fail.
+    pub fn attempt_shell(&self, script: &str) -> Output {
+        self.attempt(&["/bin/sh", "-c", script])
+    }
+
+    /// Copies a file of the host into it, as `docker cp` does.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[track_caller]
+    pub fn copy_in(&self, from: &Path, to: &str) {
+        let from = from.to_str().expect("temporary paths are text");
+        self.docker.run(&["cp", from, &format!("{}:{to}", self.name)]);
+    }
+
+    /// Stops it and starts it again.
+    #[track_caller]
+    pub fn restart(&self) {
+        self.docker.run(&["restart", "--time=0", &self.name]);
     }
 
     /// Runs a script in it by its shell. The shell runs most commands by itself: only what is named

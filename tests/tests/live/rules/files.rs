@@ -1,0 +1,107 @@
+//! Files outside tmpfs and volumes.
+
+use plimsoll_tests::{
+    docker::{Docker, LAYERED},
+    event::text,
+    guard::{alerts, expect_alert, monitoring},
+};
+
+use super::start;
+
+#[test]
+fn whatever_changes_a_file_of_the_root_is_told() {
+    let agent = monitoring();
+    // One directory each: alerts about the same directory are counted together.
+    for (script, path) in [
+        ("/usr/bin/acts open-write /opt/new 1", "/opt/new"),
+        ("echo >> /etc/passwd", "/etc/passwd"),
+        ("mv /etc/passwd /etc/moved", "/etc/passwd"),
+        ("rm /etc/group", "/etc/group"),
+        ("mkdir /opt/directory", "/opt/directory"),
+        ("rmdir /tmp", "/tmp"),
+        ("ln -s /nowhere /opt/link", "/opt/link"),
+        ("ln /etc/passwd /opt/hard", "/etc/passwd"),
+        ("mknod /opt/pipe p", "/opt/pipe"),
+        ("chmod 600 /etc/passwd", "/etc/passwd"),
+        ("chown 33 /etc/passwd", "/etc/passwd"),
+        ("/usr/bin/acts truncate /etc/passwd", "/etc/passwd"),
+    ] {
+        let container = start(&[]);
+        container.shell(script);
+        let alert = expect_alert(agent, &container, "write_outside_volumes", path);
+        assert_eq!(text(&alert, "severity"), "low", "{script}: {alert}");
+    }
+}
+
+#[test]
+fn writes_to_tmpfs_and_volumes_raise_nothing() {
+    let agent = monitoring();
+    let container = start(&["--tmpfs=/scratch", "--volume=/data"]);
+    for directory in ["/scratch", "/data", "/dev/shm"] {
+        container.shell(&format!(
+            "cd {directory}; echo > a; mv a b; chmod 755 b; ln b c; ln -s b d; rm c d b; mkdir e; rmdir e"
+        ));
+    }
+    container.shell("echo > /dev/null; echo 0 > /proc/self/oom_score_adj");
+    let mut told = alerts(agent, &container);
+    // What the runtime does before the container starts has its own test.
+    told.retain(|it| !text(it, "alert.path").starts_with("/var/lib/docker/"));
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn what_the_runtime_does_to_start_a_container_is_not_the_containers_doing() {
+    let agent = monitoring();
+    let container = start(&["--tmpfs=/scratch", "--volume=/data", "--workdir=/made/for/it"]);
+    container.exec(&["/usr/bin/hello"]);
+    let told = alerts(agent, &container);
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn configuration_that_is_rendered_under_an_exception_raises_nothing() {
+    let agent = monitoring();
+    let script = "sed -i s/a/b/ /etc/app/app.conf; echo > /etc/app/more; exec /usr/bin/acts wait";
+    let container = Docker::host().start(LAYERED, &[], &["/bin/sh", "-e", "-c", script]);
+    container.shell("echo > /etc/app-not");
+    expect_alert(agent, &container, "write_outside_volumes", "/etc/app-not");
+    let told = alerts(agent, &container);
+    let below = told.iter().filter(|it| text(it, "alert.path").starts_with("/etc/app/"));
+    assert_eq!(below.count(), 0, "{told:#?}");
+}
+
+#[test]
+fn a_program_of_the_image_that_is_changed_is_told_as_high() {
+    let agent = monitoring();
+    for script in [
+        "echo >> /usr/bin/hello",
+        "/usr/bin/acts truncate /usr/bin/hello",
+        "echo > /opt/x; mv /opt/x /usr/bin/hello",
+        "mv /usr/bin/hello /opt/x",
+        "rm /usr/bin/hello",
+    ] {
+        let container = start(&[]);
+        container.shell(script);
+        let path = "/usr/bin/hello";
+        let alert = expect_alert(agent, &container, "image_program_changed", path);
+        assert_eq!(text(&alert, "severity"), "high", "{script}: {alert}");
+    }
+    let container = start(&[]);
+    container.shell("echo >> /etc/passwd; chmod 711 /usr/bin/hello");
+    let told = alerts(agent, &container);
+    assert!(told.iter().all(|it| text(it, "rule") != "image_program_changed"), "{told:#?}");
+}
+
+#[test]
+fn a_file_that_gives_its_owners_rights_is_told_wherever_it_lies() {
+    let agent = monitoring();
+    let container = start(&[]);
+    container.shell("cp /usr/bin/hello /opt/a; chmod 755 /opt/a; mkdir /opt/d; chmod 1777 /opt/d");
+    let told = alerts(agent, &container);
+    assert!(told.iter().all(|it| text(it, "rule") != "setuid_made"), "{told:#?}");
+    for mode in ["4755", "2755"] {
+        container.shell(&format!("cp /usr/bin/hello /opt/{mode}; chmod {mode} /opt/{mode}"));
+        let alert = expect_alert(agent, &container, "setuid_made", &format!("/opt/{mode}"));
+        assert_eq!(text(&alert, "severity"), "high");
+    }
+}

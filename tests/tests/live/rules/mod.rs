@@ -1,0 +1,12 @@
+//! Each rule broken, and its benign twin: what is alike and harmless raises nothing.
+
+mod files;
+mod harmless;
+pub mod libraries;
+mod programs;
+
+use plimsoll_tests::docker::{BUSYBOX, Container, Docker};
+
+fn start(options: &[&str]) -> Container {
+    Docker::host().start(BUSYBOX, options, &[])
+}
