@@ -18,6 +18,7 @@ mod namespaces;
 mod network;
 mod nginx;
 mod output;
+mod policy;
 mod privilege;
 mod programs;
 mod query;
