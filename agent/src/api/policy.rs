@@ -28,6 +28,7 @@ const MOST_BYTES: usize = 16 << 10;
 const KEEPING: Duration = Duration::from_secs(1);
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a request is not answered: the status, and one line.
 pub(super) type Refusal = (StatusCode, String);
 

@@ -118,15 +118,12 @@ impl Reader<'_> {
             return Vec::new();
         };
         let (key, line) = (cell.key.clone(), cell.line);
-        let names = match &cell.value {
-            Written::Text(name) if key == "rule" => vec![name.clone()],
-            Written::Texts(names) if key == "rules" && !names.is_empty() => names.clone(),
-            Written::Text(_) | Written::Texts(_) | Written::Other if key == "rules" => {
-                self.refuse(&key, line, "this", "a list of names of rules");
-                return Vec::new();
-            }
-            Written::Text(_) | Written::Texts(_) | Written::Other => {
-                self.refuse(&key, line, "this", EXPECTED);
+        let names = match (cell.key.as_str(), &cell.value) {
+            ("rule", Written::Text(name)) => vec![name.clone()],
+            ("rules", Written::Texts(names)) if !names.is_empty() => names.clone(),
+            _ => {
+                let expected = if key == "rule" { EXPECTED } else { "a list of names of rules" };
+                self.refuse(&key, line, "this", expected);
                 return Vec::new();
             }
         };

@@ -272,7 +272,8 @@ impl State {
     }
 
     fn is_time_to_save(&self, now_ns: u64) -> bool {
-        now_ns.saturating_sub(self.tried_ns) >= SAVE_NS && self.has_more()
+        // Also where the clock was set back.
+        now_ns.abs_diff(self.tried_ns) >= SAVE_NS && self.has_more()
     }
 }
 
