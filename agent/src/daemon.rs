@@ -64,8 +64,8 @@ use crate::{
 const DOCKER_QUEUE: usize = 4096;
 /// Books that wait between the command line and the pipeline; only the newest matters.
 const BOOKS: usize = 16;
-/// How often the keeper of policies is asked whether something is due.
-const KEEPING: Duration = Duration::from_secs(1);
+/// Threads for what waits for the disk beside the pipeline and the store.
+const BLOCKING_THREADS: usize = 2;
 /// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
 /// costs more than the record it is for.
 const WAKEUP: Duration = Duration::from_millis(50);
@@ -85,6 +85,8 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("blocking")
         .build()
         .context("starting the runtime")?;
     runtime.block_on(serve(config, shutdown, ready))
@@ -110,7 +112,7 @@ async fn serve(
     memory::release();
     let shared = Shared::new(appender.health());
     let (desk, books) = open_desk(config, &waker)?;
-    tasks.spawn(keep(Arc::clone(&desk.keeper), stop.clone()));
+    tasks.spawn(desk.clone().keep(stop.clone()));
     doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
@@ -230,17 +232,6 @@ fn open_desk(
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
     Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
-}
-
-/// Has the keeper do what is due, aside, since it waits for the disk.
-async fn keep(keeper: Arc<Keeper>, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(KEEPING)).await.is_some() {
-        let now_ns = clock::now_ns();
-        if keeper.is_due(now_ns) {
-            let keeper = Arc::clone(&keeper);
-            let _ = tokio::task::spawn_blocking(move || keeper.tick(now_ns)).await;
-        }
-    }
 }
 
 /// The kernel side, loaded.

@@ -177,6 +177,28 @@ impl Agent {
         self.process.ended().is_none()
     }
 
+    /// Runs a command of `plimsoll` against it, without a terminal.
+    ///
+    /// # Panics
+    /// When the binary does not run.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = plain(&self.binary);
+        command.args(arguments).arg("--socket").arg(&self.socket).stdin(Stdio::null());
+        command.output().expect("the binary runs")
+    }
+
+    /// The JSON lines that a command of `plimsoll` prints, which must succeed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn told(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(&[arguments, &["-o", "json"]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {stderr}\n{}", self.log_tail());
+        event::parse(&String::from_utf8_lossy(&output.stdout))
+    }
+
     /// Runs `plimsoll events -o json` against it.
     pub fn query(&self, arguments: &[&str]) -> Output {
         self.events_command(arguments).output().expect("the binary runs")

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Limited};
 use hyper::{StatusCode, body::Incoming};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::messages::{
     ChangeAnswer, ContainerLine, ExceptionLine, ExceptionRequest, ModesRequest, PolicyAnswer,
@@ -23,8 +24,11 @@ use crate::{
 
 /// Longest body of a request, in bytes.
 const MOST_BYTES: usize = 16 << 10;
+/// How often the keeper of what was decided is asked whether something is due.
+const KEEPING: Duration = Duration::from_secs(1);
 /// How long a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a request is not answered: the status, and one line.
 pub(super) type Refusal = (StatusCode, String);
 
@@ -38,6 +42,17 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Has the keeper do what is due, until `stop`; aside, since it waits for the disk.
+    pub async fn keep(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(KEEPING)).await.is_some() {
+            let now_ns = clock::now_ns();
+            if self.keeper.is_due(now_ns) {
+                let keeper = Arc::clone(&self.keeper);
+                let _ = tokio::task::spawn_blocking(move || keeper.tick(now_ns)).await;
+            }
+        }
+    }
+
     /// `GET /v1/policy`
     pub(super) fn policy(&self) -> PolicyAnswer {
         let (book, now_ns) = (self.keeper.book(), clock::now_ns());

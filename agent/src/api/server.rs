@@ -183,7 +183,10 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
             Ok(body) => decided(move || desk.allow(body)).await,
             Err(refusal) => refused(&refusal),
         },
-        _ => decided(move || desk.revoke(path.trim_start_matches(EXCEPTION))).await,
+        _ => {
+            let id = path.strip_prefix(EXCEPTION).unwrap_or_default().to_owned();
+            decided(move || desk.revoke(&id)).await
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
     nearest::nearest,
     rules::RULES,
     sections::{Config, KEYS, SECTIONS},
-    tables::{self, TABLES},
+    table_reader,
+    tables::TABLES,
 };
 
 /// Where the file is looked for when none is named; it need not exist.
@@ -150,7 +151,7 @@ impl Layers {
                     self.read_entry(&place, entry);
                 }
                 let mut messages = Vec::new();
-                self.config.tables = tables::read(tables, &mut messages);
+                self.config.tables = table_reader::read(tables, &mut messages);
                 for message in messages {
                     self.problem(&place, message);
                 }

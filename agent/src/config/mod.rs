@@ -19,4 +19,5 @@ pub(crate) mod pages;
 mod document;
 mod nearest;
 mod rules;
+mod table_reader;
 mod units;

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::attribution::container::Container;
 
+/// Most policies, and most exceptions.
+pub const MOST: usize = 4096;
+
 /// How the classes are treated in some containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plimsoll_ebpf::rules::Class;
 
 use super::{
-    book::{Book, Policy},
+    book::{Book, MOST, Policy},
     exception::{Exception, Source, Terms},
     modes::{Modes, SomeModes},
     pattern::Pattern,
@@ -37,6 +37,9 @@ pub fn book(config: &Config) -> Result<Book, Vec<String>> {
                 Some(Source::Operator { .. }) | None => book.exceptions.push(Arc::new(exception)),
             }
         }
+    }
+    if book.policies.len().max(book.exceptions.len()) > MOST {
+        problems.push(format!("there are more than {MOST} policies or exceptions"));
     }
     if problems.is_empty() { Ok(book) } else { Err(problems) }
 }

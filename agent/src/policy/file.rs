@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    book::{Book, Policy},
+    book::{Book, MOST, Policy},
     exception::{Exception, Source, Terms},
     modes::SomeModes,
     selector::Selector,
@@ -110,6 +110,9 @@ impl Saved {
             bail!("a later version wrote it (format {format}, this one knows {FORMAT})");
         }
         let saved: Self = serde_json::from_slice(bytes)?;
+        if saved.policies.len().max(saved.exceptions.len()) > MOST {
+            bail!("it holds more than {MOST} policies or exceptions");
+        }
         for exception in &saved.exceptions {
             exception.terms.check()?;
         }

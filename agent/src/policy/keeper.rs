@@ -8,7 +8,7 @@ use std::{
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::{
-    book::Book,
+    book::{Book, MOST},
     exception::{Exception, Source, Terms, TermsError},
     file::{Saved, set_aside},
     modes::SomeModes,
@@ -17,8 +17,6 @@ use super::{
 
 /// Name of the file in the data directory.
 const FILE: &str = "policy.json";
-/// Most policies, and most exceptions, those of the configuration among them.
-const MOST: usize = 4096;
 /// Use counts are saved, and what could not be saved is tried again, once in this time in
 /// nanoseconds.
 const SAVE_NS: u64 = 60_000_000_000;
@@ -274,7 +272,8 @@ impl State {
     }
 
     fn is_time_to_save(&self, now_ns: u64) -> bool {
-        now_ns.saturating_sub(self.tried_ns) >= SAVE_NS && self.has_more()
+        // Also where the clock was set back.
+        now_ns.abs_diff(self.tried_ns) >= SAVE_NS && self.has_more()
     }
 }
 

@@ -47,15 +47,15 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether it names nothing in particular.
-    pub fn is_wild(&self) -> bool {
-        self.0.bytes().all(|byte| byte == b'*')
-    }
-
     /// Whether it matches this text. An empty text is the absence of one, which nothing matches.
     pub fn matches(&self, text: &str) -> bool {
         !text.is_empty() && is_match(&self.0, text)
     }
+}
+
+/// Whether a pattern names anything in particular.
+pub(super) fn is_literal(pattern: &str) -> bool {
+    pattern.contains(char::is_alphanumeric)
 }
 
 /// Whether a text is as a pattern with wildcards says.
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_absent_is_matched_by_nothing() {
         let all = Pattern::parse("*").expect("is one");
-        assert!(all.is_wild() && all.matches("web") && !all.matches(""));
+        assert!(all.matches("web") && !all.matches("") && !is_literal(all.as_str()));
     }
 
     #[test]

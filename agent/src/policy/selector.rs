@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::{Pattern, is_match};
+use super::pattern::{Pattern, is_literal, is_match};
 use crate::attribution::container::Container;
 
 /// Digits of a container's id that name it; Docker shows as many.
 const ID_DIGITS: usize = 12;
+/// What a digest begins with.
+const DIGEST: &str = "sha256:";
 /// What Docker leaves out of an image's name.
 const IMPLIED: [&str; 4] = ["index.docker.io/", "docker.io/", "library/", "_/"];
 /// The tag of an image that is asked for without one.
@@ -44,7 +46,10 @@ impl Selector {
 
     /// Whether no part names anything in particular.
     pub fn is_wide(&self) -> bool {
-        self.parts().iter().all(|(_, part)| part.is_wild())
+        let is_named =
+            |part: &Option<Pattern>| part.as_ref().is_some_and(|part| is_literal(part.as_str()));
+        let is_image = self.image.as_ref().is_some_and(is_image_named);
+        !(is_image || is_named(&self.service) || is_named(&self.container))
     }
 
     /// The parts that are given, with their names.
@@ -74,15 +79,27 @@ fn is_id(wanted: &str, id: &str) -> bool {
     wanted.len() >= ID_DIGITS && id.starts_with(wanted)
 }
 
-/// Whether a pattern names an image by its name, its digest, or both.
-fn is_image(pattern: &Pattern, image: &str, digest: &str) -> bool {
-    let (name, wanted_digest) = match pattern.as_str() {
-        digest if digest.starts_with("sha256:") => (None, Some(digest)),
+/// The parts of an image's pattern that are about its name and its digest.
+fn split_digest(pattern: &Pattern) -> (Option<&str>, Option<&str>) {
+    match pattern.as_str() {
+        digest if digest.starts_with(DIGEST) => (None, Some(digest)),
         text => match text.split_once('@') {
             Some((name, digest)) => (Some(name), Some(digest)),
             None => (Some(text), None),
         },
-    };
+    }
+}
+
+/// Whether a pattern names an image in particular; a tag alone does not.
+fn is_image_named(pattern: &Pattern) -> bool {
+    let (name, digest) = split_digest(pattern);
+    name.is_some_and(|it| is_literal(without_implied(split_tag(it).0)))
+        || digest.is_some_and(|it| is_literal(it.strip_prefix(DIGEST).unwrap_or(it)))
+}
+
+/// Whether a pattern names an image by its name, its digest, or both.
+fn is_image(pattern: &Pattern, image: &str, digest: &str) -> bool {
+    let (name, wanted_digest) = split_digest(pattern);
     let digest = digest.rsplit_once('@').map_or(digest, |(_, digits)| digits);
     let is_digest = wanted_digest.is_none_or(|it| !digest.is_empty() && is_match(it, digest));
     is_digest && name.is_none_or(|it| is_image_name(it, image))
@@ -179,6 +196,19 @@ mod tests {
         };
         assert!(names("shop_web.*") && names("0123456789ab"));
         assert!(!names("shop") && !names("0123456789a"));
+    }
+
+    #[test]
+    fn a_selector_that_names_nobody_in_particular_is_wide() {
+        let of = |text| Selector { image: Some(pattern(text)), ..Selector::default() };
+        for text in ["*", "**", "*:*", "*:latest", "sha256:*", "*@sha256:*", "docker.io/*", "*/*"] {
+            assert!(of(text).is_wide(), "{text}");
+        }
+        for text in ["nginx", "nginx:*", "n*", "sha256:00*", "*@sha256:00ff", "host:5000/*"] {
+            assert!(!of(text).is_wide(), "{text}");
+        }
+        let both = Selector { service: Some(pattern("web")), ..of("*") };
+        assert!(!both.is_wide() && Selector::default().is_wide());
     }
 
     #[test]

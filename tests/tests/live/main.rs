@@ -21,6 +21,7 @@ mod namespaces;
 mod network;
 mod nginx;
 mod output;
+mod policy;
 mod privilege;
 mod programs;
 mod query;

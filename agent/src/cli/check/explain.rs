@@ -4,9 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::{
-    load::{Effective, Origin},
-    sections::KEYS,
+use crate::{
+    config::{
+        load::{Effective, Origin},
+        sections::KEYS,
+    },
+    policy::{configured, exception::Source},
 };
 
 /// A setting in effect.
@@ -25,7 +28,31 @@ pub(super) fn settings(effective: &Effective) -> Vec<Setting> {
         value: key.written(&(key.show)(&effective.config)),
         origin: describe(origin, effective.file.as_deref()),
     };
-    KEYS.iter().zip(&effective.origins).map(value).collect()
+    let mut settings: Vec<Setting> = KEYS.iter().zip(&effective.origins).map(value).collect();
+    settings.extend(decided(effective));
+    settings
+}
+
+/// The policies and exceptions of the file.
+fn decided(effective: &Effective) -> Vec<Setting> {
+    // A configuration that means nothing was refused when it was loaded.
+    let book = configured::book(&effective.config).unwrap_or_default();
+    let setting = |name, value, source| {
+        let origin = match source {
+            Source::Config { line } => Origin::File(line),
+            Source::Operator { .. } => Origin::Default,
+        };
+        Setting { name, value, origin: describe(&origin, effective.file.as_deref()) }
+    };
+    let policies = book
+        .policies
+        .iter()
+        .map(|it| setting("[[policy]]", format!("{}: {}", it.selector, it.modes), it.source));
+    let exceptions = book.exceptions.iter().map(|it| {
+        let value = format!("{}: {} {}", it.selector, it.rule.info().name, it.path.as_str());
+        setting("[[exception]]", value, it.source)
+    });
+    policies.chain(exceptions).collect()
 }
 
 fn describe(origin: &Origin, file: Option<&Path>) -> String {
@@ -48,7 +75,11 @@ mod tests {
     #[test]
     fn each_value_tells_its_origin() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), "[store]\nmax_bytes = 2097152\n").expect("written");
+        std::fs::write(
+            file.path(),
+            "[store]\nmax_bytes = 2097152\n[[policy]]\nimage = \"a\"\nexec = \"learn\"\n",
+        )
+        .expect("written");
         let variables = vec![("PLIMSOLL_PROBE__WINDOW".to_owned(), "60s".to_owned())];
         let sources =
             Sources { file: Some(file.path().to_owned()), variables, ..Sources::default() };
@@ -60,5 +91,6 @@ mod tests {
         assert_eq!(of("store.max_bytes"), format!("\"2MiB\" {}:2", file.path().display()));
         assert_eq!(of("probe.window"), "\"1m\" environment PLIMSOLL_PROBE__WINDOW");
         assert_eq!(of("metrics.bpf_stats"), "false default");
+        assert_eq!(of("[[policy]]"), format!("image a: exec learn {}:3", file.path().display()));
     }
 }

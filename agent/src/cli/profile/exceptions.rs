@@ -84,12 +84,12 @@ mod tests {
 
     #[test]
     fn the_table_tells_what_is_allowed_to_whom_and_whether_it_is_used() {
-        let line = r#"{"id":"0a1b2c3d","image":"nginx","rule":"new_executable","path":"/opt/*",
+        let line = r#"{"id":"0a1b2c3d4e5f","image":"nginx","rule":"new_executable","path":"/opt/*",
             "reason":"","expires":"soon","expired":true,"uses":0,"source":"config","line":4}"#;
         let line: ExceptionLine = serde_json::from_str(line).expect("reads");
         let expected = "\
-ID        RULE            PATH    FOR          USES  LAST USED  EXPIRES        FROM                   REASON
-0a1b2c3d  new_executable  /opt/*  image nginx  0     never      soon, is over  configuration, line 4  -
+ID            RULE            PATH    FOR          USES  LAST USED  EXPIRES        FROM                   REASON
+0a1b2c3d4e5f  new_executable  /opt/*  image nginx  0     never      soon, is over  configuration, line 4  -
 ";
         assert_eq!(shown(&[line], Format::Table), expected);
     }
