@@ -128,6 +128,7 @@ async fn serve(
         procfs: Procfs::at(config.host.proc_root()),
         cgroups,
         notices,
+        fanotify: config.response.fanotify,
         book: desk.keeper.book(),
         books,
         roster: desk.roster,

@@ -7,6 +7,7 @@ use plimsoll::{
         attributor::{Attributor, Host, Limits},
         container::Container,
         node::Node,
+        overlay::Layer,
         process_table::Found,
     },
     fields::Fields,
@@ -32,6 +33,10 @@ impl Host for Gone {
     }
 
     fn cgroup_path(&mut self, _: u32) -> Option<String> {
+        None
+    }
+
+    fn layer_of(&mut self, _: &Container, _: u32, _: &[u8], _: &[u8]) -> Option<Layer> {
         None
     }
 }

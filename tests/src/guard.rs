@@ -71,6 +71,12 @@ pub const FILES: &str = "--label=com.docker.compose.service=stop-files";
 /// Both are stopped.
 pub const ALL: &str = "--label=com.docker.compose.service=stop-all";
 
+/// Like [`PROGRAMS`] and [`ALL`], for the agent of a test's own: the shared one lets such a
+/// container alone.
+pub const OWN_PROGRAMS: &str = "--label=com.docker.compose.service=own-programs";
+/// See [`OWN_PROGRAMS`].
+pub const OWN_ALL: &str = "--label=com.docker.compose.service=own-all";
+
 /// The agent that alerts every broken rule and stops nothing.
 #[track_caller]
 pub fn monitoring() -> &'static Agent {
@@ -82,13 +88,13 @@ pub fn monitoring() -> &'static Agent {
 #[track_caller]
 pub fn enforcing() -> &'static Agent {
     static SHARED: OnceLock<Agent> = OnceLock::new();
-    SHARED.get_or_init(enforcing_anew)
+    SHARED.get_or_init(|| Setup::default().config(ENFORCING).start())
 }
 
-/// Another one, which a test may disturb.
+/// Another one, which a test may disturb, for containers of its own.
 #[track_caller]
-pub fn enforcing_anew() -> Agent {
-    Setup::default().config(ENFORCING).start()
+pub fn enforcing_own() -> Agent {
+    Setup::default().config(&ENFORCING.replace("\"stop-", "\"own-")).start()
 }
 
 /// Starts a container and waits until what it does is stopped.

@@ -10,6 +10,7 @@ use plimsoll_ebpf::{
     events::{
         accept::Accept, connect::Connect, exec::Exec, exit::Exit, fork::Fork, listen::Listen,
     },
+    layer::code,
     orders::SELF_TEST,
     record::{Header, Tail, Wire, flags},
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
@@ -24,8 +25,9 @@ use super::{
     inventory::{self, Inhabitants},
     listeners::Listeners,
     node::Node,
-    normal,
+    normal::{self, Looked},
     observation::Observation,
+    overlay::Layer,
     process::Process,
     process_table::{Found, ProcessTable},
     repeats::Repeats,
@@ -35,12 +37,23 @@ use super::{
 /// make them necessary.
 const MOST_LOOKUPS: u32 = 2000;
 
+/// Lookups that one comparison of a program with the image's counts for.
+const COMPARISON: u32 = 200;
+
 /// What is asked of the host when a record names something unheard of.
 pub trait Host {
     /// A running process.
     fn process(&mut self, pid: u32) -> Option<Found>;
     /// Path of the cgroup a running process is in.
     fn cgroup_path(&mut self, pid: u32) -> Option<String>;
+    /// Where the file lies that a process of a container calls by a path, beginning in a directory.
+    fn layer_of(
+        &mut self,
+        container: &Container,
+        pid: u32,
+        directory: &[u8],
+        path: &[u8],
+    ) -> Option<Layer>;
 }
 
 /// Receives observations.
@@ -241,7 +254,8 @@ impl Attributor {
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let record = Record::from_parts(header, body)?;
-        let record = match normal::rewrite(&record, &mut buffer) {
+        let looked = self.look(&record, container, host);
+        let record = match normal::rewrite(&record, looked, &mut buffer) {
             Some((header, body)) => Record::from_parts(header, body)?,
             None => record,
         };
@@ -272,6 +286,25 @@ impl Attributor {
         }
         self.buffer = buffer;
         Ok(())
+    }
+
+    /// Looks for what the kernel side does not tell of an exec: where its script lies, and whether a
+    /// program that was copied up and looks like the image's is it.
+    fn look(&mut self, record: &Record<'_>, container: &Container, host: &mut dyn Host) -> Looked {
+        let Some((exec, tail)) = record.read::<Exec>() else { return Looked::default() };
+        let (script, pid) = (tail.get(exec.script), record.header.pid);
+        let is_doubtful = exec.layer == code::COPIED_UP && exec.flags & flags::CONTENT_CHANGED == 0;
+        let is_script = !script.is_empty() && exec.flags & flags::REFUSED == 0;
+        if self.lookups == 0 || !(is_doubtful || is_script) {
+            return Looked::default();
+        }
+        // To compare a file with the image's takes as long as many looks.
+        let cost = if is_doubtful { COMPARISON } else { 1 };
+        self.lookups = self.lookups.saturating_sub(cost);
+        let mut layer_of = |path| host.layer_of(container, pid, tail.get(exec.cwd), path);
+        let script = if is_script { layer_of(script) } else { None };
+        let program = if is_doubtful { layer_of(tail.get(exec.path)) } else { None };
+        Looked { script, is_changed: program.is_some_and(|it| it.is_changed) }
     }
 
     /// Lets the process table follow the life of processes; returns one that began a program.

@@ -11,7 +11,7 @@ use super::{
 
 /// Files Docker itself mounts into every container. An inspection names their sources only once the
 /// container was started.
-const DOCKERS_OWN: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+pub const DOCKERS_OWN: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
 /// The container of a complete inspection. `repo_digests` are those of its image, each
 /// `repository@sha256:digits`; none where the image is gone or was never in a registry.

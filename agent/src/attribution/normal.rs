@@ -11,6 +11,8 @@ use plimsoll_ebpf::{
 };
 use zerocopy::IntoBytes as _;
 
+use super::overlay::Layer;
+
 /// Names by which a process reaches its own root directory.
 const OWN_ROOTS: [&[&[u8]]; 2] =
     [&[b"proc", b"self", b"root"], &[b"proc", b"thread-self", b"root"]];
@@ -47,9 +49,22 @@ fn is_plain(path: &[u8]) -> bool {
         && !path.starts_with(b"/proc/")
 }
 
-/// Rewrites the record into `buffer` where it holds paths as they were given; the new body lies
-/// behind the header there. `None` where nothing needs to change.
-pub fn rewrite<'b>(record: &Record<'_>, buffer: &'b mut Vec<u8>) -> Option<(Header, &'b [u8])> {
+/// What was found out about the files of an exec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Where its script lies.
+    pub script: Option<Layer>,
+    /// Whether its program is the image's with another content.
+    pub is_changed: bool,
+}
+
+/// Rewrites the record into `buffer` where it holds paths as they were given, or where more was
+/// found out; the new body lies behind the header there. `None` where nothing needs to change.
+pub fn rewrite<'b>(
+    record: &Record<'_>,
+    looked: Looked,
+    buffer: &'b mut Vec<u8>,
+) -> Option<(Header, &'b [u8])> {
     let mut tail = TailBuilder::default();
     let body: &[u8];
     let (file_change, file_write, exec);
@@ -74,10 +89,19 @@ pub fn rewrite<'b>(record: &Record<'_>, buffer: &'b mut Vec<u8>) -> Option<(Head
         body = file_write.as_bytes();
     } else if let Some((mut event, old)) = record.read::<Exec>() {
         let script = old.get(event.script);
-        if script.is_empty() || is_plain(script) {
+        if looked == Looked::default() && (script.is_empty() || is_plain(script)) {
             return None;
         }
-        let whole = if script[0] == b'/' {
+        if looked.is_changed {
+            event.flags |= flags::CONTENT_CHANGED;
+        }
+        if let Some(Layer { code, is_changed }) = looked.script {
+            event.script_layer = code;
+            event.flags |= if is_changed { flags::SCRIPT_CHANGED } else { 0 };
+        }
+        let whole = if script.is_empty() {
+            Vec::new()
+        } else if script[0] == b'/' {
             normalise(script)
         } else {
             normalise(&[old.get(event.cwd), b"/", script].concat())
@@ -102,7 +126,7 @@ pub fn rewrite<'b>(record: &Record<'_>, buffer: &'b mut Vec<u8>) -> Option<(Head
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_ebpf::catalog::encode;
+    use plimsoll_ebpf::{catalog::encode, layer::code};
     use proptest::prelude::*;
 
     use super::*;
@@ -128,11 +152,14 @@ mod tests {
         let bytes = encode(Header::default(), event, tail.bytes());
         let record = Record::decode(&bytes).expect("decodes");
         let mut buffer = Vec::new();
-        let (header, body) = rewrite(&record, &mut buffer).expect("changes");
+        let script = Some(Layer { code: code::TMPFS, is_changed: false });
+        let looked = Looked { script, is_changed: false };
+        let (header, body) = rewrite(&record, looked, &mut buffer).expect("changes");
         let record = Record::from_parts(header, body).expect("decodes");
         let (event, tail) = record.read::<Exec>().expect("an exec");
         assert_eq!(tail.get(event.script), b"/srv/app/run.sh");
         assert_eq!(tail.get(event.path), b"/bin/sh");
+        assert_eq!(event.script_layer, code::TMPFS);
     }
 
     proptest! {

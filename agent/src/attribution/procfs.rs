@@ -1,6 +1,7 @@
 //! Processes that were there before the agent, and those whose beginning was lost.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::Read as _,
     os::unix::{
@@ -10,26 +11,44 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{attributor::Host, cgroup, process::Process, process_table::Found};
+use super::{
+    attributor::Host,
+    cgroup,
+    container::Container,
+    overlay::{
+        Layer, Overlay,
+        script::{Named, layer_of_script},
+    },
+    process::Process,
+    process_table::Found,
+};
 
 /// Bytes of arguments that are read; a process may have megabytes of them.
 const MOST_ARGS: u64 = 4096;
+
+/// Bytes of a file that are compared with the image's while observations wait.
+const MOST_COMPARED_BYTES: u64 = 32 << 20;
+
+/// Containers of whose files what was found out is kept.
+const MOST_OVERLAYS: usize = 256;
 
 /// What the kernel puts behind the path of a file that was unlinked.
 const DELETED: &[u8] = b" (deleted)";
 
 /// A view of the host's processes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Procfs {
     root: PathBuf,
     tick_ns: u64,
+    /// What was found out of the files of containers, by their ids.
+    overlays: HashMap<String, Overlay>,
 }
 
 impl Procfs {
     /// The host's process file system, mounted here.
     pub fn at(root: PathBuf) -> Self {
         let ticks = rustix::param::clock_ticks_per_second().max(1);
-        Self { root, tick_ns: 1_000_000_000 / ticks }
+        Self { root, tick_ns: 1_000_000_000 / ticks, overlays: HashMap::new() }
     }
 
     /// Where it is mounted.
@@ -133,6 +152,24 @@ impl Host for Procfs {
 
     fn cgroup_path(&mut self, pid: u32) -> Option<String> {
         Self::cgroup_path(self, pid)
+    }
+
+    fn layer_of(
+        &mut self,
+        container: &Container,
+        pid: u32,
+        directory: &[u8],
+        path: &[u8],
+    ) -> Option<Layer> {
+        let layers = container.layers.as_ref()?;
+        if self.overlays.len() >= MOST_OVERLAYS && !self.overlays.contains_key(&container.id) {
+            self.overlays.clear();
+        }
+        let overlay = self.overlays.entry(container.id.clone());
+        let overlay = overlay
+            .or_insert_with(|| Overlay::new(layers.clone()).comparing_at_most(MOST_COMPARED_BYTES));
+        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
+        layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
     }
 }
 

@@ -68,6 +68,15 @@ sections! {
         /// Peers and ports.
         network: Mode = "learn",
     }
+    /// What is done about acts that are to be stopped.
+    response: Response {
+        /// Whether programs and scripts that are not the image's are refused by fanotify, on kernels
+        /// without BPF LSM, in containers whose class `exec` is enforced. Every program that such a
+        /// container starts then waits for the agent's answer, some 15 us; while the agent is
+        /// stopped (SIGSTOP), it waits until that goes on. Without it such programs are killed
+        /// before their first instruction, and scripts are only told of.
+        fanotify: bool = "true",
+    }
     /// The node's own memory of observations.
     store: Store {
         /// Most disk space for the store. The oldest observations go first.

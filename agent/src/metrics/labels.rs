@@ -26,6 +26,7 @@ pub(super) fn losses() -> Vec<&'static str> {
         "unattributed",
         "process_table_full",
         "docker_queue_full",
+        "gate_queue_full",
         "store_queue_full",
         "disk_full",
         "store_error",
@@ -47,6 +48,11 @@ pub(super) fn rules() -> Vec<&'static str> {
 /// What can become of an act besides that it takes place.
 pub(super) fn outcomes() -> Vec<&'static str> {
     [outcome::DENIED, outcome::KILLED].into_iter().filter_map(outcome::name).collect()
+}
+
+/// What the gate counts.
+pub(super) fn gate() -> Vec<&'static str> {
+    vec!["asked", "denied", "untold", "overflowed", "unanswered", "unread"]
 }
 
 /// The classes of rules.

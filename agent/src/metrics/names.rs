@@ -91,6 +91,9 @@ metrics! {
     /// Acts that were stopped, by what became of them.
     acts_stopped: Counter Whole "plimsoll_acts_stopped_total"
         Labels::Each("outcome", labels::outcomes());
+    /// Programs that the kernel asked the gate about: all that were `asked`, those `denied`, those let
+    /// pass because nobody could tell where they come from (`untold`), and what went wrong.
+    gate: Counter Whole "plimsoll_gate_total" Labels::Each("answer", labels::gate());
     /// Containers in which acts of some class are stopped.
     containers_guarded: Gauge Whole "plimsoll_containers_guarded" Labels::None;
     /// Containers for which the kernel side could not be told what to stop.

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use plimsoll_ebpf::rules::{Class, Mode};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::losses::Losses;
@@ -24,7 +25,11 @@ use crate::{
     metrics::names::Metrics,
     policy::book::Book,
     probe::{orders::Orders, policies::Whom},
-    response::stopper::Stopper,
+    response::{
+        gate::Counts,
+        gates::{self, Gates},
+        stopper::Stopper,
+    },
     verdict::judge::Ruling,
 };
 
@@ -38,6 +43,7 @@ const MOST_WAITING: usize = 65_536;
 pub(super) struct Containers {
     pub(super) orders: Orders,
     stopper: Stopper,
+    gates: Option<Gates>,
     book: Arc<Book>,
     cgroups: CgroupRoot,
     ask: mpsc::Sender<Ask>,
@@ -62,6 +68,7 @@ impl Containers {
     pub(super) fn new(
         orders: Orders,
         stopper: Stopper,
+        gates: Option<Gates>,
         book: Arc<Book>,
         cgroups: CgroupRoot,
         ask: mpsc::Sender<Ask>,
@@ -69,6 +76,7 @@ impl Containers {
         Self {
             orders,
             stopper,
+            gates,
             book,
             cgroups,
             ask,
@@ -233,6 +241,10 @@ impl Containers {
     /// Forgets the orders for containers that are gone.
     pub(super) fn release_gone(&mut self, attributor: &Attributor, metrics: &Metrics) {
         let there = attributor.directory.there().map(|(cgroup_id, _)| Whom::There(cgroup_id));
+        if let Some(gates) = &mut self.gates {
+            let there = |cgroup_id| attributor.directory.there().any(|(it, _)| it == cgroup_id);
+            gates.keep_only(there);
+        }
         let all = attributor.directory.all().filter_map(|it| Whom::expected(&it.id));
         self.stopper.keep_only(&there.chain(all).collect());
         metrics.containers_guarded.set(self.stopper.guarded() as u64);
@@ -247,6 +259,46 @@ impl Containers {
             tracing::error!(%error, container.name, "what was decided is not enforced");
         }
         metrics.containers_guarded.set(self.stopper.guarded() as u64);
+        if let Whom::There(cgroup_id) = whom {
+            self.gate(cgroup_id, container, ruling);
+        }
+    }
+
+    /// Has programs asked for at the gate where there is no better way to refuse them.
+    fn gate(&mut self, cgroup_id: u64, container: &Container, ruling: Ruling) {
+        let Some(gates) = &mut self.gates else { return };
+        if ruling.modes.get(Class::Exec) != Mode::Enforce {
+            gates.release(cgroup_id);
+        } else if let Err(error) = gates.guard(cgroup_id, container, ruling) {
+            let error = format!("{error:#}");
+            tracing::warn!(error, container.name, "programs are killed, and not all refused");
+        }
+    }
+
+    /// What the gate refused, as ring entries.
+    pub(super) fn take_denials(&self, procfs: &Procfs) -> Vec<Vec<u8>> {
+        let Some(gates) = &self.gates else { return Vec::new() };
+        let told = gates.take_denials();
+        let start = |pid| procfs.process(pid).map_or(0, |found| found.process.start_ns);
+        told.iter().map(|denial| gates::entry(denial, start(denial.pid))).collect()
+    }
+
+    /// Shows what the gate did.
+    pub(super) fn show_gate(&self, metrics: &Metrics, losses: &mut Losses) {
+        let Some(gates) = &self.gates else { return };
+        let Counts { asked, denied, untold, unreported, overflowed, unanswered, unread } =
+            gates.counts();
+        for (answer, count) in [
+            ("asked", asked),
+            ("denied", denied),
+            ("untold", untold),
+            ("overflowed", overflowed),
+            ("unanswered", unanswered),
+            ("unread", unread),
+        ] {
+            metrics.gate.set_to(answer, count);
+        }
+        losses.set("exec", "gate_queue_full", unreported);
     }
 
     fn watch(&mut self, cgroup_id: u64, container: u64, losses: &mut Losses) {

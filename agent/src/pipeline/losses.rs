@@ -21,13 +21,15 @@ use crate::{
 pub(super) struct Losses {
     /// By container cgroup, event and reason.
     waiting: HashMap<(u64, &'static str, &'static str), u64>,
+    /// Totals that were told of reasons that are counted elsewhere.
+    told: HashMap<&'static str, u64>,
     /// When they were last collected, in nanoseconds since the Unix epoch.
     since_ns: u64,
 }
 
 impl Losses {
     pub(super) fn new(now_ns: u64) -> Self {
-        Self { waiting: HashMap::new(), since_ns: now_ns }
+        Self { waiting: HashMap::new(), told: HashMap::new(), since_ns: now_ns }
     }
 
     /// Observations of an event were lost; no container is 0, no event is empty.
@@ -41,6 +43,13 @@ impl Losses {
         if count > 0 {
             *self.waiting.entry((cgroup_id, of, reason)).or_default() += count;
         }
+    }
+
+    /// Observations of an event were lost, this many since the start, for a reason that only one
+    /// place counts.
+    pub(super) fn set(&mut self, of: &'static str, reason: &'static str, total: u64) {
+        let told = self.told.insert(reason, total).unwrap_or_default();
+        self.add(0, of, reason, total.saturating_sub(told));
     }
 
     /// A ring entry was no record.

@@ -6,7 +6,7 @@ use crossbeam_channel::Receiver;
 use plimsoll_ebpf::{
     catalog::Record,
     events::alert::Alert,
-    rules::{Rule, outcome},
+    rules::{Class, Rule, outcome},
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -27,10 +27,14 @@ use crate::{
     metrics::names::Metrics,
     policy::book::Book,
     probe::{
-        knock::knock, load::Loaded, orders::Orders, policies::Policies, ring::Rings,
-        stopping::Stopping,
+        knock::knock,
+        load::Loaded,
+        orders::Orders,
+        policies::Policies,
+        ring::Rings,
+        stopping::{Means, Stopping},
     },
-    response::stopper::Stopper,
+    response::{gates::Gates, stopper::Stopper},
     store::appender::Appender,
     verdict::judge::Judge,
 };
@@ -77,6 +81,8 @@ pub struct Parts {
     pub cgroups: CgroupRoot,
     /// What Docker tells.
     pub notices: Receiver<Notice>,
+    /// Whether programs are refused by fanotify where nothing else can.
+    pub fanotify: bool,
     /// What the operator decided.
     pub book: Arc<Book>,
     /// Each later book; the newest holds.
@@ -124,6 +130,8 @@ impl Pipeline {
         gauges::show_stopping(&parts.metrics, stopping);
         let stopper = Stopper::new(parts.policies, stopping);
         let book = parts.book.clone();
+        let needs_gate = parts.fanotify && stopping.means(Class::Exec) == Means::Signal;
+        let gates = needs_gate.then(|| gates(&parts.procfs)).flatten();
         Self {
             loaded: Some(parts.loaded),
             rings: parts.rings,
@@ -131,7 +139,14 @@ impl Pipeline {
             wakeup: parts.wakeup,
             attributor,
             procfs: parts.procfs,
-            containers: Containers::new(parts.orders, stopper, book, parts.cgroups, parts.ask),
+            containers: Containers::new(
+                parts.orders,
+                stopper,
+                gates,
+                book,
+                parts.cgroups,
+                parts.ask,
+            ),
             notices: parts.notices,
             books: parts.books,
             judge: Judge::new(parts.book),
@@ -195,6 +210,10 @@ impl Pipeline {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
         containers.carry_out(attributor, procfs, losses, metrics, &mut out);
+        for denial in containers.take_denials(procfs) {
+            // It is what the agent itself has written.
+            let _ = attributor.entry(&denial, procfs, &mut out);
+        }
         appender.tick();
         if containers.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
@@ -233,6 +252,7 @@ impl Pipeline {
                 losses.add(0, "", "probe_missed", missed);
             }
         }
+        containers.show_gate(metrics, losses);
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
         let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
         let now_ns = clock::boot_ns();
@@ -267,6 +287,18 @@ impl Pipeline {
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
+    }
+}
+
+/// The gate, where the kernel has one.
+fn gates(procfs: &Procfs) -> Option<Gates> {
+    match Gates::start(procfs.root().to_owned()) {
+        Ok(gates) => Some(gates),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "no gate: programs are killed where they cannot be refused");
+            None
+        }
     }
 }
 

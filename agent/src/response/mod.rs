@@ -2,5 +2,6 @@
 //! decided and from what this kernel can do, and a gate for kernels that can do less.
 
 pub mod gate;
+pub mod gates;
 pub mod sets;
 pub mod stopper;

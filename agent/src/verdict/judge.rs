@@ -57,6 +57,11 @@ impl Ruling {
         Self { modes: book.modes_of(container), exceptions: book.exceptions_of(container, 0) }
     }
 
+    /// Whether an exception lets this pass at a moment since the Unix epoch.
+    pub fn allows(&self, rule: Rule, path: &[u8], now_ns: u64) -> bool {
+        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, path))
+    }
+
     /// The exception that covers a breach at a moment since the Unix epoch.
     fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
         let covers =

@@ -42,15 +42,6 @@ fn a_script_of_the_image_that_was_changed_is_told() {
 }
 
 #[test]
-fn a_script_that_its_interpreter_is_given_is_told() {
-    let agent = monitoring();
-    let container = Docker::host().start(BUSYBOX, &[], &[]);
-    write(&container, "/opt/a.sh");
-    container.exec(&["/bin/sh", "/opt/a.sh"]);
-    expect_alert(agent, &container, "foreign_script", "/opt/a.sh");
-}
-
-#[test]
 fn hooks_that_are_scripts_under_an_exception_raise_nothing() {
     let agent = monitoring();
     let container = Docker::host().start(BUSYBOX, &["--volume=/repo"], &[]);

@@ -108,13 +108,20 @@ pub struct Layer {
 #[derive(Debug)]
 pub struct Overlay {
     layers: Layers,
+    most_compared_bytes: u64,
     known: HashMap<Identity, Provenance>,
 }
 
 impl Overlay {
     /// The overlay of these layers, which need not be there yet.
     pub fn new(layers: Layers) -> Self {
-        Self { layers, known: HashMap::new() }
+        Self { layers, most_compared_bytes: MOST_COMPARED_BYTES, known: HashMap::new() }
+    }
+
+    /// The same, judging only files of at most this many bytes.
+    #[must_use]
+    pub fn comparing_at_most(self, bytes: u64) -> Self {
+        Self { most_compared_bytes: bytes, ..self }
     }
 
     /// Where the file comes from that has this path in the container.
@@ -184,7 +191,7 @@ impl Overlay {
             let is_clean = rustix::fs::fdatasync(&file).is_ok();
             let Ok(before) = Identity::of(&file) else { break };
             let is_settled = is_clean && before.age_ns(clock::now_ns()) > SETTLED_NS;
-            let is_changed = match content::compare(&file, &lower.file, MOST_COMPARED_BYTES) {
+            let is_changed = match content::compare(&file, &lower.file, self.most_compared_bytes) {
                 Ok(Comparison::Same) => false,
                 Ok(Comparison::Different) => true,
                 Ok(Comparison::TooLong) => return Provenance::Unknown("the file is too long"),

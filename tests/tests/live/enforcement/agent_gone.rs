@@ -3,7 +3,7 @@
 use plimsoll_tests::{
     docker::{BUSYBOX, Docker},
     event::{number, text},
-    guard::{ALL, PROGRAMS, Stop, counted, enforcing_anew, guarded, wait_until_guarded},
+    guard::{OWN_ALL, OWN_PROGRAMS, Stop, counted, enforcing_own, guarded, wait_until_guarded},
     poll,
 };
 use serde_json::json;
@@ -11,9 +11,9 @@ use serde_json::json;
 #[test]
 fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
     const TRIES: u32 = 200;
-    let agent = enforcing_anew();
+    let agent = enforcing_own();
     let stop = Stop::of(&agent, "exec");
-    let container = guarded(BUSYBOX, PROGRAMS, &["--tmpfs=/scratch:exec"]);
+    let container = guarded(BUSYBOX, OWN_PROGRAMS, &["--tmpfs=/scratch:exec"]);
     container.exec(&["/usr/bin/breach", "marker", "/opt/marker"]);
     agent.halt();
     // Far more than both rings hold.
@@ -24,7 +24,7 @@ fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
     let report = container.exec(&often);
     let marks = container.attempt(&["/bin/cat", "/scratch/ran"]).stdout.len();
     // What Docker starts meanwhile is known to nobody: documented, not wanted.
-    let late = Docker::host().start(BUSYBOX, &[PROGRAMS], &[]);
+    let late = Docker::host().start(BUSYBOX, &[OWN_PROGRAMS], &[]);
     let unguarded = late.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]);
     agent.go_on();
     assert_eq!(marks, 0, "{report}");
@@ -42,9 +42,9 @@ fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
 /// Fails open: that is the documented choice for now.
 #[test]
 fn when_the_agent_is_killed_containers_run_on_freely() {
-    let agent = enforcing_anew();
+    let agent = enforcing_own();
     let stop = Stop::of(&agent, "exec");
-    let container = guarded(BUSYBOX, ALL, &["--tmpfs=/scratch:exec"]);
+    let container = guarded(BUSYBOX, OWN_ALL, &["--tmpfs=/scratch:exec"]);
     let tried = || container.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]);
     stop.assert_stopped(&tried());
     agent.kill();
@@ -52,7 +52,7 @@ fn when_the_agent_is_killed_containers_run_on_freely() {
     container.shell("cp /usr/bin/hello /opt/x; /opt/x");
     assert_eq!(container.inspect("{{.State.Running}}"), "true");
     // The next one takes over what runs.
-    let agent = enforcing_anew();
+    let agent = enforcing_own();
     wait_until_guarded(&container);
     stop.assert_stopped(&container.attempt(&["/opt/x"]));
     let alert = json!({"rule": "new_executable", "alert.path": "/opt/x"});
@@ -62,8 +62,8 @@ fn when_the_agent_is_killed_containers_run_on_freely() {
 
 #[test]
 fn an_agent_that_ends_in_good_order_leaves_containers_running() {
-    let agent = enforcing_anew();
-    let container = guarded(BUSYBOX, ALL, &[]);
+    let agent = enforcing_own();
+    let container = guarded(BUSYBOX, OWN_ALL, &[]);
     agent.stop();
     poll::holds("nothing is stopped any more", || {
         container.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]).status.success()

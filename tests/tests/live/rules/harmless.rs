@@ -27,7 +27,7 @@ fn dockers_own_init_raises_nothing() {
 fn only_docker_puts_an_init_there() {
     let agent = monitoring();
     let container = start(&[]);
-    container.shell("cp /usr/bin/hello /sbin/docker-init; /sbin/docker-init");
+    container.shell("mkdir -p /sbin; cp /usr/bin/hello /sbin/docker-init; /sbin/docker-init");
     let wanted = json!({"rule": "new_executable", "alert.path": "/sbin/docker-init"});
     agent.expect(&container, "alert", &wanted);
 }

@@ -1,0 +1,111 @@
+//! Writes by other calls, other names and other doors.
+
+use plimsoll_tests::{
+    docker::BUSYBOX,
+    event::text,
+    guard::{ALL, FILES, Stop, alerts, enforcing, expect_alert, guarded, monitoring},
+};
+use serde_json::json;
+
+use super::{UNFILTERED, start};
+
+const ACTS: &str = "/usr/bin/acts";
+
+#[test]
+fn whatever_call_and_name_opens_a_file_it_is_told_by_its_own_name() {
+    let agent = monitoring();
+    for (script, path) in [
+        ("acts creat /opt/x", "/opt/x"),
+        ("acts openat2 /opt/x", "/opt/x"),
+        ("acts open32 /opt/x", "/opt/x"),
+        ("acts high-bits /opt/x", "/opt/x"),
+        ("acts thread-write /opt/x", "/opt/x"),
+        ("acts empty /etc/passwd", "/etc/passwd"),
+        ("acts old32 /etc/passwd", "/etc/passwd"),
+        ("breach copy-mmap /etc/passwd /opt/x", "/opt/x"),
+        ("echo > /proc/self/root/opt/x", "/opt/x"),
+        ("cd /opt; echo > /proc/self/cwd/x", "/opt/x"),
+        ("ln -s /etc/passwd /dev/shm/link; echo > /dev/shm/link", "/etc/passwd"),
+        ("ln -s /etc /dev/shm/link; echo > /dev/shm/link/../etc/passwd", "/etc/passwd"),
+    ] {
+        let container = start(&[]);
+        container.shell(script);
+        expect_alert(agent, &container, "write_outside_volumes", path);
+    }
+}
+
+#[test]
+fn an_image_program_that_is_opened_by_another_name_is_told_by_its_own() {
+    let agent = monitoring();
+    let container = start(&[]);
+    container.shell("ln -s /usr/bin/hello /dev/shm/link; echo >> /dev/shm/link");
+    expect_alert(agent, &container, "image_program_changed", "/usr/bin/hello");
+    let container = start(&[]);
+    container.shell("ln /usr/bin/hello /opt/link; echo >> /opt/link");
+    expect_alert(agent, &container, "image_program_changed", "/opt/link");
+}
+
+/// Known: told as the name that was asked for, so that without BPF LSM nobody is killed and the
+/// program of an image counts as any file.
+#[test]
+fn a_file_that_io_uring_opens_is_refused_or_only_told() {
+    let agent = enforcing();
+    let stop = Stop::of(agent, "file");
+    let container = guarded(BUSYBOX, FILES, &[UNFILTERED]);
+    for path in ["/opt/x", "/usr/bin/hello"] {
+        let output = container.attempt(&[ACTS, "uring-open", path]);
+        assert_eq!(output.status.success(), stop == Stop::Killed, "{output:?}");
+    }
+    expect_alert(agent, &container, "write_outside_volumes", "/opt/x");
+    let told = alerts(agent, &container);
+    let program = told.iter().find(|it| text(it, "alert.path") == "/usr/bin/hello");
+    let rule = text(program.expect("the program is told"), "rule");
+    match stop {
+        Stop::Refused => assert_eq!(rule, "image_program_changed"),
+        Stop::Killed => assert_eq!(rule, "write_outside_volumes"),
+    }
+}
+
+#[test]
+fn a_file_that_is_opened_by_its_handle_is_told() {
+    let agent = monitoring();
+    let container = start(&["--cap-add=DAC_READ_SEARCH", "--volume=/data", UNFILTERED]);
+    container.shell("echo > /data/file; breach open-by-handle /data/file /data");
+    let wanted =
+        json!({"file.path": "/data/file", "file.op": "write", "proc.exe": "/usr/bin/breach"});
+    agent.expect(&container, "file_write", &wanted);
+    // Files of the root have no handles: the overlay gives none.
+    let output = container.attempt_shell("breach open-by-handle /etc/passwd /etc");
+    assert!(!output.status.success(), "handles work on the root now: {output:?}");
+}
+
+/// Known: only a change of mode is looked at, and a file may be born with the bit.
+#[test]
+fn a_file_that_is_made_with_its_owners_rights_is_not_told_as_such() {
+    let agent = monitoring();
+    let container = start(&[]);
+    container.exec(&["/usr/bin/breach", "setuid-open", "/opt/x"]);
+    let mode = container.exec(&["/bin/stat", "-c", "%a", "/opt/x"]);
+    assert_eq!(mode, "4755");
+    let told = alerts(agent, &container);
+    assert!(told.iter().all(|it| text(it, "rule") != "setuid_made"), "{told:#?}");
+    expect_alert(agent, &container, "write_outside_volumes", "/opt/x");
+}
+
+/// Known: who may mount makes the root a mount like any other, in which writing breaks no rule.
+/// What is written there is still no program of the image.
+#[test]
+fn the_root_that_is_mounted_once_more_is_written_unseen() {
+    let agent = enforcing();
+    let stop = Stop::of(agent, "exec");
+    let options = ["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined", "--tmpfs=/scratch"];
+    let container = guarded(BUSYBOX, ALL, &options);
+    container.shell("mkdir /scratch/root; mount --bind / /scratch/root");
+    container.shell("cat /usr/bin/hello > /scratch/root/opt/x; chmod +x /scratch/root/opt/x");
+    let told = alerts(agent, &container);
+    assert!(told.iter().all(|it| !text(it, "alert.path").ends_with("/opt/x")), "{told:#?}");
+    let mount = json!({"priv.op": "mount"});
+    agent.expect(&container, "privilege", &mount);
+    stop.assert_stopped(&container.attempt(&["/opt/x"]));
+    stop.assert_stopped(&container.attempt(&["/scratch/root/opt/x"]));
+}
