@@ -2,7 +2,7 @@
 
 use plimsoll_ebpf::{layer::code, record::flags};
 
-use crate::{filter, maps::WRITTEN, task};
+use crate::{filter, maps::WRITTEN, read::mask, task};
 
 /// `fs/overlayfs/super.c`
 const OVERLAYFS: u64 = 0x794c_7630;
@@ -64,9 +64,18 @@ impl File {
         u32::from(member!(self.inode, inode_mode, u16))
     }
 
-    /// Code of the layer the file lies in; also sets `flags` for unlinked and detached files.
+    /// Code of the layer the file lies in for the running task; also sets `flags` for unlinked,
+    /// detached and changed files.
     #[inline(always)]
-    pub fn layer(&self, task: usize, flags: &mut u32) -> u8 {
+    pub fn layer(&self, flags: &mut u32) -> u8 {
+        // SAFETY: the function takes numbers, and checks what it reads by them.
+        let result = unsafe { file_layer(self.mount as u64, self.inode as u64) };
+        *flags |= (result >> FLAGS_SHIFT) as u32;
+        mask(result, 0xff) as u8
+    }
+
+    #[inline(always)]
+    fn find_layer(&self, flags: &mut u32) -> u8 {
         if member!(self.inode, inode_nlink, u32) == 0 {
             *flags |= flags::UNLINKED;
         }
@@ -76,7 +85,7 @@ impl File {
         if namespace == MNT_NS_INTERNAL {
             return if magic == TMPFS { code::MEMFD } else { code::UNKNOWN };
         }
-        if namespace != task::mnt_ns_address(task) {
+        if namespace != task::mnt_ns_address(task::current()) {
             *flags |= flags::DETACHED;
         }
         let layer = layer_of(self.inode, magic, real);
@@ -114,6 +123,22 @@ impl File {
                 || member!(upper, inode_mtime_sec, u64) != member!(lower, inode_mtime_sec, u64)
                 || member!(upper, inode_mtime_nsec, u32) != member!(lower, inode_mtime_nsec, u32))
     }
+}
+
+/// Where the flags stand in the result of [`file_layer`], above the code.
+const FLAGS_SHIFT: u32 = 32;
+
+/// Code and flags of [`File::layer`]. A function that the verifier checks once, by itself.
+///
+/// # Safety
+/// Anywhere: what is read by the numbers is checked.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn file_layer(mount: u64, inode: u64) -> u64 {
+    let file = File { dentry: 0, mount: mount as usize, inode: inode as usize };
+    let mut bits = 0;
+    let layer = file.find_layer(&mut bits);
+    u64::from(layer) | u64::from(bits) << FLAGS_SHIFT
 }
 
 /// Whether a mount is the root of its namespace: nothing but the kernel's own first mount below.

@@ -168,8 +168,8 @@ rules! {
         "A file was given the set-user-id or set-group-id bit."
         "Whoever runs the file gains its owner's rights. Package installations do this; nothing else has a reason to in a running container.";
     12 AgentAttacked "agent_attacked" Exec Critical "T1562.001" "defense-evasion"
-        "A container's process reached for the agent itself."
-        "It tried to kill, stop or trace the agent, to load programs into the kernel, or to open the agent's store, socket or pinned programs. No service has a reason to.";
+        "A container's process reached for the kernel's programs or for the agent itself."
+        "It tried to load programs or modules into the kernel, or to kill, stop or trace the agent, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
 }
 
 impl Rule {

@@ -85,6 +85,9 @@ const OPENS: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
 /// name, 64-bit, 32-bit, operation, first path, second path, number.
 const PRIVILEGES: &[(&str, u16, u16, u8, u8, u8, u8)] = &[
     ("ptrace", 101, 26, privilege::op::PTRACE, 0, 0, 1),
+    ("kill", 62, 37, privilege::op::SIGNAL_AGENT, 0, 0, 2),
+    ("tkill", 200, 238, privilege::op::SIGNAL_AGENT, 0, 0, 2),
+    ("tgkill", 234, 270, privilege::op::SIGNAL_AGENT, 0, 0, 3),
     ("mount", 165, 21, privilege::op::MOUNT, 1, 2, 4),
     ("move_mount", 429, 429, privilege::op::MOUNT, 2, 4, 5),
     ("open_tree", 428, 428, privilege::op::MOUNT, 2, 0, 3),

@@ -30,7 +30,7 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     let task = task::current();
     let file = File::at(member!(bprm, bprm_file, usize));
     let mut bits = 0;
-    let layer = file.layer(task, &mut bits);
+    let layer = file.layer(&mut bits);
     let is_changed = bits & flags::CONTENT_CHANGED != 0;
     let rule = if member!(bprm, bprm_buf, u16) == SHEBANG {
         bits |= flags::SCRIPT;
@@ -81,7 +81,7 @@ fn map(file: usize) -> i32 {
     let task = task::current();
     let file = File::at(file);
     let mut bits = 0;
-    let layer = file.layer(task, &mut bits);
+    let layer = file.layer(&mut bits);
     // What it runs was judged when it began.
     let program = task::program(task);
     if layer == code::IMAGE || program.ino == file.ino() && program.dev == file.dev() {

@@ -36,7 +36,7 @@ fn guard_open(ctx: LsmContext) -> i32 {
     let Some(guard) = guard(container, Means::Deny, Class::File) else { return 0 };
     let Some(opened) = Opened::at(file as usize, is_emptied) else { return 0 };
     let task = task::current();
-    if !opened.is_stopped(guard, task) {
+    if !opened.is_stopped(guard) {
         return 0;
     }
     opened.tell(container, task, outcome::DENIED, 0);
@@ -73,7 +73,7 @@ impl Change {
     fn is_refused(&self, file: &File, mode: u32, special: Option<Rule>) -> bool {
         let task = task::current();
         let mut bits = 0;
-        let layer = file.layer(task, &mut bits);
+        let layer = file.layer(&mut bits);
         let judged = if self.guard.is_for_every_layer() { code::UPPER } else { layer };
         let rule = match special {
             Some(rule) => rule,

@@ -129,6 +129,18 @@ mod meaning {
             Field::noted("exec.ino", ValueType::Number, "Inode of the executable.", |e, _| {
                 Some(Value::Number(e.ino))
             }),
+            Field::noted(
+                "exec.changed",
+                ValueType::Flag,
+                "Whether the executable is an image file with another content now; absent where it is not.",
+                |e, _| (e.flags & flags::CONTENT_CHANGED != 0).then_some(Value::Flag(true)),
+            ),
+            Field::noted(
+                "exec.script_changed",
+                ValueType::Flag,
+                "Whether the script is an image file with another content now; absent where it is not.",
+                |e, _| (e.flags & flags::SCRIPT_CHANGED != 0).then_some(Value::Flag(true)),
+            ),
         ];
     }
 }

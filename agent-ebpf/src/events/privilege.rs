@@ -53,6 +53,10 @@ pub mod op {
     pub const PIDFD_GETFD: u8 = 22;
     /// `iopl`, `ioperm`
     pub const IO_PORTS: u8 = 23;
+    /// `kill` and its kin, where the agent is meant
+    pub const SIGNAL_AGENT: u8 = 24;
+    /// `ptrace`, where the agent is meant
+    pub const PTRACE_AGENT: u8 = 25;
 
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
@@ -80,6 +84,8 @@ pub mod op {
             CLONE | CLONE3 => "clone",
             PIDFD_GETFD => "pidfd_getfd",
             IO_PORTS => "io_ports",
+            SIGNAL_AGENT => "signal_agent",
+            PTRACE_AGENT => "ptrace_agent",
             _ => "unknown",
         }
     }

@@ -26,7 +26,7 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
     let bprm = ctx.arg::<*const u8>(2) as usize;
     let file = File::at(member!(bprm, bprm_file, usize));
     let mut bits = 0;
-    let layer = file.layer(task, &mut bits);
+    let layer = file.layer(&mut bits);
     setup::executes(layer, bits);
     let slot = Slot::claim();
     let mut header = task::header(container);

@@ -98,7 +98,7 @@ fn on_exec_loader(_ctx: BtfTracePointContext) -> i32 {
 fn judge(file: File, container: u64, is_compat: bool) {
     let task = task::current();
     let mut bits = if is_compat { flags::COMPAT } else { 0 };
-    let layer = file.layer(task, &mut bits);
+    let layer = file.layer(&mut bits);
     let program = task::program(task);
     if layer == code::IMAGE || program.ino == file.ino() && program.dev == file.dev() {
         return;

@@ -142,7 +142,7 @@ pub fn on_change_by_descriptor(call: &Call, container: u64) {
     };
     let Some(draft) = Draft::<FileChange>::new(header) else { return };
     let mut bits = if call.is_compat { flags::COMPAT } else { 0 };
-    let layer = file.layer(call.task, &mut bits);
+    let layer = file.layer(&mut bits);
     let path = draft.path(file.dentry, file.mount, &mut bits);
     let mut to = Span::default();
     if call.entry.to_path != 0 {

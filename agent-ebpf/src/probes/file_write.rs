@@ -68,7 +68,7 @@ pub fn on_open(call: &Call, container: u64) {
     let Some(opened) = Opened::at(address, is_emptied) else { return };
     let bits = if call.is_compat { flags::COMPAT } else { 0 };
     let outcome = match enforce::guard(container, Means::Kill, Class::File) {
-        Some(guard) if opened.is_stopped(guard, call.task) => {
+        Some(guard) if opened.is_stopped(guard) => {
             enforce::kill();
             outcome::KILLED
         }
@@ -104,9 +104,9 @@ impl Opened {
 
     /// Whether opening it is stopped.
     #[inline(always)]
-    pub fn is_stopped(&self, guard: Guard, task: usize) -> bool {
+    pub fn is_stopped(&self, guard: Guard) -> bool {
         let mut bits = 0;
-        let layer = self.file.layer(task, &mut bits);
+        let layer = self.file.layer(&mut bits);
         let layer = if guard.is_for_every_layer() { code::UPPER } else { layer };
         let Some(rule) = rules::of_write(layer, self.mode) else { return false };
         let slot = Slot::claim();
@@ -125,7 +125,7 @@ impl Opened {
             Header { outcome, ..report.header(task::header(container)) }
         };
         let Some(draft) = Draft::<FileWrite>::new(header) else { return };
-        let layer = file.layer(task, &mut bits);
+        let layer = file.layer(&mut bits);
         if layer == code::IMAGE || layer == code::COPIED_UP {
             file.mark_written();
         }

@@ -63,9 +63,18 @@ pub fn is_everyday(call: &Call) -> bool {
             !(is_packet || is_odd && (family == AF_INET || family == AF_INET6))
         }
         // Both sides come by here; the child's result is 0.
+        op::SIGNAL_AGENT => !means_agent(call.argument(1)),
         op::CLONE | op::CLONE3 => call.result == 0 || number(call) & CLONE_NEW == 0,
         _ => false,
     }
+}
+
+/// Whether a process id that a call was given is the agent's. Only who shares the host's processes
+/// can name it.
+#[inline(always)]
+fn means_agent(pid: u64) -> bool {
+    let (pid, agent) = (pid as i32, setting!(agent_pid) as i32);
+    pid == agent || pid == -agent
 }
 
 /// The number worth keeping.
@@ -94,7 +103,11 @@ pub fn on_call(call: &Call, container: u64) {
         number: number(call),
         path: text(entry.path),
         to: text(entry.to_path),
-        op: entry.op,
+        op: if entry.op == op::PTRACE && means_agent(call.argument(2)) {
+            op::PTRACE_AGENT
+        } else {
+            entry.op
+        },
         capability: 0,
         reserved: [0; 6],
     };

@@ -276,10 +276,13 @@ impl Containers {
     }
 
     /// What the gate refused, as ring entries.
-    pub(super) fn take_denials(&self, procfs: &Procfs) -> Vec<Vec<u8>> {
+    pub(super) fn take_denials(&self, attributor: &Attributor, procfs: &Procfs) -> Vec<Vec<u8>> {
         let Some(gates) = &self.gates else { return Vec::new() };
         let told = gates.take_denials();
-        let start = |pid| procfs.process(pid).map_or(0, |found| found.process.start_ns);
+        let start = |pid| {
+            let told = attributor.processes.start_of(pid);
+            told.or_else(|| Some(procfs.process(pid)?.process.start_ns)).unwrap_or_default()
+        };
         told.iter().map(|denial| gates::entry(denial, start(denial.pid))).collect()
     }
 

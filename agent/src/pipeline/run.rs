@@ -210,7 +210,7 @@ impl Pipeline {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
         containers.carry_out(attributor, procfs, losses, metrics, &mut out);
-        for denial in containers.take_denials(procfs) {
+        for denial in containers.take_denials(attributor, procfs) {
             // It is what the agent itself has written.
             let _ = attributor.entry(&denial, procfs, &mut out);
         }

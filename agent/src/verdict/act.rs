@@ -6,6 +6,7 @@ use plimsoll_ebpf::{
         exec_map::ExecMap,
         file_change::{FileChange, op},
         file_write::{self, FileWrite},
+        privilege::{self, Privilege},
     },
     layer,
     record::flags,
@@ -73,6 +74,17 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
             rules::of_write(layer, write.mode)?
         };
         return Some(Breach { rule, path, layer });
+    }
+    if let Some((privilege, _)) = record.read::<Privilege>() {
+        let is_meant = matches!(
+            privilege.op,
+            privilege::op::BPF
+                | privilege::op::MODULE
+                | privilege::op::SIGNAL_AGENT
+                | privilege::op::PTRACE_AGENT
+        );
+        let (path, layer) = (b"".as_slice(), layer::code::UNKNOWN);
+        return is_meant.then_some(Breach { rule: Rule::AgentAttacked, path, layer });
     }
     let (change, tail) = record.read::<FileChange>()?;
     let names = [tail.get(change.path), tail.get(change.to)];

@@ -15,7 +15,10 @@ use crate::{attribution::container::Container, policy::template::Template};
 pub(super) fn reason(breach: &Breach<'_>, outcome: u8, exe: Option<&[u8]>) -> String {
     let Breach { rule, path, layer } = *breach;
     let summary = rule.info().summary.trim_end_matches('.');
-    let mut text = format!("{summary}: {} ({})", readable(path), place(layer));
+    let mut text = summary.to_owned();
+    if !path.is_empty() {
+        let _ = write!(text, ": {} ({})", readable(path), place(layer));
+    }
     // A program that runs is its process's own.
     let is_itself = |exe: &&[u8]| rule.class() == Class::Exec && *exe == path;
     if let Some(exe) = exe.filter(|exe| !exe.is_empty() && !is_itself(exe)) {

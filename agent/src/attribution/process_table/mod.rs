@@ -255,6 +255,12 @@ impl ProcessTable {
         Some(before.map_or(&entry.process, |(_, before)| before).clone())
     }
 
+    /// When the process of this number started that was the latest to be told of, in nanoseconds
+    /// since boot.
+    pub fn start_of(&self, pid: u32) -> Option<u64> {
+        self.entries.get(&pid).map(|entry| entry.process.start_ns)
+    }
+
     /// Drops processes that ended some time before `now_ns` (since boot).
     pub fn tick(&mut self, now_ns: u64) {
         while let Some(&(ended_ns, pid, start_ns)) = self.ended.front() {
