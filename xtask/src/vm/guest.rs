@@ -1,0 +1,235 @@
+//! A virtual machine that runs one command on the host's files, and its end.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{fetch::Fetched, initramfs, kernels::Kernel};
+use crate::{cmd, debian, paths};
+
+/// How `timeout` tells that it ended what it ran.
+const TIMED_OUT: i32 = 124;
+const VIRTIOFSD: [&str; 2] = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"];
+const VIRTIOFSD_DEADLINE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
+/// What a guest is to do.
+pub(super) struct Job<'a> {
+    /// Run by bash, in the root of the workspace.
+    pub(super) command: &'a str,
+    /// The images of a dockerd that is to be there.
+    pub(super) images: Option<&'a Path>,
+    /// The agent that tests run, in the guest's `PLIMSOLL_BIN`.
+    pub(super) agent: &'a Path,
+    /// More for the kernel's command line.
+    pub(super) append: &'a str,
+    pub(super) memory_mib: u32,
+    /// How long it may take, from the first instruction on.
+    pub(super) limit: Duration,
+}
+
+/// Where a guest's things are.
+pub(super) struct Places {
+    /// What it may write to, and the host sees.
+    pub(super) out: PathBuf,
+    /// What it wrote on its console.
+    pub(super) log: PathBuf,
+}
+
+impl Places {
+    pub(super) fn of(kernel: &Kernel) -> Self {
+        let vm = paths::made().join("vm");
+        Self {
+            out: vm.join("out").join(&kernel.name),
+            log: vm.join(format!("{}.log", kernel.name)),
+        }
+    }
+}
+
+/// Installs what guests are made with.
+pub(super) fn ensure() -> Result<()> {
+    if !cmd::is_root() {
+        bail!("a guest reads all files of this host: run this command as root");
+    }
+    debian::install("QEMU", &["qemu-system-x86", "qemu-system-common"])?;
+    if virtiofsd().is_none() {
+        debian::install("virtiofsd", &["virtiofsd"])?;
+    }
+    Ok(())
+}
+
+fn virtiofsd() -> Option<&'static str> {
+    VIRTIOFSD.into_iter().find(|path| Path::new(path).is_file())
+}
+
+/// Boots the kernel, runs the command and returns its exit code.
+pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i32> {
+    let places = Places::of(kernel);
+    if places.out.exists() {
+        fs::remove_dir_all(&places.out).context("removing what the last guest left")?;
+    }
+    fs::create_dir_all(&places.out)
+        .with_context(|| format!("creating {}", places.out.display()))?;
+    let work = paths::made().join("vm/work").join(&kernel.name);
+    fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
+    let files = [
+        ("settings", settings(kernel, fetched, job, &places)),
+        ("command", job.command.to_owned()),
+    ];
+    let first_files = initramfs::build(fetched, &work, &files)?;
+    let _files = Files::serve(&work)?;
+    let mut machine =
+        Ended(qemu(kernel, fetched, job, &work, &first_files).spawn().context("starting QEMU")?);
+    let console = machine.0.stdout.take().context("QEMU has no output")?;
+    follow(console, &kernel.name, &places.log)?;
+    let status = machine.0.wait().context("waiting for QEMU")?;
+    let log = places.log.display();
+    if let Ok(code) = fs::read_to_string(places.out.join("exit")) {
+        return code.trim().parse().with_context(|| format!("{}: no exit code", kernel.name));
+    }
+    if status.code() == Some(TIMED_OUT) {
+        bail!(
+            "{}: not done within {} s: give it more with --timeout, or look at {log}",
+            kernel.name,
+            job.limit.as_secs()
+        );
+    }
+    bail!(
+        "{}: the guest ended before its command ({status}): look at the end of {log}",
+        kernel.name
+    )
+}
+
+/// What the scripts in the guest read, as a shell does.
+fn settings(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>, places: &Places) -> String {
+    let modules = fetched.root.join("lib/modules");
+    let values = [
+        ("kernel", kernel.name.as_str()),
+        ("out", &places.out.to_string_lossy()),
+        ("modules", &modules.to_string_lossy()),
+        ("directory", &paths::root().to_string_lossy()),
+        ("binary", &job.agent.to_string_lossy()),
+        ("images", &job.images.unwrap_or(Path::new("")).to_string_lossy()),
+    ]
+    .map(|(name, value)| format!("{name}='{}'\n", value.replace('\'', r"'\''")));
+    values.concat()
+}
+
+fn qemu(
+    kernel: &Kernel,
+    fetched: &Fetched,
+    job: &Job<'_>,
+    work: &Path,
+    first_files: &Path,
+) -> Command {
+    let memory = job.memory_mib;
+    let mut command = Command::new("timeout");
+    // In this process group, so that Ctrl-C reaches it.
+    command.arg("--foreground").arg(job.limit.as_secs().to_string()).arg("qemu-system-x86_64");
+    // Without cx16: QEMU 7.2 breaks that instruction, and with it the kernel's allocator.
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2"]);
+    command.args(["-m", &format!("{memory}M"), "-numa", "node,memdev=memory"]);
+    // virtiofsd reads and writes the guest's memory.
+    command.args(["-object", &format!("memory-backend-memfd,id=memory,size={memory}M,share=on")]);
+    command.arg("-chardev").arg(format!("socket,id=host,path={}", work.join(SOCKET).display()));
+    command.args(["-device", "vhost-user-fs-pci,chardev=host,tag=host"]);
+    command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-serial", "stdio"]);
+    command.args(["-nic", "none", "-no-reboot"]);
+    command.arg("-kernel").arg(&fetched.image).arg("-initrd").arg(first_files);
+    // Docker would look for the tools of AppArmor and a policy of SELinux; a panic ends the machine.
+    let fixed = "console=ttyS0 quiet panic=-1 apparmor=0 selinux=0";
+    command.args(["-append", &format!("{fixed} {} {}", kernel.cmdline, job.append)]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+/// Shows what the guest writes, and keeps it.
+fn follow(console: impl Read, name: &str, log: &Path) -> Result<()> {
+    let mut kept = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    let mut console = BufReader::new(console);
+    let mut line = Vec::new();
+    while console.read_until(b'\n', &mut line).context("reading the guest's console")? > 0 {
+        let text = plain(&line);
+        writeln!(kept, "{text}").context("writing the guest's log")?;
+        // Whoever reads this may have gone; the guest goes on.
+        let _ = writeln!(std::io::stdout(), "{name}| {text}");
+        line.clear();
+    }
+    Ok(())
+}
+
+/// A line without what is for terminals only: control characters, and sequences that end in a letter.
+fn plain(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut parts = text.trim_end().split("\x1b[");
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|it| it.split_once(|c: char| c.is_alphabetic()).map_or("", |it| it.1));
+    let shown = std::iter::once(first).chain(rest).collect::<String>();
+    shown.chars().filter(|it| !it.is_control() || *it == '\t').collect()
+}
+
+const SOCKET: &str = "virtiofsd.socket";
+
+/// The host's files, served to one guest.
+struct Files(#[expect(dead_code, reason = "it ends with this value")] Ended);
+
+impl Files {
+    fn serve(work: &Path) -> Result<Self> {
+        let program = virtiofsd().context("virtiofsd is missing after its installation")?;
+        let socket = work.join(SOCKET);
+        let _ = fs::remove_file(&socket);
+        let log = File::create(work.join("virtiofsd.log")).context("creating virtiofsd's log")?;
+        let mut command = Command::new(program);
+        command.arg(format!("--socket-path={}", socket.display()));
+        command.args([
+            "-o",
+            "source=/",
+            "-o",
+            "sandbox=chroot",
+            "-o",
+            "cache=always",
+            "-o",
+            "xattr",
+        ]);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut files = Ended(command.spawn().context("starting virtiofsd")?);
+        let deadline = Instant::now() + VIRTIOFSD_DEADLINE;
+        while !socket.exists() {
+            let is_over = files.0.try_wait().context("waiting for virtiofsd")?.is_some();
+            if is_over || Instant::now() > deadline {
+                let said = fs::read_to_string(work.join("virtiofsd.log")).unwrap_or_default();
+                bail!("virtiofsd does not serve: {}", said.trim_end());
+            }
+            thread::sleep(POLL);
+        }
+        Ok(Self(files))
+    }
+}
+
+/// A process that ends with this value.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_console_is_kept_without_what_drives_a_terminal() {
+        assert_eq!(plain(b"\x1b[1;2mone\ttwo\x1b[0m\r\n"), "one\ttwo");
+        assert_eq!(plain(b"\x1bcone\r\n"), "cone");
+    }
+}

@@ -1,0 +1,38 @@
+#!/run/plimsoll/busybox sh
+# The guest's second program: mounts what an init system would, runs the command, and turns off.
+# $out, $directory, $binary, $images and $kernel come from the settings.
+
+. /run/plimsoll/settings
+bin=/run/plimsoll/busybox
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb NO_COLOR=1 LC_ALL=C.UTF-8
+export VM_OUT=$out PLIMSOLL_BIN=$binary
+
+place() {
+    $bin mkdir -p "$2"
+    $bin mount -t "$1" "$1" "$2" || echo "guest: no $1 at $2"
+}
+
+place proc /proc
+place sysfs /sys
+place devtmpfs /dev
+place devpts /dev/pts
+for directory_in_memory in /dev/shm /tmp /var/lib/docker /var/lib/containerd; do
+    place tmpfs $directory_in_memory
+done
+$bin chmod 1777 /tmp /dev/shm
+$bin ln -s /proc/self/fd /dev/fd
+place cgroup2 /sys/fs/cgroup
+place bpf /sys/fs/bpf
+place securityfs /sys/kernel/security
+place tracefs /sys/kernel/tracing
+$bin hostname "vm-$kernel"
+$bin ip link set lo up
+
+cd "$directory" || cd /
+# Without $images nobody asked for Docker.
+if [ -z "$images" ] || . /run/plimsoll/docker; then
+    bash /run/plimsoll/command
+    echo $? >"$out/exit"
+fi
+$bin dmesg >"$out/dmesg"
+$bin poweroff -f
