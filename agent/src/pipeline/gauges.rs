@@ -5,18 +5,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::{
     attribution::attributor::Attributor,
     metrics::names::Metrics,
-    probe::{
-        load::Loaded,
-        support::{Outcome, ProbeStatus},
-    },
+    probe::{load::Loaded, support::Outcome},
     store::appender::Appender,
 };
 
-/// Shows which programs are attached.
-pub(super) fn show_probes(metrics: &Metrics, probes: &[ProbeStatus]) {
-    for status in probes {
+/// Shows which programs are attached, and what it took to verify them.
+pub(super) fn show_probes(metrics: &Metrics, loaded: &Loaded) {
+    for status in &loaded.probes {
         let is_attached = status.outcome == Outcome::Attached;
         metrics.probe_attached.set_to(status.program, u64::from(is_attached));
+    }
+    for (program, instructions) in loaded.verified() {
+        metrics.probe_verified.set_to(program, u64::from(instructions));
     }
 }
 
