@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::MetadataExt,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -38,6 +38,12 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(process: &Child) {
+    let kill = ["-c", "kill -TERM \"$0\"", &process.id().to_string()];
+    succeeds(Command::new("sh").args(kill));
 }
 
 /// The command as one could type it.

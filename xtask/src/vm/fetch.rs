@@ -12,6 +12,8 @@ use anyhow::{Context, Result, ensure};
 use super::kernels::Kernel;
 use crate::{cmd, debian, paths, say};
 
+/// Depends on the newest kernel of its suite: the one for virtual machines, small and complete.
+const PACKAGE: &str = "linux-image-cloud-amd64";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The parts that a kernel's package depends on; the rest is for its installation.
 const PARTS: &[&str] = &["linux-image-", "linux-base-", "linux-binary-", "linux-modules-"];
@@ -68,7 +70,7 @@ fn fetch(kernel: &Kernel) -> Result<Fetched> {
     }
     let apt = Apt::set_up(&directory.join("apt"), &kernel.sources)?;
     let root = directory.join("root");
-    for package in apt.parts(&kernel.package)? {
+    for package in apt.parts()? {
         let deb = apt.download(&package)?;
         cmd::run(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(&root))?;
     }
@@ -137,9 +139,9 @@ impl Apt {
     }
 
     /// The packages that hold the kernel and its modules.
-    fn parts(&self, package: &str) -> Result<Vec<String>> {
+    fn parts(&self) -> Result<Vec<String>> {
         let mut parts: Vec<String> = Vec::new();
-        let mut open = vec![package.to_owned()];
+        let mut open = vec![PACKAGE.to_owned()];
         while let Some(package) = open.pop() {
             let mut depends = self.command(Command::new("apt-cache"));
             let depends = cmd::output(depends.args(["depends", &package]))?;
@@ -147,7 +149,7 @@ impl Apt {
             open.extend(new.clone());
             parts.extend(new);
         }
-        ensure!(!parts.is_empty(), "{package} names no kernel");
+        ensure!(!parts.is_empty(), "{PACKAGE} names no kernel");
         Ok(parts)
     }
 

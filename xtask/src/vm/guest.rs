@@ -72,13 +72,17 @@ fn virtiofsd() -> Option<&'static str> {
 /// Boots the kernel, runs the command and returns its exit code.
 pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i32> {
     let places = Places::of(kernel);
+    let work = paths::made().join("vm/work").join(&kernel.name);
+    fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
+    let lock = File::create(work.join("lock")).context("creating the lock")?;
+    if lock.try_lock().is_err() {
+        bail!("a guest of this kernel runs already: end it, or take another kernel");
+    }
     if places.out.exists() {
         fs::remove_dir_all(&places.out).context("removing what the last guest left")?;
     }
     fs::create_dir_all(&places.out)
         .with_context(|| format!("creating {}", places.out.display()))?;
-    let work = paths::made().join("vm/work").join(&kernel.name);
-    fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
     let files = [
         ("settings", settings(kernel, fetched, job, &places)),
         ("command", job.command.to_owned()),
@@ -92,19 +96,13 @@ pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i
     let status = machine.0.wait().context("waiting for QEMU")?;
     let log = places.log.display();
     if let Ok(code) = fs::read_to_string(places.out.join("exit")) {
-        return code.trim().parse().with_context(|| format!("{}: no exit code", kernel.name));
+        return code.trim().parse().context("reading the exit code");
     }
     if status.code() == Some(TIMED_OUT) {
-        bail!(
-            "{}: not done within {} s: give it more with --timeout, or look at {log}",
-            kernel.name,
-            job.limit.as_secs()
-        );
+        let seconds = job.limit.as_secs();
+        bail!("not done within {seconds} s: give it more with --timeout, or look at {log}");
     }
-    bail!(
-        "{}: the guest ended before its command ({status}): look at the end of {log}",
-        kernel.name
-    )
+    bail!("the guest ended before its command ({status}): look at the end of {log}")
 }
 
 /// What the scripts in the guest read, as a shell does.
@@ -143,8 +141,9 @@ fn qemu(
     command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-serial", "stdio"]);
     command.args(["-nic", "none", "-no-reboot"]);
     command.arg("-kernel").arg(&fetched.image).arg("-initrd").arg(first_files);
-    // Docker would look for the tools of AppArmor and a policy of SELinux; a panic ends the machine.
-    let fixed = "console=ttyS0 quiet panic=-1 apparmor=0 selinux=0";
+    // A panic ends the machine. The timer is late where the host is busy. Docker would look for the
+    // tools of AppArmor and a policy of SELinux.
+    let fixed = "console=ttyS0 quiet panic=-1 no_timer_check apparmor=0 selinux=0";
     command.args(["-append", &format!("{fixed} {} {}", kernel.cmdline, job.append)]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
@@ -218,8 +217,11 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // Not killed: QEMU is told by the `timeout` above it.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            cmd::terminate(&self.0);
+            let _ = self.0.wait();
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The list of kernels: `tests/kernels.toml`.
+//! The list of kernels, and of what is tested on them: `tests/kernels.toml`.
 
 use std::fs;
 
@@ -7,64 +7,85 @@ use serde::Deserialize;
 
 use crate::paths;
 
-/// The kernels and the package that each comes from.
+/// The file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
-    package: String,
-    kernel: Vec<Entry>,
-}
-
-/// An entry of the file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    name: String,
-    sources: Vec<String>,
-    #[serde(default)]
-    cmdline: String,
+pub(super) struct List {
+    /// How the names of the tests begin that are run.
+    pub(super) tests: Vec<String>,
+    #[serde(rename = "kernel")]
+    pub(super) kernels: Vec<Kernel>,
+    #[serde(rename = "exception", default)]
+    pub(super) exceptions: Vec<Exception>,
 }
 
 /// A kernel to boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Kernel {
     /// What the user calls it.
     pub(super) name: String,
     /// Where apt finds it: address and suite.
     pub(super) sources: Vec<String>,
-    /// The package that depends on the kernel's own.
-    pub(super) package: String,
     /// What it needs on its command line beyond what all need.
+    #[serde(default)]
     pub(super) cmdline: String,
 }
 
-/// The kernels of these names in the order of the list; all if none is named.
-pub(super) fn select(names: &[String]) -> Result<Vec<Kernel>> {
-    let path = paths::root().join("tests/kernels.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let all = parse(&text).with_context(|| format!("reading {}", path.display()))?;
-    named(all, names)
+/// Tests that some kernels cannot pass.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exception {
+    pub(super) kernels: Vec<String>,
+    pub(super) tests: Vec<String>,
+    pub(super) why: String,
 }
 
-fn parse(text: &str) -> Result<Vec<Kernel>> {
-    let List { package, kernel } = toml::from_str(text)?;
-    let kernels = kernel.into_iter().map(|Entry { name, sources, cmdline }| Kernel {
-        name,
-        sources,
-        package: package.clone(),
-        cmdline,
-    });
-    Ok(kernels.collect())
-}
-
-fn named(all: Vec<Kernel>, names: &[String]) -> Result<Vec<Kernel>> {
-    for name in names {
-        if !all.iter().any(|kernel| kernel.name == *name) {
-            let known: Vec<&str> = all.iter().map(|kernel| kernel.name.as_str()).collect();
-            bail!("tests/kernels.toml has no kernel {name}; it has {}", known.join(", "));
-        }
+impl List {
+    pub(super) fn read() -> Result<Self> {
+        let path = paths::root().join("tests/kernels.toml");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
-    Ok(all.into_iter().filter(|it| names.is_empty() || names.contains(&it.name)).collect())
+
+    /// The kernels of these names in the order of the list; all if none is named.
+    pub(super) fn select(&self, names: &[String]) -> Result<Vec<&Kernel>> {
+        for name in names {
+            if !self.kernels.iter().any(|kernel| kernel.name == *name) {
+                let known: Vec<&str> = self.kernels.iter().map(|it| it.name.as_str()).collect();
+                bail!("tests/kernels.toml has no kernel {name}; it has {}", known.join(", "));
+            }
+        }
+        let is_meant = |name: &String| names.is_empty() || names.contains(name);
+        Ok(self.kernels.iter().filter(|kernel| is_meant(&kernel.name)).collect())
+    }
+
+    /// Those of all tests that this kernel is to pass.
+    pub(super) fn tests_for<'t>(&self, kernel: &Kernel, all: &'t [String]) -> Vec<&'t str> {
+        let is_listed = |test: &str| self.tests.iter().any(|start| test.starts_with(start));
+        let is_excepted = |test: &str| {
+            self.exceptions.iter().any(|it| {
+                it.kernels.contains(&kernel.name) && it.tests.iter().any(|name| name == test)
+            })
+        };
+        all.iter().map(String::as_str).filter(|it| is_listed(it) && !is_excepted(it)).collect()
+    }
+
+    /// Fails where the list names something that is not there.
+    pub(super) fn verify(&self, all: &[String]) -> Result<()> {
+        for test in self.exceptions.iter().flat_map(|it| &it.tests) {
+            if !all.contains(test) {
+                bail!("tests/kernels.toml names the test {test}, which is not there");
+            }
+        }
+        for start in &self.tests {
+            if !all.iter().any(|test| test.starts_with(start)) {
+                bail!("tests/kernels.toml names tests of {start}, of which there are none");
+            }
+        }
+        self.exceptions.iter().try_for_each(|it| self.select(&it.kernels).map(|_| ()))
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +93,7 @@ mod tests {
     use super::*;
 
     const LIST: &str = r#"
-        package = "linux"
+        tests = ["files::", "names::one"]
         [[kernel]]
         name = "1"
         sources = ["http://host/debian one"]
@@ -80,34 +101,56 @@ mod tests {
         [[kernel]]
         name = "2"
         sources = []
+        [[exception]]
+        kernels = ["1"]
+        tests = ["files::b"]
+        why = "it is too old"
     "#;
 
-    fn names(asked: &[&str]) -> Vec<String> {
-        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-        let kernels = named(parse(LIST).expect("the list is good"), &asked);
-        kernels.expect("the names are there").into_iter().map(|it| it.name).collect()
+    fn list() -> List {
+        toml::from_str(LIST).expect("the list is good")
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn all_kernels_are_meant_when_none_is_named() {
-        assert_eq!(names(&[]), ["1", "2"]);
-        assert_eq!(names(&["2"]), ["2"]);
+        let list = list();
+        assert_eq!(list.select(&[]).expect("none is wrong").len(), 2);
+        let one = list.select(&texts(&["2"])).expect("it is there");
+        assert_eq!(one.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["2"]);
     }
 
     #[test]
     fn a_name_that_is_not_there_is_told_with_those_that_are() {
-        let error = named(parse(LIST).expect("the list is good"), &["3".to_owned()]);
-        let message = error.expect_err("there is no such kernel").to_string();
+        let message = list().select(&texts(&["3"])).expect_err("there is none").to_string();
         assert_eq!(message, "tests/kernels.toml has no kernel 3; it has 1, 2");
     }
 
     #[test]
+    fn a_kernel_passes_what_is_listed_and_not_excepted() {
+        let list = list();
+        let all = texts(&["files::a", "files::b", "names::one", "names::two"]);
+        assert_eq!(list.tests_for(&list.kernels[0], &all), ["files::a", "names::one"]);
+        assert_eq!(list.tests_for(&list.kernels[1], &all), ["files::a", "files::b", "names::one"]);
+    }
+
+    #[test]
+    fn an_exception_for_a_test_that_is_not_there_is_refused() {
+        let error = list().verify(&texts(&["files::a", "names::one"]));
+        let message = error.expect_err("files::b is not there").to_string();
+        assert_eq!(message, "tests/kernels.toml names the test files::b, which is not there");
+    }
+
+    #[test]
     fn an_entry_with_a_misspelt_key_is_refused() {
-        assert!(parse(&LIST.replace("cmdline", "command_line")).is_err());
+        assert!(toml::from_str::<List>(&LIST.replace("cmdline", "command_line")).is_err());
     }
 
     #[test]
     fn the_list_itself_is_good() {
-        assert!(!select(&[]).expect("it is part of the repository").is_empty());
+        assert!(!List::read().expect("it is part of the repository").kernels.is_empty());
     }
 }
