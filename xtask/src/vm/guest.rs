@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Job<'a> {
     /// Run by bash, in the root of the workspace.
     pub(super) command: &'a str,
+    /// The directory that it may write to, and the host sees; what is in it is removed.
+    pub(super) out: &'a Path,
     /// The images of a dockerd that is to be there.
     pub(super) images: Option<&'a Path>,
     /// The agent that tests run, in the guest's `PLIMSOLL_BIN`.
@@ -35,22 +37,9 @@ pub(super) struct Job<'a> {
     pub(super) limit: Duration,
 }
 
-/// Where a guest's things are.
-pub(super) struct Places {
-    /// What it may write to, and the host sees.
-    pub(super) out: PathBuf,
-    /// What it wrote on its console.
-    pub(super) log: PathBuf,
-}
-
-impl Places {
-    pub(super) fn of(kernel: &Kernel) -> Self {
-        let vm = paths::made().join("vm");
-        Self {
-            out: vm.join("out").join(&kernel.name),
-            log: vm.join(format!("{}.log", kernel.name)),
-        }
-    }
+/// Where what a guest writes on its console is kept.
+pub(super) fn log(kernel: &Kernel) -> PathBuf {
+    paths::made().join("vm").join(format!("{}.log", kernel.name))
 }
 
 /// Installs what guests are made with.
@@ -71,31 +60,27 @@ fn virtiofsd() -> Option<&'static str> {
 
 /// Boots the kernel, runs the command and returns its exit code.
 pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i32> {
-    let places = Places::of(kernel);
+    let (out, log) = (job.out, log(kernel));
     let work = paths::made().join("vm/work").join(&kernel.name);
     fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
     let lock = File::create(work.join("lock")).context("creating the lock")?;
     if lock.try_lock().is_err() {
         bail!("a guest of this kernel runs already: end it, or take another kernel");
     }
-    if places.out.exists() {
-        fs::remove_dir_all(&places.out).context("removing what the last guest left")?;
+    if out.exists() {
+        fs::remove_dir_all(out).context("removing what the last guest left")?;
     }
-    fs::create_dir_all(&places.out)
-        .with_context(|| format!("creating {}", places.out.display()))?;
-    let files = [
-        ("settings", settings(kernel, fetched, job, &places)),
-        ("command", job.command.to_owned()),
-    ];
+    fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let files = [("settings", settings(kernel, fetched, job)), ("command", job.command.to_owned())];
     let first_files = initramfs::build(fetched, &work, &files)?;
     let _files = Files::serve(&work)?;
     let mut machine =
         Ended(qemu(kernel, fetched, job, &work, &first_files).spawn().context("starting QEMU")?);
     let console = machine.0.stdout.take().context("QEMU has no output")?;
-    follow(console, &kernel.name, &places.log)?;
+    follow(console, &kernel.name, &log)?;
     let status = machine.0.wait().context("waiting for QEMU")?;
-    let log = places.log.display();
-    if let Ok(code) = fs::read_to_string(places.out.join("exit")) {
+    let log = log.display();
+    if let Ok(code) = fs::read_to_string(out.join("exit")) {
         return code.trim().parse().context("reading the exit code");
     }
     if status.code() == Some(TIMED_OUT) {
@@ -106,11 +91,11 @@ pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i
 }
 
 /// What the scripts in the guest read, as a shell does.
-fn settings(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>, places: &Places) -> String {
+fn settings(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> String {
     let modules = fetched.root.join("lib/modules");
     let values = [
         ("kernel", kernel.name.as_str()),
-        ("out", &places.out.to_string_lossy()),
+        ("out", &job.out.to_string_lossy()),
         ("modules", &modules.to_string_lossy()),
         ("directory", &paths::root().to_string_lossy()),
         ("binary", &job.agent.to_string_lossy()),

@@ -16,10 +16,7 @@ place proc /proc
 place sysfs /sys
 place devtmpfs /dev
 place devpts /dev/pts
-for directory_in_memory in /dev/shm /tmp /var/lib/docker /var/lib/containerd; do
-    place tmpfs $directory_in_memory
-done
-$bin chmod 1777 /tmp /dev/shm
+place tmpfs /dev/shm
 $bin ln -s /proc/self/fd /dev/fd
 place cgroup2 /sys/fs/cgroup
 place bpf /sys/fs/bpf
@@ -27,6 +24,18 @@ place securityfs /sys/kernel/security
 place tracefs /sys/kernel/tracing
 $bin hostname "vm-$kernel"
 $bin ip link set lo up
+
+# A disk in memory: on a tmpfs, volumes and mounts of containers would pass for one.
+disk=/run/plimsoll/disk
+$bin truncate -s 2G $disk.image
+mkfs.ext4 -q -O ^has_journal -E nodiscard $disk.image || echo "guest: no disk"
+$bin mkdir $disk
+mount -o loop,noatime $disk.image $disk
+for on_disk in /tmp /var/lib/docker /var/lib/containerd; do
+    $bin mkdir -p $on_disk $disk$on_disk
+    $bin mount -o bind $disk$on_disk $on_disk
+done
+$bin chmod 1777 /tmp /dev/shm
 
 cd "$directory" || cd /
 # Without $images nobody asked for Docker.

@@ -27,7 +27,7 @@ try mount -o remount,bind,ro /host
 umount /proc
 try mount -o bind "/host$modules" /root/lib/modules
 
-try mount -t tmpfs run /root/run
+try mount -t tmpfs -o size=90% run /root/run
 mkdir /root/run/plimsoll
 cp /bin/busybox /settings /guest /docker /command /root/run/plimsoll
 # Not a child that calls chroot: the kernel looks for modprobe where its first program has its root.

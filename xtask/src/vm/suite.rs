@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     fetch::Fetched,
-    guest::{self, Job, Places},
+    guest::{self, Job},
     kernels::{Kernel, List},
     outcome::Outcome,
 };
@@ -34,8 +34,8 @@ impl<'l> Suite<'l> {
     /// Builds the agent, the tests and the images.
     pub(super) fn build(list: &'l List) -> Result<Self> {
         build::object()?;
-        let agent = copied(&build::agent(build::Profile::Release)?, "plimsoll")?;
-        let live = copied(&live()?, "live")?;
+        let agent = kept(&build::agent(build::Profile::Release)?, "plimsoll")?;
+        let live = kept(&live()?, "live")?;
         let listed = cmd::output(Command::new(&live).args(["--list", "--format", "terse"]))?;
         let tests: Vec<String> = names(&listed).map(str::to_owned).collect();
         list.verify(&tests)?;
@@ -59,6 +59,7 @@ impl<'l> Suite<'l> {
         );
         let job = Job {
             command: &command,
+            out: &results(kernel),
             images: Some(&self.images),
             agent: &self.agent,
             append: "",
@@ -67,7 +68,14 @@ impl<'l> Suite<'l> {
         };
         // The exit code says no more than what is read here.
         guest::run(kernel, fetched, &job)?;
-        let outcome = Outcome::read(&Places::of(kernel).out)?;
+        self.outcome(kernel)
+    }
+
+    /// What came of the kernel's last run of these tests with this agent.
+    pub(super) fn outcome(&self, kernel: &Kernel) -> Result<Outcome> {
+        let tests = self.list.tests_for(kernel, &self.tests);
+        let outcome = Outcome::read(&results(kernel))
+            .with_context(|| format!("{} has no results", kernel.name))?;
         let ended = outcome.passed.len() + outcome.failed.len();
         ensure!(ended == tests.len(), "{ended} of {} tests ended", tests.len());
         Ok(outcome)
@@ -83,11 +91,22 @@ pub(super) fn images() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// A copy that no later build changes.
-fn copied(from: &Path, name: &str) -> Result<PathBuf> {
-    let directory = paths::made().join("vm/suite");
-    fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-    let to = directory.join(name);
+fn results(kernel: &Kernel) -> PathBuf {
+    paths::made().join("vm/results").join(&kernel.name)
+}
+
+/// A copy that no later build changes. Results of other programs than these are removed.
+fn kept(from: &Path, name: &str) -> Result<PathBuf> {
+    let vm = paths::made().join("vm");
+    fs::create_dir_all(vm.join("suite")).context("creating the directory of the suite")?;
+    let to = vm.join("suite").join(name);
+    let content = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    if fs::read(&to).is_ok_and(|present| present == content) {
+        return Ok(to);
+    }
+    if vm.join("results").exists() {
+        fs::remove_dir_all(vm.join("results")).context("removing results of other programs")?;
+    }
     fs::copy(from, &to).with_context(|| format!("copying {}", from.display()))?;
     Ok(to)
 }
