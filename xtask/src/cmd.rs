@@ -46,6 +46,19 @@ pub(crate) fn terminate(process: &Child) {
     succeeds(Command::new("sh").args(kill));
 }
 
+/// A process that ends with this value.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Asked, not killed: some have processes of their own to end.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            terminate(&self.0);
+            let _ = self.0.wait();
+        }
+    }
+}
+
 /// The command as one could type it.
 pub(crate) fn line(command: &Command) -> String {
     std::iter::once(command.get_program())

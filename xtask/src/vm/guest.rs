@@ -4,21 +4,22 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 
-use super::{fetch::Fetched, initramfs, kernels::Kernel};
-use crate::{cmd, debian, paths};
+use super::{fetch::Fetched, initramfs, kernels::Kernel, virtiofs};
+use crate::{
+    cmd::{self, Process},
+    debian, paths,
+};
 
+/// Where virtiofsd serves the host's files, seen from the guest's directory.
+const SOCKET: &str = "virtiofsd.socket";
 /// How `timeout` tells that it ended what it ran.
 const TIMED_OUT: i32 = 124;
-const VIRTIOFSD: [&str; 2] = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"];
-const VIRTIOFSD_DEADLINE: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(20);
 
 /// What a guest is to do.
 pub(super) struct Job<'a> {
@@ -48,14 +49,7 @@ pub(super) fn ensure() -> Result<()> {
         bail!("a guest reads all files of this host: run this command as root");
     }
     debian::install("QEMU", &["qemu-system-x86", "qemu-system-common"])?;
-    if virtiofsd().is_none() {
-        debian::install("virtiofsd", &["virtiofsd"])?;
-    }
-    Ok(())
-}
-
-fn virtiofsd() -> Option<&'static str> {
-    VIRTIOFSD.into_iter().find(|path| Path::new(path).is_file())
+    virtiofs::ensure()
 }
 
 /// Boots the kernel, runs the command and returns its exit code.
@@ -73,9 +67,9 @@ pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     let files = [("settings", settings(kernel, fetched, job)), ("command", job.command.to_owned())];
     let first_files = initramfs::build(fetched, &work, &files)?;
-    let _files = Files::serve(&work)?;
+    let _files = virtiofs::serve(&work.join(SOCKET))?;
     let mut machine =
-        Ended(qemu(kernel, fetched, job, &work, &first_files).spawn().context("starting QEMU")?);
+        Process(qemu(kernel, fetched, job, &work, &first_files).spawn().context("starting QEMU")?);
     let console = machine.0.stdout.take().context("QEMU has no output")?;
     follow(console, &kernel.name, &log)?;
     let status = machine.0.wait().context("waiting for QEMU")?;
@@ -157,57 +151,6 @@ fn plain(line: &[u8]) -> String {
     let rest = parts.map(|it| it.split_once(|c: char| c.is_alphabetic()).map_or("", |it| it.1));
     let shown = std::iter::once(first).chain(rest).collect::<String>();
     shown.chars().filter(|it| !it.is_control() || *it == '\t').collect()
-}
-
-const SOCKET: &str = "virtiofsd.socket";
-
-/// The host's files, served to one guest.
-struct Files(#[expect(dead_code, reason = "it ends with this value")] Ended);
-
-impl Files {
-    fn serve(work: &Path) -> Result<Self> {
-        let program = virtiofsd().context("virtiofsd is missing after its installation")?;
-        let socket = work.join(SOCKET);
-        let _ = fs::remove_file(&socket);
-        let log = File::create(work.join("virtiofsd.log")).context("creating virtiofsd's log")?;
-        let mut command = Command::new(program);
-        command.arg(format!("--socket-path={}", socket.display()));
-        command.args([
-            "-o",
-            "source=/",
-            "-o",
-            "sandbox=chroot",
-            "-o",
-            "cache=always",
-            "-o",
-            "xattr",
-        ]);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut files = Ended(command.spawn().context("starting virtiofsd")?);
-        let deadline = Instant::now() + VIRTIOFSD_DEADLINE;
-        while !socket.exists() {
-            let is_over = files.0.try_wait().context("waiting for virtiofsd")?.is_some();
-            if is_over || Instant::now() > deadline {
-                let said = fs::read_to_string(work.join("virtiofsd.log")).unwrap_or_default();
-                bail!("virtiofsd does not serve: {}", said.trim_end());
-            }
-            thread::sleep(POLL);
-        }
-        Ok(Self(files))
-    }
-}
-
-/// A process that ends with this value.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // Not killed: QEMU is told by the `timeout` above it.
-        if matches!(self.0.try_wait(), Ok(None)) {
-            cmd::terminate(&self.0);
-            let _ = self.0.wait();
-        }
-    }
 }
 
 #[cfg(test)]

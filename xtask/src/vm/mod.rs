@@ -7,6 +7,7 @@ mod kernels;
 mod outcome;
 mod report;
 mod suite;
+mod virtiofs;
 
 use std::{
     io::Write,
