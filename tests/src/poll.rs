@@ -17,16 +17,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FACTOR: &str = "PLIMSOLL_TEST_PATIENCE";
 
 /// A limit as it holds on this machine.
-///
-/// # Panics
-/// When the tester's factor is no whole number.
 pub fn scaled(limit: Duration) -> Duration {
+    limit * factor()
+}
+
+/// Whether the tester said that this machine is slow.
+pub fn is_slow() -> bool {
+    factor() > 1
+}
+
+fn factor() -> u32 {
     static KNOWN: OnceLock<u32> = OnceLock::new();
-    let factor = *KNOWN.get_or_init(|| {
+    *KNOWN.get_or_init(|| {
         let said = env::var(FACTOR).unwrap_or("1".to_owned());
         said.parse().unwrap_or_else(|_| panic!("{FACTOR} is {said:?}, which is no whole number"))
-    });
-    limit * factor
+    })
 }
 
 /// Asks until there is an answer or the time, as it is [`scaled`], is over.
