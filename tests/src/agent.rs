@@ -25,6 +25,8 @@ use crate::{
 const START: Duration = Duration::from_secs(20);
 /// How long the end may take once it was asked for.
 const STOP: Duration = Duration::from_secs(5);
+/// How long the agent waits for Docker to name a container, where it is not told otherwise.
+const HOLD: Duration = Duration::from_secs(10);
 /// How many events a failure shows.
 const SHOWN: usize = 60;
 
@@ -116,6 +118,11 @@ impl Setup {
             .args([Path::new("--data-dir"), &data_dir, Path::new("--socket"), &socket])
             .stdout(create("output"))
             .stderr(create("log"));
+        // On a slow machine Docker is slow to name its containers; a variable outdoes the file.
+        if poll::is_slow() && !self.config.contains("hold_patience") {
+            let patience = format!("{}s", poll::scaled(HOLD).as_secs());
+            command.env("PLIMSOLL_ATTRIBUTION__HOLD_PATIENCE", patience);
+        }
         let process = Process::start(&mut command, Some(home.path()));
         Agent { process, binary, socket, metrics, home }
     }

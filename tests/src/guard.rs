@@ -64,6 +64,9 @@ expires = "2020-01-01T00:00:00Z"
 reason = "over"
 "#;
 
+/// The loader of dynamic programs, as they name it.
+pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 /// Programs of such a container are stopped, and its files watched.
 pub const PROGRAMS: &str = "--label=com.docker.compose.service=stop-programs";
 /// Writes of such a container are stopped, and its programs watched.
@@ -184,16 +187,33 @@ impl Stop {
         assert!(self.is_seen_in(output), "not {}: {output:?}", self.outcome());
     }
 
-    /// Whether a command was stopped.
+    /// Whether a command was stopped. Where processes are killed, the start of a program may have
+    /// been refused before by other means.
     pub fn is_seen_in(self, output: &Output) -> bool {
         let said = |text: &[u8]| String::from_utf8_lossy(text).contains("peration not permitted");
-        match self {
-            Self::Killed => output.status.code() == Some(137),
-            Self::Refused => {
-                !output.status.success() && (said(&output.stderr) || said(&output.stdout))
-            }
-        }
+        let is_refused = !output.status.success() && (said(&output.stderr) || said(&output.stdout));
+        is_refused || self == Self::Killed && output.status.code() == Some(137)
     }
+}
+
+/// Whether an alert says that the act was stopped.
+pub fn is_stopped(alert: &Value) -> bool {
+    ["denied", "killed"].contains(&text(alert, "outcome"))
+}
+
+/// Whether the kernel tells its programs which file lies at an address (`bpf_find_vma`, since
+/// 5.17), so that mappings are judged by what they are.
+///
+/// # Panics
+/// When the kernel's release does not begin with two numbers.
+pub fn sees_mappings() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    let [Some(Ok(major)), Some(Ok(minor))] = [numbers.next(), numbers.next()] else {
+        panic!("the kernel calls itself {release}");
+    };
+    (major, minor) >= (5, 17)
 }
 
 /// A number that the test program `breach` counted.
@@ -202,6 +222,12 @@ pub fn counted(report: &str, name: &str) -> u32 {
     let word =
         report.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     word.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("no {name} in {report:?}"))
+}
+
+/// Shows a figure that the documentation quotes: run the tests with `--nocapture`.
+#[allow(clippy::print_stdout, reason = "it is what a test has to show")]
+pub fn show(what: &str, stop: Stop, report: &str) {
+    println!("{what} ({}): {}", stop.outcome(), report.trim_end());
 }
 
 #[cfg(test)]

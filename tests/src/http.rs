@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::poll;
+
 /// Status and body, where there is an answer.
 pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let limit = Duration::from_secs(5);
+    let limit = poll::scaled(Duration::from_secs(5));
     let mut stream = TcpStream::connect_timeout(&address, limit).ok()?;
     stream.set_read_timeout(Some(limit)).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;

@@ -1,6 +1,8 @@
 //! Waiting on a condition, with a deadline.
 
 use std::{
+    env,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -11,9 +13,30 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks until there is an answer or the time is over.
+/// By what the tester multiplies every limit, where the machine is slow: an emulated one.
+const FACTOR: &str = "PLIMSOLL_TEST_PATIENCE";
+
+/// A limit as it holds on this machine.
+pub fn scaled(limit: Duration) -> Duration {
+    limit * factor()
+}
+
+/// Whether the tester said that this machine is slow.
+pub fn is_slow() -> bool {
+    factor() > 1
+}
+
+fn factor() -> u32 {
+    static KNOWN: OnceLock<u32> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let said = env::var(FACTOR).unwrap_or("1".to_owned());
+        said.parse().unwrap_or_else(|_| panic!("{FACTOR} is {said:?}, which is no whole number"))
+    })
+}
+
+/// Asks until there is an answer or the time, as it is [`scaled`], is over.
 pub fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + scaled(limit);
     loop {
         if let Some(answer) = ask() {
             return Some(answer);

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::MetadataExt,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -38,6 +38,25 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Asks a process to end.
+pub(crate) fn terminate(process: &Child) {
+    let kill = ["-c", "kill -TERM \"$0\"", &process.id().to_string()];
+    succeeds(Command::new("sh").args(kill));
+}
+
+/// A process that ends with this value.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Asked, not killed: some have processes of their own to end.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            terminate(&self.0);
+            let _ = self.0.wait();
+        }
+    }
 }
 
 /// The command as one could type it.

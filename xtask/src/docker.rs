@@ -55,11 +55,7 @@ impl Drop for Docker {
     fn drop(&mut self) {
         let Some(mut daemon) = self.started.take() else { return };
         say("stopping dockerd");
-        cmd::succeeds(Command::new("sh").args([
-            "-c",
-            "kill -TERM \"$0\"",
-            &daemon.id().to_string(),
-        ]));
+        cmd::terminate(&daemon);
         let deadline = Instant::now() + STOP_DEADLINE;
         while Instant::now() < deadline {
             if !matches!(daemon.try_wait(), Ok(None)) {

@@ -10,6 +10,7 @@ mod paths;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Test(test::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),
+    /// Boots other kernels and runs the tests there: `cargo xtask vm --run 'uname -a' 6.1`.
+    Vm(vm::Args),
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
     Bench(bench::Args),
 }
@@ -56,6 +59,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Images(args) => images::main(&args),
+        Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
     }
 }

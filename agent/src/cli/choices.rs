@@ -1,7 +1,7 @@
 //! Arguments with a closed set of values, which completions know.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use plimsoll_ebpf::rules::{Class, Mode, Rule};
+use plimsoll_ebpf::rules::{Class, Mode, Rule, Severity};
 
 use crate::{
     api::messages::DEFAULT,
@@ -80,4 +80,20 @@ pub(super) fn rules() -> impl TypedValueParser<Value = Rule> {
     let value = |rule: &Rule| PossibleValue::new(rule.info().name).help(rule.info().summary);
     let values: Vec<PossibleValue> = Rule::ALL.iter().map(value).collect();
     PossibleValuesParser::new(values).try_map(|name| names::rule(&name))
+}
+
+/// Severities.
+pub(super) fn severities() -> impl TypedValueParser<Value = Severity> {
+    let help = |severity| match severity {
+        Severity::Info => "Worth keeping",
+        Severity::Low => "Worth a look some day",
+        Severity::Medium => "Worth a look today",
+        Severity::High => "Worth a look now",
+        Severity::Critical => "An intrusion, most likely",
+    };
+    let value = |it: Severity| PossibleValue::new(it.name()).help(help(it));
+    PossibleValuesParser::new(Severity::ALL.map(value)).map(|name| {
+        let found = Severity::ALL.into_iter().find(|it| it.name() == name);
+        found.expect("other names are refused")
+    })
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod alerts;
 pub mod check;
 pub mod completions;
 pub mod events;
@@ -10,11 +11,13 @@ pub mod overrides;
 pub mod profile;
 pub mod run;
 
+mod answer;
 mod ask;
 mod choices;
 mod columns;
 mod hint;
 mod log;
+mod selection;
 
 use std::{io::Write, process::ExitCode};
 
@@ -30,7 +33,7 @@ Exit codes:
   3  something on this host is missing or not permitted
   4  the agent does not answer";
 
-/// Shows what containers execute, write and connect to.
+/// Shows what containers execute, write and connect to, and stops what does not belong.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
@@ -44,6 +47,7 @@ pub struct Cli {
 enum Command {
     Run(run::Args),
     Events(events::Args),
+    Alerts(alerts::Args),
     Mode(mode::Args),
     Profile(profile::Args),
     /// Tell what this host offers the agent, and what is missing.
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
     let outcome = log::init(&log).and_then(|()| match command {
         Command::Run(args) => run::run(args),
         Command::Events(args) => events::run(&args),
+        Command::Alerts(args) => alerts::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Check(args) => check::run(args),

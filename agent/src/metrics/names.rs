@@ -80,6 +80,10 @@ metrics! {
     processes_tracked: Gauge Whole "plimsoll_processes_tracked" Labels::None;
     /// Whether a program in the kernel is attached: 1 or 0.
     probe_attached: Gauge Whole "plimsoll_probe_attached" Labels::Each("probe", labels::probes());
+    /// Instructions that the kernel's verifier followed before it took a program; it refuses one at
+    /// a million. Told by Linux 5.16 and later.
+    probe_verified: Gauge Whole "plimsoll_probe_verified_instructions"
+        Labels::Each("probe", labels::probes());
     /// Runs of a program in the kernel. Counted while `metrics.bpf_stats` is set.
     probe_runs: Counter Whole "plimsoll_probe_runs_total" Labels::Each("probe", labels::probes());
     /// Time spent in a program in the kernel. Counted while `metrics.bpf_stats` is set.

@@ -11,16 +11,19 @@ use crate::{
     probe::{
         load::Loaded,
         stopping::{Means, Stopping},
-        support::{Outcome, ProbeStatus},
+        support::Outcome,
     },
     store::appender::Appender,
 };
 
-/// Shows which programs are attached.
-pub(super) fn show_probes(metrics: &Metrics, probes: &[ProbeStatus]) {
-    for status in probes {
+/// Shows which programs are attached, and what it took to verify them.
+pub(super) fn show_probes(metrics: &Metrics, loaded: &Loaded) {
+    for status in &loaded.probes {
         let is_attached = status.outcome == Outcome::Attached;
         metrics.probe_attached.set_to(status.program, u64::from(is_attached));
+    }
+    for (program, instructions) in loaded.verified() {
+        metrics.probe_verified.set_to(program, u64::from(instructions));
     }
 }
 

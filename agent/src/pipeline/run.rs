@@ -125,7 +125,7 @@ impl Pipeline {
     pub fn new(parts: Parts, ready: oneshot::Sender<()>) -> Self {
         let mut attributor = Attributor::new(parts.node, parts.limits);
         attributor.set_clock(clock::boot_to_epoch_ns());
-        gauges::show_probes(&parts.metrics, &parts.loaded.probes);
+        gauges::show_probes(&parts.metrics, &parts.loaded);
         let stopping = Stopping::of(&parts.loaded.probes);
         gauges::show_stopping(&parts.metrics, stopping);
         let stopper = Stopper::new(parts.policies, stopping);

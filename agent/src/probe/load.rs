@@ -88,6 +88,13 @@ impl Loaded {
         new
     }
 
+    /// How many instructions of each program the verifier followed, where the kernel tells.
+    pub fn verified(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.ebpf.programs().filter_map(|(program, it)| {
+            Some((program, it.info().ok()?.verified_instruction_count()?))
+        })
+    }
+
     /// The runs of every program; they are counted while the kernel is told to.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         self.ebpf.programs().filter_map(|(program, it)| {

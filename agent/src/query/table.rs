@@ -3,7 +3,7 @@
 use std::{fmt::Write, io::IsTerminal};
 
 use jiff::{Timestamp, tz::TimeZone};
-use plimsoll_ebpf::{catalog::Kind, value::readable};
+use plimsoll_ebpf::{catalog::Kind, rules::Severity, value::readable};
 use serde_json::{Map, Value as Json};
 
 /// How lines are to look.
@@ -13,7 +13,18 @@ pub struct Style {
     pub colour: bool,
     /// Longest line; longer ones are cut.
     pub width: Option<usize>,
+    layout: Layout,
     zone: TimeZone,
+}
+
+/// What stands in a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Time, event, container, process and what happened, of any event.
+    #[default]
+    Events,
+    /// Time, severity, container, rule, what became of it and why, of alerts alone.
+    Alerts,
 }
 
 impl Style {
@@ -28,34 +39,47 @@ impl Style {
         Self {
             colour: is_terminal && !refused,
             width: width.filter(|width| is_terminal && !whole && *width > 0),
+            layout: Layout::default(),
             zone: TimeZone::system(),
         }
     }
 
+    /// With this in a line.
+    #[must_use]
+    pub fn with(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
     /// Without colours and width, in UTC.
     pub fn plain() -> Self {
-        Self { colour: false, width: None, zone: TimeZone::UTC }
+        Self { colour: false, width: None, layout: Layout::default(), zone: TimeZone::UTC }
     }
 
     /// The line above all others.
     pub fn heading(&self) -> String {
-        let [time, kind, container, process, detail] =
-            ["TIME", "KIND", "CONTAINER", "PROCESS", "DETAIL"];
-        self.paint("1", &self.cut(&columns(time, kind, container, process, detail)))
+        let heading = match self.layout {
+            Layout::Events => columns("TIME", "KIND", "CONTAINER", "PROCESS", "DETAIL"),
+            Layout::Alerts => columns("TIME", "SEVERITY", "CONTAINER", "RULE", "REASON"),
+        };
+        self.paint("1", &self.cut(&heading))
     }
 
     /// An observation, as [`super::json::object`] makes it.
     pub fn line(&self, object: &Map<String, Json>) -> String {
-        let kind = text(object, "kind");
-        let name = [text(object, "swarm.service"), text(object, "ctr.name")]
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .unwrap_or_else(|| text(object, "ctr.id").chars().take(12).collect());
-        let container = if name.is_empty() { "-" } else { &name };
-        let time = self.time(&text(object, "ts"));
-        let line = columns(&time, &kind, container, &process(object), &detail(object, &kind));
+        let (time, kind) = (self.time(&text(object, "ts")), text(object, "kind"));
+        let container = container(object);
+        let line = match self.layout {
+            Layout::Events => {
+                columns(&time, &kind, &container, &process(object), &detail(object, &kind))
+            }
+            Layout::Alerts => {
+                let [severity, rule] = ["severity", "rule"].map(|name| text(object, name));
+                let reason = with_count(object, reason(object));
+                columns(&time, &severity, &container, &rule, &reason)
+            }
+        };
         let line = self.cut(&line);
-        match colour_of(&kind) {
+        match colour_of(object, &kind) {
             Some(colour) => self.paint(colour, &line),
             None => line,
         }
@@ -87,8 +111,17 @@ fn columns(time: &str, kind: &str, container: &str, process: &str, detail: &str)
     line.trim_end().to_owned()
 }
 
-fn colour_of(kind: &str) -> Option<&'static str> {
+/// Whose it is: the service's, else the container's name, else the start of its id.
+fn container(object: &Map<String, Json>) -> String {
+    let names = [text(object, "swarm.service"), text(object, "ctr.name")];
+    let name = names.into_iter().find(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| text(object, "ctr.id").chars().take(12).collect());
+    if name.is_empty() { "-".to_owned() } else { name }
+}
+
+fn colour_of(object: &Map<String, Json>, kind: &str) -> Option<&'static str> {
     match kind {
+        "alert" => severity(object).and_then(colour_of_severity),
         "gap" => Some("31"),
         "privilege" => Some("33"),
         "container" => Some("36"),
@@ -98,12 +131,29 @@ fn colour_of(kind: &str) -> Option<&'static str> {
     }
 }
 
+/// How bad an alert is.
+pub fn severity(object: &Map<String, Json>) -> Option<Severity> {
+    let name = find(object, "severity")?.as_str()?;
+    Severity::ALL.into_iter().find(|it| it.name() == name)
+}
+
+fn colour_of_severity(severity: Severity) -> Option<&'static str> {
+    match severity {
+        Severity::Critical => Some("1;31"),
+        Severity::High => Some("31"),
+        Severity::Medium => Some("33"),
+        Severity::Low => Some("36"),
+        Severity::Info => None,
+    }
+}
+
 /// The value at a dotted name, as text without control characters.
 fn text(object: &Map<String, Json>, name: &str) -> String {
     find(object, name).map_or_else(String::new, plain)
 }
 
-fn find<'o>(object: &'o Map<String, Json>, name: &str) -> Option<&'o Json> {
+/// The value at a dotted name.
+pub fn find<'o>(object: &'o Map<String, Json>, name: &str) -> Option<&'o Json> {
     match name.split_once('.') {
         None => object.get(name),
         Some((first, rest)) => find(object.get(first)?.as_object()?, rest),
@@ -151,6 +201,7 @@ fn detail(object: &Map<String, Json>, kind: &str) -> String {
         }
         "listen" => vec![text(object, "net.proto"), peer(object, "net.laddr", "net.lport")],
         "file_write" | "file_change" | "exec_map" => file(object),
+        "alert" => vec![text(object, "severity"), text(object, "rule"), reason(object)],
         _ => return with_count(object, generic(object, kind)),
     };
     let name = text(object, "net.dns");
@@ -159,6 +210,13 @@ fn detail(object: &Map<String, Json>, kind: &str) -> String {
     }
     detail.retain(|part| !part.is_empty());
     with_count(object, detail.join(" "))
+}
+
+/// What became of an alert's act, if it did not go through, and why it is one.
+fn reason(object: &Map<String, Json>) -> String {
+    let [outcome, reason] = ["outcome", "reason"].map(|name| text(object, name));
+    let mark = if outcome.is_empty() { outcome } else { format!("{}: ", outcome.to_uppercase()) };
+    format!("{mark}{reason}")
 }
 
 fn with_count(object: &Map<String, Json>, detail: String) -> String {
@@ -241,6 +299,31 @@ mod tests {
             line,
             "nonsense     gap         -                    -                    reason=ring_full lost=7"
         );
+    }
+
+    #[test]
+    fn an_alert_is_one_line_that_says_how_bad_what_and_why() {
+        let object = serde_json::from_str(
+            r#"{"kind":"alert","ts":"2026-11-25T15:06:40.007Z","count":3,"ctr":{"name":"web"},
+            "proc":{"exe":"/bin/sh","pid":7},"outcome":"denied","severity":"critical",
+            "rule":"new_executable","reason":"A program ran: /opt/x. It was refused."}"#,
+        );
+        let object = object.expect("is an object");
+        let alerts = Style::plain().with(Layout::Alerts);
+        assert_eq!(
+            alerts.line(&object),
+            "15:06:40.007 critical    web                  new_executable        DENIED: A program ran: /opt/x. It was refused. x3"
+        );
+        assert_eq!(
+            alerts.heading().split_whitespace().collect::<Vec<_>>(),
+            ["TIME", "SEVERITY", "CONTAINER", "RULE", "REASON"]
+        );
+        assert_eq!(
+            Style::plain().line(&object),
+            "15:06:40.007 alert       web                  sh[7]                critical new_executable DENIED: A program ran: /opt/x. It was refused. x3"
+        );
+        let painted = Style { colour: true, ..alerts }.line(&object);
+        assert!(painted.starts_with("\x1b[1;31m"), "{painted}");
     }
 
     #[test]

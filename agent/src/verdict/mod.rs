@@ -3,6 +3,8 @@
 //! Pure: data and the moment in, data out.
 
 pub mod act;
+pub mod docs;
 pub mod judge;
+pub mod stored;
 
 mod explain;

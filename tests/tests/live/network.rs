@@ -189,7 +189,7 @@ fn deny_one_name(server: &UdpSocket) {
 fn a_name_that_does_not_exist_was_asked_for() {
     let agent = Agent::shared();
     let server = UdpSocket::bind("127.77.0.53:53").expect("the port of this address is free");
-    server.set_read_timeout(Some(poll::PATIENCE)).expect("a timeout is allowed");
+    server.set_read_timeout(Some(poll::scaled(poll::PATIENCE))).expect("a timeout is allowed");
     // Not by Docker's resolver, which does not pass every answer on.
     let options = ["--network=host", "--dns=127.77.0.53", "--dns-search=."];
     let container = Docker::host().start(BUSYBOX, &options, &[]);

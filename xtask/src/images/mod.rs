@@ -2,7 +2,7 @@
 
 mod busybox;
 mod nginx;
-mod packages;
+pub(crate) mod packages;
 mod rootfs;
 mod stamp;
 
@@ -63,6 +63,18 @@ pub(crate) fn ensure(_answering: &Docker) -> Result<()> {
     IMAGES.iter().try_for_each(|image| {
         image.ensure().with_context(|| format!("building the image {}", image.tag()))
     })
+}
+
+/// Keeps all images in a file that `docker load` reads.
+pub(crate) fn save(_answering: &Docker, to: &Path) -> Result<()> {
+    let tags: Vec<String> = IMAGES.iter().map(Image::tag).collect();
+    let ids = tags.iter().map(|tag| id(tag)).collect::<Result<Vec<_>>>()?.join("\n");
+    let stamp = to.with_extension("stamp");
+    if to.exists() && fs::read_to_string(&stamp).is_ok_and(|known| known == ids) {
+        return Ok(());
+    }
+    cmd::run(docker::docker().args(["save", "--output"]).arg(to).args(&tags))?;
+    fs::write(&stamp, ids).with_context(|| format!("writing {}", stamp.display()))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "recipes share a type")]

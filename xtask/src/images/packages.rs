@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{cmd, debian, paths};
 
 /// Unpacks the packages and the libraries they need.
-pub(super) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
+pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
     if !debian::is_debian() {
         bail!("the images are made of Debian packages, which this machine cannot fetch");
     }

@@ -1,24 +1,19 @@
 //! What the agent itself takes: disk, memory, socket and port.
 
 use std::{
-    fs,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    fs, io,
+    net::{SocketAddr, TcpListener},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use rustix::fs::{Access, access, statvfs};
 
-use super::item::Item;
+use super::{item::Item, running};
 use crate::config::{
     sections::{self, Config},
     setting::Bytes,
 };
-
-/// How long whoever holds the port may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn items(config: &Config) -> Vec<Item> {
     vec![
@@ -128,33 +123,12 @@ fn port(address: Option<SocketAddr>) -> Item {
     let Err(error) = TcpListener::bind(address) else {
         return Item::pass(WHAT, format!("{address} is free"));
     };
-    if error.kind() == io::ErrorKind::AddrInUse && is_agent(address) {
+    if error.kind() == io::ErrorKind::AddrInUse && running::metrics(address).is_some() {
         return Item::pass(WHAT, format!("{address} is held by a running agent"));
     }
     Item::fail(WHAT, format!("{address}: {error}"))
         .so("the metrics cannot be served: the agent does not start")
         .remedy("set metrics.listen, or --metrics-listen, to another address, or to nothing")
-}
-
-/// Whether an agent answers there.
-fn is_agent(address: SocketAddr) -> bool {
-    // An unspecified address cannot be asked as such; the loopback one answers for it.
-    let host = match address {
-        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
-        SocketAddr::V6(it) if it.ip().is_unspecified() => {
-            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, it.port()))
-        }
-        SocketAddr::V4(_) | SocketAddr::V6(_) => address,
-    };
-    let ask = || -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&host, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: check\r\nConnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.take(1 << 20).read_to_end(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| String::from_utf8_lossy(&answer).contains("plimsoll_build_info"))
 }
 
 #[cfg(test)]
@@ -201,20 +175,5 @@ mod tests {
         assert_eq!(port(Some(address)).status, Status::Fail);
         server.join().expect("ends");
         assert_eq!(port(None).status, Status::Pass);
-    }
-
-    #[test]
-    fn a_running_agent_is_recognised_by_its_metrics() {
-        let listener = TcpListener::bind("0.0.0.0:0").expect("binds");
-        let address = listener.local_addr().expect("has an address");
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("is asked");
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).expect("reads");
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nplimsoll_build_info 1\n").expect("answers");
-        });
-        let item = port(Some(address));
-        server.join().expect("ends");
-        assert_eq!(item.status, Status::Pass, "{}", item.found);
     }
 }

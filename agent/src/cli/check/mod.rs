@@ -4,12 +4,14 @@
 
 mod agent;
 mod docker;
+mod enforcement;
 mod explain;
 mod host;
 mod item;
 mod kernel;
 mod privilege;
 mod report;
+mod running;
 mod security;
 
 use std::{io::Write, path::PathBuf};
@@ -81,5 +83,6 @@ fn items(config: &Config) -> Result<Vec<Item>, Failure> {
     items.extend(host::items(&config.host));
     items.extend(runtime.block_on(docker::items(&config.docker)));
     items.extend(agent::items(config));
+    items.extend(enforcement::items(config));
     Ok(items)
 }

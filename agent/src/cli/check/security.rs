@@ -1,4 +1,4 @@
-//! Security modules of the kernel: which are active, and whether one stands in the way.
+//! Security modules of the kernel: whether one stands in the way.
 
 use std::{fs, io, path::Path};
 
@@ -6,15 +6,16 @@ use rustix::fs::statfs;
 
 use super::item::Item;
 
-const SECURITY_FS: &str = "/sys/kernel/security";
+/// Where it is mounted.
+pub(super) const SECURITY_FS: &str = "/sys/kernel/security";
 const SECURITY_FS_MAGIC: i64 = 0x7363_6673;
 
 pub(super) fn items() -> Vec<Item> {
-    vec![apparmor(label()), lockdown(read("lockdown")), modules(read("lsm"))]
+    vec![apparmor(label()), lockdown(read("lockdown"))]
 }
 
 /// A file of securityfs, or why it is not known what it says.
-fn read(name: &str) -> Result<String, String> {
+pub(super) fn read(name: &str) -> Result<String, String> {
     let is_mounted = statfs(SECURITY_FS).is_ok_and(|it| it.f_type == SECURITY_FS_MAGIC);
     fs::read_to_string(Path::new(SECURITY_FS).join(name)).map_err(|error| {
         if is_mounted {
@@ -59,45 +60,9 @@ fn lockdown(modes: Result<String, String>) -> Item {
     Item::pass(WHAT, mode)
 }
 
-fn modules(list: Result<String, String>) -> Item {
-    const WHAT: &str = "security modules";
-    const SO: &str = "seeing is not affected; acts cannot be denied before they take effect";
-    let list = match list {
-        Ok(list) => list,
-        Err(unknown) => {
-            return Item::warn(WHAT, unknown)
-                .so(format!("if `bpf` is not among them: {SO}"))
-                .remedy(format!("mount -t securityfs securityfs {SECURITY_FS}"));
-        }
-    };
-    let list = list.trim();
-    if list.split(',').any(|module| module == "bpf") {
-        return Item::pass(WHAT, list);
-    }
-    Item::warn(WHAT, format!("{list}; `bpf` is not among them"))
-        .so(SO)
-        .remedy(format!("lsm={list},bpf on the kernel's command line"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::item::Status, *};
-
-    #[test]
-    fn a_missing_bpf_module_warns_with_the_line_to_set() {
-        let item = modules(Ok("capability,yama,apparmor\n".to_owned()));
-        assert_eq!(item.status, Status::Warn);
-        let remedy = item.remedy.as_deref();
-        assert_eq!(remedy, Some("lsm=capability,yama,apparmor,bpf on the kernel's command line"));
-        assert_eq!(modules(Ok("yama,bpf".to_owned())).status, Status::Pass);
-    }
-
-    #[test]
-    fn an_unreadable_list_is_unknown_and_says_why() {
-        let item = modules(Err("unknown: securityfs is not mounted".to_owned()));
-        assert_eq!((item.status, item.remedy.is_some()), (Status::Warn, true));
-        assert_eq!(item.found, "unknown: securityfs is not mounted");
-    }
 
     #[test]
     fn a_file_that_is_not_there_is_unknown() {

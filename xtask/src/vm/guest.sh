@@ -1,0 +1,47 @@
+#!/run/plimsoll/busybox sh
+# The guest's second program: mounts what an init system would, runs the command, and turns off.
+# $out, $directory, $binary, $images and $kernel come from the settings.
+
+. /run/plimsoll/settings
+bin=/run/plimsoll/busybox
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb NO_COLOR=1 LC_ALL=C.UTF-8
+export VM_OUT=$out PLIMSOLL_BIN=$binary
+
+place() {
+    $bin mkdir -p "$2"
+    $bin mount -t "$1" "$1" "$2" || echo "guest: no $1 at $2"
+}
+
+place proc /proc
+place sysfs /sys
+place devtmpfs /dev
+place devpts /dev/pts
+place tmpfs /dev/shm
+$bin ln -s /proc/self/fd /dev/fd
+place cgroup2 /sys/fs/cgroup
+place bpf /sys/fs/bpf
+place securityfs /sys/kernel/security
+place tracefs /sys/kernel/tracing
+$bin hostname "vm-$kernel"
+$bin ip link set lo up
+
+# A disk in memory: on a tmpfs, volumes and mounts of containers would pass for one.
+disk=/run/plimsoll/disk
+$bin truncate -s 2G $disk.image
+mkfs.ext4 -q -O ^has_journal -E nodiscard $disk.image || echo "guest: no disk"
+$bin mkdir $disk
+mount -o loop,noatime $disk.image $disk
+for on_disk in /tmp /var/lib/docker /var/lib/containerd; do
+    $bin mkdir -p $on_disk $disk$on_disk
+    $bin mount -o bind $disk$on_disk $on_disk
+done
+$bin chmod 1777 /tmp /dev/shm
+
+cd "$directory" || cd /
+# Without $images nobody asked for Docker.
+if [ -z "$images" ] || . /run/plimsoll/docker; then
+    bash /run/plimsoll/command
+    echo $? >"$out/exit"
+fi
+$bin dmesg >"$out/dmesg"
+$bin poweroff -f

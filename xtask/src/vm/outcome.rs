@@ -1,0 +1,126 @@
+//! What a guest left behind, read: the kernel's facts, the agent's programs, the tests.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+
+/// What was found out about a kernel.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) release: String,
+    /// Whether programs of BPF LSM are called.
+    pub(super) has_bpf_lsm: bool,
+    pub(super) programs: BTreeMap<String, Program>,
+    pub(super) passed: Vec<String>,
+    pub(super) failed: Vec<String>,
+}
+
+/// What became of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) is_attached: bool,
+    /// What the verifier followed; zero where the kernel does not tell.
+    pub(super) instructions: u64,
+    /// What the agent says of one that is not attached.
+    pub(super) why: String,
+}
+
+impl Outcome {
+    /// Reads what the suite wrote to this directory.
+    pub(super) fn read(out: &Path) -> Result<Self> {
+        let text = |name: &str| {
+            let path = out.join(name);
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+        };
+        let mut programs = programs(&text("metrics")?);
+        for (program, why) in refusals(&text("agent.log")?) {
+            why.clone_into(&mut programs.entry(program.to_owned()).or_default().why);
+        }
+        let tests = text("tests")?;
+        Ok(Self {
+            release: text("release")?.trim_end().to_owned(),
+            has_bpf_lsm: text("lsm")?.trim_end().split(',').any(|module| module == "bpf"),
+            programs,
+            passed: tests_that(&tests, "ok"),
+            failed: tests_that(&tests, "FAILED"),
+        })
+    }
+
+    /// How many programs are attached.
+    pub(super) fn attached(&self) -> usize {
+        self.programs.values().filter(|program| program.is_attached).count()
+    }
+}
+
+fn programs(metrics: &str) -> BTreeMap<String, Program> {
+    let mut programs = BTreeMap::<String, Program>::new();
+    for (program, value) in series(metrics, "plimsoll_probe_attached") {
+        programs.entry(program.to_owned()).or_default().is_attached = value > 0;
+    }
+    for (program, value) in series(metrics, "plimsoll_probe_verified_instructions") {
+        programs.entry(program.to_owned()).or_default().instructions = value;
+    }
+    programs
+}
+
+/// The series of a family by their program.
+fn series<'m>(metrics: &'m str, family: &str) -> impl Iterator<Item = (&'m str, u64)> {
+    metrics.lines().filter_map(move |line| {
+        let (program, value) =
+            line.strip_prefix(family)?.strip_prefix("{probe=\"")?.split_once("\"} ")?;
+        Some((program, value.parse().ok()?))
+    })
+}
+
+/// What the agent logs of each program that it did not attach.
+fn refusals(log: &str) -> impl Iterator<Item = (&str, &str)> {
+    log.lines().filter_map(|line| {
+        let (_, told) = line.split_once(" not attached status.program=\"")?;
+        let (program, why) = told.split_once("\" why=")?;
+        Some((program, why.trim_matches('"')))
+    })
+}
+
+/// The tests that ended so. A test's line may be torn by another's where two run at once; the end
+/// of the output repeats only those that failed.
+fn tests_that(output: &str, ended: &str) -> Vec<String> {
+    let mut tests: Vec<String> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "))
+        .filter(|(_, how)| *how == ended)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    tests.sort();
+    tests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_read_from_metrics() {
+        let metrics = "# HELP plimsoll_probe_attached x\nplimsoll_probe_attached{probe=\"a\"} 1\n\
+            plimsoll_probe_attached{probe=\"b\"} 0\n\
+            plimsoll_probe_verified_instructions{probe=\"a\"} 512\nplimsoll_other 3\n";
+        let programs = programs(metrics);
+        let attached = Program { is_attached: true, instructions: 512, why: String::new() };
+        assert_eq!(programs.get("a"), Some(&attached));
+        assert_eq!(programs.get("b"), Some(&Program::default()));
+    }
+
+    #[test]
+    fn why_a_program_is_not_attached_is_read_from_the_log() {
+        let log = "2026Z  INFO not attached status.program=\"on_x\" why=\"no tracepoint y\"\n\
+            2026Z  INFO ready programs=18\n";
+        assert_eq!(refusals(log).collect::<Vec<_>>(), [("on_x", "no tracepoint y")]);
+    }
+
+    #[test]
+    fn tests_are_sorted_by_how_they_ended() {
+        let output = "running 3 tests\ntest b ... ok\ntest a::x ... FAILED\ntest a ... ok\n\n\
+            failures:\n    a::x\ntest result: FAILED. 2 passed\n";
+        assert_eq!(tests_that(output, "ok"), ["a", "b"]);
+        assert_eq!(tests_that(output, "FAILED"), ["a::x"]);
+    }
+}
