@@ -71,7 +71,7 @@ impl<B: Wire> Draft<B> {
             return None;
         };
         // SAFETY: a valid map value, which nobody else uses now.
-        unsafe { write_volatile(&raw mut (*slot.memory).tail_bytes, 0) };
+        unsafe { write_volatile(&raw mut (*slot.memory()).tail_bytes, 0) };
         Some(Self { slot, header, body: core::marker::PhantomData })
     }
 
@@ -81,8 +81,8 @@ impl<B: Wire> Draft<B> {
         // SAFETY: the position is masked to the tail, which has room for one more text behind it.
         unsafe {
             let position =
-                mask(read_volatile(&raw const (*self.slot.memory).tail_bytes), TAIL_MASK);
-            let record = (&raw mut (*self.slot.memory).record).cast::<u8>();
+                mask(read_volatile(&raw const (*self.slot.memory()).tail_bytes), TAIL_MASK);
+            let record = (&raw mut (*self.slot.memory()).record).cast::<u8>();
             (record.add(HEADER_BYTES + size_of::<B>()).add(position as usize), position)
         }
     }
@@ -90,19 +90,19 @@ impl<B: Wire> Draft<B> {
     #[inline(always)]
     fn grow(&self, from: u64, bytes: u64) -> Span {
         // SAFETY: a valid map value.
-        unsafe { write_volatile(&raw mut (*self.slot.memory).tail_bytes, from + bytes) };
+        unsafe { write_volatile(&raw mut (*self.slot.memory()).tail_bytes, from + bytes) };
         Span { offset: from as u16, len: bytes as u16 }
     }
 
     /// Appends the path of (`dentry`, `mount`).
     #[inline(always)]
     pub fn path(&self, dentry: usize, mount: usize, flags: &mut u32) -> Span {
-        let walked = path::walk(self.slot.number, dentry, mount, flags);
+        let walked = path::walk(self.slot.number(), dentry, mount, flags);
         let bytes = walked.bytes();
         let (end, position) = self.end();
         // SAFETY: `bytes` is below the room for one text; the helper checks the source.
         unsafe {
-            let path = (&raw const (*self.slot.memory).path).cast::<u8>();
+            let path = (&raw const (*self.slot.memory()).path).cast::<u8>();
             generated::bpf_probe_read_kernel(
                 end.cast(),
                 bytes as u32,
@@ -173,11 +173,11 @@ impl<B: Wire> Draft<B> {
     pub fn send(self, ring: Ring, body: B) {
         // SAFETY: the buffer holds header, body and the masked tail; it is aligned to 8 bytes.
         unsafe {
-            let tail = mask(read_volatile(&raw const (*self.slot.memory).tail_bytes), TAIL_MASK);
+            let tail = mask(read_volatile(&raw const (*self.slot.memory()).tail_bytes), TAIL_MASK);
             let size = (HEADER_BYTES + size_of::<B>()) as u64 + tail;
             let header = Header { kind: B::KIND, size: size as u32, ..self.header };
             let Some(waiting) = admit(ring, &header) else { return };
-            let record = (&raw mut (*self.slot.memory).record).cast::<u8>();
+            let record = (&raw mut (*self.slot.memory()).record).cast::<u8>();
             record.cast::<Header>().write(header);
             record.add(HEADER_BYTES).cast::<B>().write(body);
             let failed = generated::bpf_ringbuf_output(

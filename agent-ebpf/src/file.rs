@@ -46,6 +46,24 @@ impl File {
         }
     }
 
+    /// Reads the `struct file` of a mapping. Overlayfs puts one of its layer there, behind which
+    /// stands what the process has opened: since 6.5 beside it, before as its own path.
+    #[inline(always)]
+    pub fn mapped(file: usize) -> Self {
+        let mut dentry = member!(file, file_dentry, usize);
+        let mut mount = member!(file, file_mnt, usize);
+        let real = mount.wrapping_sub(offset!(mount_mnt));
+        // Of two signs neither alone is enough: overlayfs mounts its layers for itself.
+        if has!(backing_user_dentry)
+            && member!(file, file_mode, u32) & setting!(fmode_backing) != 0
+            && member!(real, mount_ns, usize) == MNT_NS_INTERNAL
+        {
+            dentry = member!(file, backing_user_dentry, usize);
+            mount = member!(file, backing_user_mnt, usize);
+        }
+        Self { dentry, mount, inode: member!(dentry, dentry_inode, usize) }
+    }
+
     /// Inode number.
     #[inline(always)]
     pub fn ino(&self) -> u64 {
@@ -141,16 +159,26 @@ unsafe extern "C" fn file_layer(mount: u64, inode: u64) -> u64 {
     u64::from(layer) | u64::from(bits) << FLAGS_SHIFT
 }
 
-/// Whether a mount is the root of its namespace: nothing but the kernel's own first mount below.
+/// Mounts that lie on each other at the root of a namespace, at most: the kernel's own, one of them
+/// before 7.0 and two since, and that of the container.
+const MOST_STACKED: u32 = 4;
+
+/// Whether a mount is the root of its namespace: mounted on the roots of the kernel's own mounts.
 #[inline(always)]
 fn is_root(mount: usize) -> bool {
-    let parent = member!(mount, mount_parent, usize);
-    if parent == mount {
-        return true;
+    let mut mount = mount;
+    for _ in 0..MOST_STACKED {
+        let parent = member!(mount, mount_parent, usize);
+        if parent == mount {
+            return true;
+        }
+        let root = member!(parent.wrapping_add(offset!(mount_mnt)), vfsmount_root, usize);
+        if member!(mount, mount_mountpoint, usize) != root {
+            return false;
+        }
+        mount = parent;
     }
-    let root = member!(parent.wrapping_add(offset!(mount_mnt)), vfsmount_root, usize);
-    member!(parent, mount_parent, usize) == parent
-        && member!(mount, mount_mountpoint, usize) == root
+    false
 }
 
 /// Most mounts between one and the root that are looked at.

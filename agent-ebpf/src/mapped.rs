@@ -44,7 +44,7 @@ unsafe extern "C" fn note(_task: *mut c_void, mapping: *mut c_void, found: *mut 
     if file == 0 {
         return 0;
     }
-    let it = File::at(file);
+    let it = File::mapped(file);
     let flags = member!(mapping, vma_flags, u64);
     // SAFETY: the caller's `found`, which outlives the call.
     unsafe {

@@ -134,8 +134,8 @@ pub struct Scratch {
     pub walk: Walk,
     /// The path under comparison with exceptions.
     pub allowed: Key<AllowedPath>,
-    /// Keeps what follows aligned.
-    pub padding: u32,
+    /// The slot's own number.
+    pub number: u32,
     /// The path, built from its end.
     pub path: [u8; PATH_BYTES + 256],
     /// Bytes of the tail so far.

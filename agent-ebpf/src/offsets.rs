@@ -79,6 +79,8 @@ offsets! {
     bprm_buf = "linux_binprm" "buf";
     bprm_filename = "linux_binprm" "filename";
     bprm_interp = "linux_binprm" "interp";
+    backing_user_dentry = "backing_file" "?user_path.dentry";
+    backing_user_mnt = "backing_file" "?user_path.mnt";
     file_dentry = "file" "f_path.dentry";
     file_mnt = "file" "f_path.mnt";
     file_inode = "file" "f_inode";

@@ -268,7 +268,7 @@ impl Armed {
                 agent_pid: own_pid(&config.host.proc_root()),
                 has_typed_task: u32::from(load::has_typed_task()),
                 is_preemptible: u32::from(load::is_preemptible(lsm.is_ok())),
-                reserved: 0,
+                fmode_backing: load::fmode_backing(),
             },
         };
         let mut loaded = load::load(options)?;

@@ -48,6 +48,8 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     }
     let mut header = task::header(container);
     header.outcome = outcome::DENIED;
+    // The runtime was to run it for the container.
+    header.setup = 0;
     if let Some(draft) = Draft::within(slot, header) {
         let (args, bits) = (Span::default(), bits | flags::REFUSED);
         exec::tell(draft, &exec::Told { task, bprm, file: &file, layer, bits, args });
@@ -62,7 +64,7 @@ fn guard_map(ctx: LsmContext) -> i32 {
     if file == 0 || ctx.arg::<u64>(2) & exec_map::PROT_EXEC == 0 {
         return 0;
     }
-    map(file)
+    map(File::at(file))
 }
 
 // match-proto:v5.10: (struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)
@@ -72,14 +74,13 @@ fn guard_protect(ctx: LsmContext) -> i32 {
         return 0;
     }
     let file = member!(ctx.arg::<*const u8>(0) as usize, vma_file, usize);
-    if file == 0 { 0 } else { map(file) }
+    if file == 0 { 0 } else { map(File::mapped(file)) }
 }
 
 #[inline(always)]
-fn map(file: usize) -> i32 {
+fn map(file: File) -> i32 {
     let Some(container) = filter::current_container() else { return 0 };
     let task = task::current();
-    let file = File::at(file);
     let mut bits = 0;
     let layer = file.layer(&mut bits);
     // What it runs was judged when it began.

@@ -80,7 +80,7 @@ impl Guard {
     pub fn stops(&self, rule: Rule, file: &File, bits: u32, slot: Option<&Slot>) -> bool {
         let Some(slot) = slot else { return true };
         let mut bits = bits;
-        let walked = path::walk(slot.number, file.dentry, file.mount, &mut bits);
+        let walked = path::walk(slot.number(), file.dentry, file.mount, &mut bits);
         !self.allows(rule, slot, walked, bits)
     }
 
@@ -95,9 +95,9 @@ impl Guard {
         // SAFETY: the slot's memory; `bytes` leaves room for the NUL that ends a whole path, and
         // the helper checks the source.
         let key = unsafe {
-            let key = &raw mut (*slot.memory).allowed;
+            let key = &raw mut (*slot.memory()).allowed;
             let to = (&raw mut (*key).data.path).cast::<u8>();
-            let from = (&raw const (*slot.memory).path).cast::<u8>();
+            let from = (&raw const (*slot.memory()).path).cast::<u8>();
             generated::bpf_probe_read_kernel(
                 to.cast(),
                 bytes as u32,

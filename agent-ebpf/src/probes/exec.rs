@@ -82,7 +82,9 @@ pub fn tell(draft: Draft<Exec>, told: &Told<'_>) {
         script_layer: code::UNKNOWN,
         reserved: [0; 2],
     };
-    draft.send(Ring::Priority { urgent: layer != code::IMAGE }, body);
+    // The agent looks for the script while the process is there.
+    let urgent = layer != code::IMAGE || script.len != 0;
+    draft.send(Ring::Priority { urgent }, body);
 }
 
 /// The path given to `execve`, where the kernel went on to an interpreter.

@@ -169,7 +169,10 @@ impl Host for Procfs {
         let overlay = overlay
             .or_insert_with(|| Overlay::new(layers.clone()).comparing_at_most(MOST_COMPARED_BYTES));
         let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
-        layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
+        let named = Named { pid, init_pid, cwd: directory, path };
+        // Of a process that is gone, the container's first one mostly sees the same.
+        layer_of_script(overlay, &self.root, &named)
+            .or_else(|| layer_of_script(overlay, &self.root, &Named { pid: init_pid, ..named }))
     }
 }
 

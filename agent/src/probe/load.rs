@@ -125,9 +125,19 @@ fn finds_mappings() -> bool {
 /// Whether programs may be preempted: those of security modules wherever the kernel can be, those
 /// at tracepoints since Linux 7.0.
 pub fn is_preemptible(has_lsm: bool) -> bool {
-    let release = rustix::system::uname();
-    let major = release.release().to_str().ok().and_then(|it| it.split('.').next()?.parse().ok());
-    has_lsm || major.is_none_or(|major: u32| major >= 7)
+    has_lsm || kernel_version().is_none_or(|version| version >= (7, 0))
+}
+
+/// `FMODE_BACKING` of the kernel's `include/linux/fs.h`: it was moved in 6.14.
+pub fn fmode_backing() -> u32 {
+    if kernel_version().is_none_or(|version| version >= (6, 14)) { 1 << 24 } else { 1 << 25 }
+}
+
+/// Major and minor number of the running kernel.
+fn kernel_version() -> Option<(u32, u32)> {
+    let uname = rustix::system::uname();
+    let mut numbers = uname.release().to_str().ok()?.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Runs of a program that the kernel skipped, as its descriptor's `fdinfo` tells.

@@ -59,7 +59,7 @@ impl Style {
     pub fn heading(&self) -> String {
         let heading = match self.layout {
             Layout::Events => columns("TIME", "KIND", "CONTAINER", "PROCESS", "DETAIL"),
-            Layout::Alerts => columns("TIME", "SEVERITY", "CONTAINER", "RULE", "REASON"),
+            Layout::Alerts => alert_columns("TIME", "SEVERITY", "CONTAINER", "RULE", "REASON"),
         };
         self.paint("1", &self.cut(&heading))
     }
@@ -75,7 +75,7 @@ impl Style {
             Layout::Alerts => {
                 let [severity, rule] = ["severity", "rule"].map(|name| text(object, name));
                 let reason = with_count(object, reason(object));
-                columns(&time, &severity, &container, &rule, &reason)
+                alert_columns(&time, &severity, &container, &rule, &reason)
             }
         };
         let line = self.cut(&line);
@@ -108,6 +108,11 @@ impl Style {
 
 fn columns(time: &str, kind: &str, container: &str, process: &str, detail: &str) -> String {
     let line = format!("{time:<12} {kind:<11} {container:<20} {process:<20} {detail}");
+    line.trim_end().to_owned()
+}
+
+fn alert_columns(time: &str, severity: &str, container: &str, rule: &str, reason: &str) -> String {
+    let line = format!("{time:<12} {severity:<8} {container:<20} {rule:<21} {reason}");
     line.trim_end().to_owned()
 }
 
@@ -312,7 +317,7 @@ mod tests {
         let alerts = Style::plain().with(Layout::Alerts);
         assert_eq!(
             alerts.line(&object),
-            "15:06:40.007 critical    web                  new_executable        DENIED: A program ran: /opt/x. It was refused. x3"
+            "15:06:40.007 critical web                  new_executable        DENIED: A program ran: /opt/x. It was refused. x3"
         );
         assert_eq!(
             alerts.heading().split_whitespace().collect::<Vec<_>>(),

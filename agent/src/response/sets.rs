@@ -66,19 +66,27 @@ impl Sets {
 
 /// Brings exceptions into the form in which the kernel side finds the right one.
 ///
-/// It takes the longest that a path begins with. One that lies below another of any depth is
-/// therefore made of any depth too: what it would not cover, the other does.
+/// It takes the longest that a path begins with. One below another of any depth is left out where
+/// that one holds as long; else, until the other ends and a new set is made, it covers what the
+/// other does.
 pub fn prepare(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort();
     entries.dedup();
     let wide: Vec<Entry> =
         entries.iter().filter(|it| it.components == 0 && !it.is_whole).cloned().collect();
+    let above = |entry: &Entry| {
+        let is_above = |it: &&Entry| {
+            it.rule == entry.rule
+                && it.text.len() < entry.text.len()
+                && entry.text.starts_with(&it.text)
+        };
+        wide.iter().filter(is_above).map(|it| it.until_ns).max()
+    };
+    entries.retain(|entry| above(entry).is_none_or(|until_ns| until_ns < entry.until_ns));
     for entry in entries.iter_mut().filter(|it| it.components != 0) {
-        let is_above = |it: &&Entry| it.rule == entry.rule && entry.text.starts_with(&it.text);
-        let above = wide.iter().filter(is_above);
-        if let Some(until_ns) = above.map(|it| it.until_ns).max() {
+        if let Some(until_ns) = above(entry) {
             entry.components = 0;
-            entry.until_ns = entry.until_ns.min(until_ns);
+            entry.until_ns = until_ns;
         }
     }
     // Of the same text only one is kept: the one that allows longest.
@@ -117,9 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_a_wide_exception_does_not_narrow_it() {
-        let prepared = prepare(vec![entry("/a/", 0, 9), entry("/a/b/", 3, 20), entry("/c/", 2, 5)]);
-        assert_eq!(prepared, [entry("/a/", 0, 9), entry("/a/b/", 0, 9), entry("/c/", 2, 5)]);
+    fn what_lies_below_a_wide_exception_neither_narrows_nor_outlives_it() {
+        let (wide, apart) = (entry("/a/", 0, 9), entry("/c/", 2, 5));
+        let shorter = vec![wide.clone(), entry("/a/b/", 3, 5), apart.clone()];
+        assert_eq!(prepare(shorter), [wide.clone(), apart]);
+        let longer = vec![wide.clone(), entry("/a/b/", 3, 20)];
+        assert_eq!(prepare(longer), [wide, entry("/a/b/", 0, 9)]);
     }
 
     #[test]

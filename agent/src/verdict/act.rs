@@ -125,6 +125,8 @@ fn of_change<'a>(
 ) -> Option<Breach<'a>> {
     let is_setid = change.op == op::CHMOD && change.number & SETID != 0;
     let mut worst: Option<Breach<'a>> = None;
+    // Of a link, only what it adds changes anything.
+    let names = if change.op == op::LINK { [b"".as_slice(), names[1]] } else { names };
     for path in names.into_iter().filter(|path| !path.is_empty()) {
         let layer = observation.layer_of(change.layer, path);
         let rule = if is_setid { Some(Rule::SetuidMade) } else { of_name(change.op, layer, path) };

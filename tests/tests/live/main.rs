@@ -13,6 +13,7 @@ mod enforcement;
 mod evasions;
 mod files;
 mod floods;
+mod foreign_scripts;
 mod gate;
 mod limits;
 mod metrics;

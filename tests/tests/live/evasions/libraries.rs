@@ -2,7 +2,9 @@
 
 use plimsoll_tests::{
     docker::BUSYBOX,
-    guard::{PROGRAMS, Stop, counted, enforcing, exec_alerts, expect_alert, guarded},
+    guard::{
+        PROGRAMS, Stop, counted, enforcing, exec_alerts, expect_alert, guarded, sees_mappings, show,
+    },
 };
 use serde_json::json;
 
@@ -20,30 +22,33 @@ fn a_file_in_memory_that_is_mapped_as_code_is_stopped() {
     agent.expect(&container, "alert", &wanted);
 }
 
-/// Known: the end of `mmap` is all that is seen without BPF LSM, and it says what was asked for,
-/// not what the kernel made of it.
+/// Known: on kernels before 5.17 without BPF LSM only the calls are seen that make mappings, and
+/// only the descriptors that they are given.
 #[test]
-fn a_file_that_becomes_code_later_is_refused_or_not_seen() {
+fn memory_that_becomes_code_later_is_stopped() {
+    let agent = enforcing();
+    let stop = Stop::of(agent, "exec");
+    let is_seen = stop == Stop::Refused || sees_mappings();
+    let container = guarded(BUSYBOX, PROGRAMS, &[]);
+    container.shell("cp /usr/bin/hello /opt/x");
+    for act in [&["protect-exec", "/opt/x"][..], &["shm-exec"]] {
+        let output = container.attempt(&[&[BREACH], act].concat());
+        assert_eq!(output.status.success(), !is_seen, "{act:?}: {output:?}");
+    }
+    let told = exec_alerts(agent, &container);
+    let about = told.iter().filter(|it| it["alert"]["path"] == "/opt/x").count();
+    assert_eq!(about > 0, is_seen, "{told:#?}");
+}
+
+/// Known: without BPF LSM a call is looked at only where it asks for code itself, not where the
+/// process has told the kernel to take everything for code. Docker's own filter forbids to say so.
+#[test]
+fn a_file_that_becomes_code_by_personality_is_refused_or_not_seen() {
     let agent = enforcing();
     let stop = Stop::of(agent, "exec");
     let container = guarded(BUSYBOX, PROGRAMS, &[UNFILTERED]);
     container.shell("cp /usr/bin/hello /opt/x");
-    for act in [&["protect-exec", "/opt/x"][..], &["personality-map", "/opt/x"]] {
-        let output = container.attempt(&[&[BREACH], act].concat());
-        assert_eq!(output.status.success(), stop == Stop::Killed, "{act:?}: {output:?}");
-    }
-    let told = exec_alerts(agent, &container);
-    let about = told.iter().filter(|it| it["alert"]["path"] == "/opt/x").count();
-    assert_eq!(about > 0, stop == Stop::Refused, "{told:#?}");
-}
-
-/// Known: shared memory of System V has no name that a path could lead to; `shmat` is not seen.
-#[test]
-fn shared_memory_that_is_attached_as_code_is_refused_or_not_seen() {
-    let agent = enforcing();
-    let stop = Stop::of(agent, "exec");
-    let container = guarded(BUSYBOX, PROGRAMS, &[]);
-    let output = container.attempt(&[BREACH, "shm-exec"]);
+    let output = container.attempt(&[BREACH, "personality-map", "/opt/x"]);
     assert_eq!(output.status.success(), stop == Stop::Killed, "{output:?}");
 }
 
@@ -57,21 +62,23 @@ fn memory_that_is_filled_and_executed_is_not_told() {
     assert!(told.iter().all(|it| it["proc"]["exe"] != BREACH), "{told:#?}");
 }
 
-/// Known: without BPF LSM the descriptor is looked at when the mapping is made, and a mapping of
-/// many pages takes long enough for a second thread to put another file in its place.
+/// A mapping of many pages takes long enough for a second thread to put another file in the
+/// descriptor's place.
 #[test]
-fn a_mapping_whose_descriptor_is_swapped_is_refused_or_mostly_not_seen() {
+fn a_mapping_whose_descriptor_is_swapped_is_stopped() {
     const TRIES: u32 = 100;
     let agent = enforcing();
     let stop = Stop::of(agent, "exec");
     let container = guarded(BUSYBOX, PROGRAMS, &[]);
     container.shell("cp /usr/bin/hello /opt/x; truncate -s 64M /opt/x");
     let report = container.exec(&[BREACH, "swap-map-often", "/opt/x", &TRIES.to_string()]);
-    println!("{stop:?}, mapped behind a swapped descriptor: {report}");
+    show("a descriptor is swapped while its file is mapped", stop, &report);
     let went_through = counted(&report, "done");
-    match stop {
-        Stop::Refused => assert_eq!(went_through, 0, "{report}"),
-        Stop::Killed => assert!(went_through > 0, "the gap is closed: {report}"),
+    if stop == Stop::Refused {
+        assert_eq!(went_through, 0, "{report}");
+    } else if sees_mappings() {
+        // A thread that is at the mappings itself may still hide one.
+        assert!(went_through < TRIES / 2, "{report}");
     }
     // Without the trick it is seen.
     stop.assert_stopped(&container.attempt(&["/usr/bin/acts", "map-exec", "/opt/x"]));

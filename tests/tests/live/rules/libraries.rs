@@ -3,13 +3,10 @@
 use plimsoll_tests::{
     docker::{Docker, NGINX},
     event::text,
-    guard::{exec_alerts, expect_alert, monitoring},
+    guard::{LOADER, exec_alerts, expect_alert, monitoring},
 };
 
 use super::start;
-
-/// The loader of dynamic programs, as they name it.
-pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 #[test]
 fn a_library_that_is_not_the_images_is_told() {

@@ -2,7 +2,7 @@
 
 mod files;
 mod harmless;
-pub mod libraries;
+mod libraries;
 mod programs;
 
 use plimsoll_tests::docker::{BUSYBOX, Container, Docker};

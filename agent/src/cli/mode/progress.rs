@@ -1,0 +1,70 @@
+//! How far a search through recorded observations is, for people who wait at a terminal.
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    clock,
+    query::{moment, table::find},
+};
+
+/// Progress is shown once it takes as long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Observations between two looks at the clock.
+const STEP: u64 = 1024;
+
+/// See the module.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    /// The moment of the first observation.
+    first_ns: Option<u64>,
+    until_ns: u64,
+    start: Instant,
+    is_wanted: bool,
+}
+
+impl Progress {
+    /// Of a search up to a moment since the Unix epoch.
+    pub(super) fn new(until_ns: u64) -> Self {
+        Self {
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            first_ns: None,
+            until_ns,
+            start: clock::instant(),
+            is_wanted: io::stderr().is_terminal(),
+        }
+    }
+
+    /// So many observations were looked at, this one the last of them.
+    pub(super) fn step(&mut self, looked_at: u64, object: &Map<String, Json>) {
+        if !self.is_wanted || looked_at % STEP != 1 {
+            return;
+        }
+        let ts = find(object, "ts").and_then(Json::as_str);
+        let Some(ts_ns) = ts.and_then(|ts| moment::parse(ts).ok()) else { return };
+        let first_ns = *self.first_ns.get_or_insert(ts_ns);
+        if self.bar.is_hidden() {
+            if clock::since(self.start) < PATIENCE {
+                return;
+            }
+            let style = ProgressStyle::with_template("{bar:40} {percent} %, {msg} observations");
+            self.bar.set_style(style.expect("is a template"));
+            self.bar.set_length(self.until_ns.saturating_sub(first_ns));
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_message(looked_at.to_string());
+        self.bar.set_position(ts_ns.saturating_sub(first_ns));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,126 @@
+//! Which observations are asked for, and how they are shown: the options of all commands that ask.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::{api::params::Params, clock};
+
+/// See the module.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Earliest moment: 10m, 2h, 2026-11-24T14:12:00, 2026-11-24, or seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Latest moment, as --since
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+    /// Only this container, by name or start of its id
+    #[arg(long, value_name = "NAME|ID")]
+    pub(super) container: Vec<String>,
+    /// Only containers of this image: repository, repository:tag, or start of its digest
+    #[arg(long, value_name = "IMAGE")]
+    pub(super) image: Vec<String>,
+    /// Only containers of this Swarm or compose service
+    #[arg(long, value_name = "NAME")]
+    pub(super) service: Vec<String>,
+    /// Only where this holds, such as: `proc.exe ~ 'sh$' and not net.raddr in 10.0.0.0/8`
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    pub(super) expressions: Vec<String>,
+    /// Go on with what happens from now on, or from --since or the newest --limit
+    #[arg(long, short, conflicts_with = "reverse")]
+    pub(super) follow: bool,
+    /// Only the newest N
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(super) limit: Option<u64>,
+    /// Newest first
+    #[arg(long)]
+    pub(super) reverse: bool,
+    /// How to show them
+    #[arg(long, short, visible_alias = "format", value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+    /// Do not cut long lines
+    #[arg(long)]
+    pub(super) no_trunc: bool,
+    /// Ask the daemon on this socket, not on the configured one
+    #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
+    pub(super) socket: Option<PathBuf>,
+    /// Read the store in this directory, without the daemon
+    #[arg(long, value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+}
+
+/// How observations are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// One line each, for people.
+    Table,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Selection {
+    /// The query, of any event.
+    pub(super) fn params(&self) -> Params {
+        let from_now = self.follow && self.since.is_none() && self.limit.is_none();
+        Params {
+            since: self.since.clone().or_else(|| from_now.then(|| seconds(clock::now_ns()))),
+            until: self.until.clone(),
+            containers: self.container.clone(),
+            images: self.image.clone(),
+            services: self.service.clone(),
+            kinds: Vec::new(),
+            expressions: self.expressions.clone(),
+            limit: self.limit,
+            reverse: self.reverse,
+            follow: self.follow,
+        }
+    }
+}
+
+/// Seconds since the epoch with nine digits behind the point.
+pub(super) fn seconds(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        selection: Selection,
+    }
+
+    fn parse(line: &str) -> Result<Selection, clap::Error> {
+        let words = std::iter::once("events").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.selection)
+    }
+
+    #[test]
+    fn a_repeated_option_gives_alternatives() {
+        let selection = parse("--container web --container db -n 5 --reverse");
+        let params = selection.expect("is right").params();
+        assert_eq!(params.containers, ["web", "db"]);
+        assert_eq!((params.limit, params.reverse, params.since), (Some(5), true, None));
+    }
+
+    #[test]
+    fn a_follower_starts_at_what_it_was_told_or_now() {
+        let since = |line| parse(line).expect("is right").params().since;
+        let query = parse("-f").expect("is right").params().query().expect("is right");
+        assert!(query.since_ns.abs_diff(clock::now_ns()) < 10_000_000_000);
+        assert_eq!(since("-f --since 10m").as_deref(), Some("10m"));
+        assert_eq!(since("-f -n 3"), None);
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_refused() {
+        assert!(parse("-f --reverse").is_err());
+        assert!(parse("--socket /a --data-dir /b").is_err());
+        assert!(parse("-o yaml").is_err());
+    }
+}

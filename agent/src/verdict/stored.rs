@@ -1,0 +1,268 @@
+//! Judges stored observations by the rules as they stand.
+//!
+//! An observation is put back into the record it came from, and judged as that was. What is not
+//! stored is taken for the worse.
+
+use std::sync::Arc;
+
+use plimsoll_ebpf::{
+    catalog::{Record, TailBuilder, encode},
+    events::{
+        exec::Exec,
+        exec_map::ExecMap,
+        file_change::{self, FileChange},
+        file_write::{self, FileWrite},
+    },
+    layer::{self, code},
+    record::{Header, flags},
+    rules::{Class, Rule},
+    value::Value,
+};
+
+use super::act;
+use crate::attribution::{node::Node, observation::Observation};
+
+/// The events that can break a rule of a class and be stopped for it.
+pub const fn kinds(class: Class) -> &'static [&'static str] {
+    match class {
+        Class::Exec => &["exec", "exec_map"],
+        Class::File => &["file_write", "file_change"],
+        Class::Network => &[],
+    }
+}
+
+/// Gives the value of a field by its name.
+pub type Get<'g, 'a> = dyn Fn(&str) -> Option<Value<'a>> + 'g;
+
+/// A rule that a stored observation breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// The rule.
+    pub rule: Rule,
+    /// The program, script or file.
+    pub path: Vec<u8>,
+}
+
+/// The worst rule that an observation with these fields breaks, whatever is decided about it.
+pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
+    let entry = match text(get, "kind") {
+        b"exec" => exec(get),
+        b"exec_map" => exec_map(get),
+        b"file_write" => file_write(get),
+        b"file_change" => file_change(get),
+        _ => return None,
+    };
+    let observation = Observation {
+        ts_ns: 0,
+        record: Record::decode(&entry).ok()?,
+        node: &Arc::new(Node::default()),
+        container: None,
+        process: None,
+        peer_name: None,
+    };
+    let act::Breach { rule, path, .. } = act::breach(&observation)?;
+    Some(Breach { rule, path: path.to_vec() })
+}
+
+fn exec(get: &Get<'_, '_>) -> Vec<u8> {
+    let mut texts = TailBuilder::default();
+    let refused = text(get, "exec.path");
+    let path = if refused.is_empty() { text(get, "proc.exe") } else { refused };
+    let body = Exec {
+        path: texts.push(path),
+        script: texts.push(text(get, "exec.script")),
+        layer: layer(get, "exec.layer"),
+        script_layer: layer(get, "exec.script_layer"),
+        flags: bit(get, "exec.unlinked", flags::UNLINKED)
+            | bit(get, "exec.changed", flags::CONTENT_CHANGED)
+            | bit(get, "exec.script_changed", flags::SCRIPT_CHANGED),
+        ..Exec::default()
+    };
+    encode(Header::default(), body, texts.bytes())
+}
+
+fn exec_map(get: &Get<'_, '_>) -> Vec<u8> {
+    let mut texts = TailBuilder::default();
+    let body = ExecMap {
+        path: texts.push(text(get, "file.path")),
+        layer: layer(get, "file.layer"),
+        // Whether the content changed is not stored.
+        flags: flags::CONTENT_CHANGED | bit(get, "file.unlinked", flags::UNLINKED),
+        ..ExecMap::default()
+    };
+    encode(Header::default(), body, texts.bytes())
+}
+
+fn file_write(get: &Get<'_, '_>) -> Vec<u8> {
+    use file_write::op;
+    let mut texts = TailBuilder::default();
+    let is_created = text(get, "file.op") == op::name(op::CREATE).as_bytes();
+    let body = FileWrite {
+        path: texts.push(text(get, "file.path")),
+        layer: layer(get, "file.layer"),
+        mode: number(get, "file.mode") as u32,
+        op: if is_created { op::CREATE } else { op::WRITE },
+        ..FileWrite::default()
+    };
+    encode(Header::default(), body, texts.bytes())
+}
+
+/// Both names of a change lie in one mount, or the kernel would have refused it: the layer that is
+/// stored is that of either.
+fn file_change(get: &Get<'_, '_>) -> Vec<u8> {
+    use file_change::op;
+    let mut texts = TailBuilder::default();
+    let told = text(get, "file.op");
+    let is_told = |op: &u8| op::name(*op).as_bytes() == told;
+    let body = FileChange {
+        path: texts.push(text(get, "file.path")),
+        to: texts.push(text(get, "file.to")),
+        layer: layer(get, "file.layer"),
+        number: number(get, "file.mode"),
+        op: (op::RENAME..=op::REMOVE_XATTR).find(is_told).unwrap_or_default(),
+        ..FileChange::default()
+    };
+    encode(Header::default(), body, texts.bytes())
+}
+
+fn text<'a>(get: &Get<'_, 'a>, name: &str) -> &'a [u8] {
+    match get(name) {
+        Some(Value::Text(text) | Value::Path(text)) => text,
+        Some(Value::Label(label)) => label.as_bytes(),
+        _ => b"",
+    }
+}
+
+fn number(get: &Get<'_, '_>, name: &str) -> u64 {
+    if let Some(Value::Number(number)) = get(name) { number } else { 0 }
+}
+
+fn bit(get: &Get<'_, '_>, name: &str, bit: u32) -> u32 {
+    if get(name) == Some(Value::Flag(true)) { bit } else { 0 }
+}
+
+/// The code of a layer by its name. What is mounted is told apart no further: no rule does.
+fn layer(get: &Get<'_, '_>, name: &str) -> u8 {
+    let told = text(get, name);
+    let is_told = |code: &u8| layer::name(*code).as_bytes() == told;
+    match (code::UNKNOWN..=code::VOLUME).find(is_told) {
+        Some(code::BIND | code::VOLUME) => code::MOUNT,
+        found => found.unwrap_or(code::UNKNOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{attribution::container::Container, fields::Fields};
+
+    /// The rule and path that an entry breaks: as it comes, and once it was stored.
+    fn judged(entry: &[u8]) -> [Option<(Rule, Vec<u8>)>; 2] {
+        let container = Arc::new(Container::default());
+        let node = Arc::new(Node::default());
+        let observation = Observation {
+            ts_ns: 1,
+            record: Record::decode(entry).expect("decodes"),
+            node: &node,
+            container: Some(&container),
+            process: None,
+            peer_name: None,
+        };
+        let as_it_comes = act::breach(&observation).map(|it| (it.rule, it.path.to_vec()));
+        let stored = breach(&|name| match observation.get(name) {
+            // The path of what runs is its process's, which these have not.
+            None if name == "proc.exe" => Some(Value::Path(b"/x/program")),
+            told => told,
+        });
+        [as_it_comes, stored.map(|it| (it.rule, it.path))]
+    }
+
+    fn exec(layer: u8, bits: u32, script: (&[u8], u8)) -> Vec<u8> {
+        let mut texts = TailBuilder::default();
+        let path = texts.push(b"/x/program");
+        let body = Exec {
+            path,
+            layer,
+            flags: bits,
+            script: texts.push(script.0),
+            script_layer: script.1,
+            ..Exec::default()
+        };
+        encode(Header::default(), body, texts.bytes())
+    }
+
+    fn write(layer: u8, mode: u32, op: u32) -> Vec<u8> {
+        let mut texts = TailBuilder::default();
+        let path = texts.push(b"/usr/bin/program");
+        encode(Header::default(), FileWrite { path, layer, mode, op, ..FileWrite::default() }, {
+            texts.bytes()
+        })
+    }
+
+    fn change(op: u8, layer: u8, number: u64, names: [&[u8]; 2]) -> Vec<u8> {
+        let mut texts = TailBuilder::default();
+        let [path, to] = names.map(|name| texts.push(name));
+        let body = FileChange { path, to, op, layer, number, ..FileChange::default() };
+        encode(Header::default(), body, texts.bytes())
+    }
+
+    fn map(layer: u8, bits: u32) -> Vec<u8> {
+        let mut texts = TailBuilder::default();
+        let path = texts.push(b"/opt/x.so");
+        let body = ExecMap { path, layer, flags: bits, ..ExecMap::default() };
+        encode(Header::default(), body, texts.bytes())
+    }
+
+    #[test]
+    fn what_was_stored_is_judged_as_it_was_when_it_came() {
+        use file_change::op;
+        let mut entries = Vec::new();
+        for layer in 0..=code::BY_PATH {
+            for bits in [0, flags::UNLINKED, flags::CONTENT_CHANGED] {
+                entries.push(exec(layer, bits, (b"", 0)));
+                entries.push(exec(code::IMAGE, bits, (b"/x/script", layer)));
+            }
+            entries.push(exec(code::IMAGE, flags::SCRIPT_CHANGED, (b"/x/script", layer)));
+            for mode in [0, 0o100_644, 0o100_755, 0o104_755] {
+                entries.push(write(layer, mode, file_write::op::WRITE));
+                entries.push(write(layer, mode, file_write::op::CREATE));
+            }
+            for op in op::RENAME..=op::REMOVE_XATTR {
+                entries.push(change(op, layer, 0o4755, [b"/usr/bin/a", b"/opt/b"]));
+                entries.push(change(op, layer, 0, [b"/opt/a", b""]));
+            }
+            entries.push(map(layer, flags::CONTENT_CHANGED));
+        }
+        let mut broken = 0;
+        for entry in entries {
+            let [as_it_comes, stored] = judged(&entry);
+            assert_eq!(as_it_comes, stored, "{:?}", Record::decode(&entry).map(|it| it.kind.name));
+            broken += usize::from(stored.is_some());
+        }
+        assert!(broken > 100, "{broken}");
+    }
+
+    #[test]
+    fn of_a_copied_library_the_worse_is_taken() {
+        let [as_it_comes, stored] = judged(&map(code::COPIED_UP, 0));
+        assert_eq!(as_it_comes, None);
+        assert_eq!(stored.map(|it| it.0), Some(Rule::ForeignLibrary));
+    }
+
+    #[test]
+    fn dockers_own_init_may_run() {
+        let fields = |name: &str| match name {
+            "kind" => Some(Value::Text(b"exec")),
+            "exec.layer" => Some(Value::Text(b"mount")),
+            "proc.exe" => Some(Value::Text(act::DOCKER_INIT)),
+            _ => None,
+        };
+        assert_eq!(breach(&fields), None);
+    }
+
+    #[test]
+    fn what_is_no_act_breaks_nothing() {
+        assert_eq!(breach(&|_| None), None);
+        assert_eq!(breach(&|_| Some(Value::Text(b"connect"))), None);
+    }
+}
