@@ -48,8 +48,6 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     }
     let mut header = task::header(container);
     header.outcome = outcome::DENIED;
-    // The runtime was to run it for the container.
-    header.setup = 0;
     if let Some(draft) = Draft::within(slot, header) {
         let (args, bits) = (Span::default(), bits | flags::REFUSED);
         exec::tell(draft, &exec::Told { task, bprm, file: &file, layer, bits, args });

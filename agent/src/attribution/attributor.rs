@@ -13,6 +13,7 @@ use plimsoll_ebpf::{
     layer::code,
     orders::SELF_TEST,
     record::{Header, Tail, Wire, flags},
+    rules::outcome,
     signals::{CgroupEntered, CgroupMade, CgroupRemoved, DnsAnswer, Heartbeat},
     value::address,
 };
@@ -266,7 +267,8 @@ impl Attributor {
         let executed = self.follow(&record, container);
         let process = executed.or_else(|| self.process_of(&record, host));
         let is_runtime = process.as_ref().is_some_and(|process| process.is_runtime);
-        if header.setup == 0 && !is_runtime {
+        // What the runtime does is not the container's doing, but what was refused was to be.
+        if header.outcome != outcome::DONE || header.setup == 0 && !is_runtime {
             let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
                 self.names.name_of(header.cgroup_id, address(connect.address))
             });

@@ -100,6 +100,9 @@ metrics! {
     gate: Counter Whole "plimsoll_gate_total" Labels::Each("answer", labels::gate());
     /// Containers in which acts of some class are stopped.
     containers_guarded: Gauge Whole "plimsoll_containers_guarded" Labels::None;
+    /// Containers that are known, running or not, whose acts are stopped from their first process on
+    /// when they start.
+    containers_expected: Gauge Whole "plimsoll_containers_expected" Labels::None;
     /// Containers for which the kernel side could not be told what to stop.
     orders_failed: Counter Whole "plimsoll_orders_failed_total" Labels::None;
     /// Whether acts of a class can be refused before they take effect, as was tried at the start: 1,

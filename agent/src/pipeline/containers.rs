@@ -247,7 +247,7 @@ impl Containers {
         }
         let all = attributor.directory.all().filter_map(|it| Whom::expected(&it.id));
         self.stopper.keep_only(&there.chain(all).collect());
-        metrics.containers_guarded.set(self.stopper.guarded() as u64);
+        self.show_guarded(metrics);
     }
 
     /// Tells the kernel side what to stop in a container.
@@ -258,10 +258,16 @@ impl Containers {
             metrics.orders_failed.add(1);
             tracing::error!(%error, container.name, "what was decided is not enforced");
         }
-        metrics.containers_guarded.set(self.stopper.guarded() as u64);
+        self.show_guarded(metrics);
         if let Whom::There(cgroup_id) = whom {
             self.gate(cgroup_id, container, ruling);
         }
+    }
+
+    fn show_guarded(&self, metrics: &Metrics) {
+        let (there, expected) = self.stopper.guarded();
+        metrics.containers_guarded.set(there as u64);
+        metrics.containers_expected.set(expected as u64);
     }
 
     /// Has programs asked for at the gate where there is no better way to refuse them.

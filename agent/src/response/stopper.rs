@@ -43,9 +43,10 @@ impl Stopper {
         self.stopping
     }
 
-    /// Containers that are there, and for which something is ordered.
-    pub fn guarded(&self) -> usize {
-        self.ordered.keys().filter(|whom| matches!(whom, Whom::There(_))).count()
+    /// Containers for which something is ordered: those that are there, and those that are known.
+    pub fn guarded(&self) -> (usize, usize) {
+        let there = self.ordered.keys().filter(|whom| matches!(whom, Whom::There(_))).count();
+        (there, self.ordered.len() - there)
     }
 
     /// Orders what follows from a ruling, at this moment since the Unix epoch, which is that many
