@@ -1,4 +1,4 @@
-//! Runs the tests by parts: lint, unit, live.
+//! Runs the tests by parts: lint, unit, live, deny.
 
 use std::{
     process::Command,
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{build, cmd, debian, docker::Docker, images, say};
+use crate::{build, cmd, debian, docker::Docker, images, say, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,6 +32,8 @@ enum Part {
     Unit,
     /// What needs root and Docker: real containers under a real agent.
     Live,
+    /// What needs a kernel with BPF LSM, which is booted: containers whose acts are refused.
+    Deny,
 }
 
 struct Outcome {
@@ -63,6 +65,7 @@ fn run(part: Part, args: &Args) -> Outcome {
         Part::Lint => lint(),
         Part::Unit => unit(&args.filter),
         Part::Live => live(args),
+        Part::Deny => deny(),
     };
     Outcome { part, took: start.elapsed(), result }
 }
@@ -116,6 +119,13 @@ fn live(args: &Args) -> Result<()> {
     result
 }
 
+fn deny() -> Result<()> {
+    if !cmd::is_root() {
+        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test deny");
+    }
+    vm::prove()
+}
+
 fn joined(errors: &[&anyhow::Error]) -> String {
     errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; ")
 }
@@ -144,6 +154,7 @@ impl Part {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Live => "live",
+            Self::Deny => "deny",
         }
     }
 }
@@ -154,7 +165,7 @@ mod tests {
 
     #[test]
     fn all_parts_run_when_none_is_named() {
-        assert_eq!(selected(&[]), [Part::Lint, Part::Unit, Part::Live]);
+        assert_eq!(selected(&[]), [Part::Lint, Part::Unit, Part::Live, Part::Deny]);
     }
 
     #[test]

@@ -13,10 +13,20 @@ use crate::paths;
 pub(super) struct List {
     /// How the names of the tests begin that are run.
     pub(super) tests: Vec<String>,
+    /// What is run with every test of the project.
+    pub(super) proof: Proof,
     #[serde(rename = "kernel")]
     pub(super) kernels: Vec<Kernel>,
     #[serde(rename = "exception", default)]
     pub(super) exceptions: Vec<Exception>,
+}
+
+/// The tests that prove that acts are refused, and the kernel they are run on each time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proof {
+    pub(super) kernel: String,
+    pub(super) tests: Vec<String>,
 }
 
 /// A kernel to boot.
@@ -47,6 +57,11 @@ impl List {
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// The list with the tests of the proof in the place of its own.
+    pub(super) fn for_proof(self) -> Self {
+        Self { tests: self.proof.tests.clone(), ..self }
     }
 
     /// The kernels of these names in the order of the list; all if none is named.
@@ -84,6 +99,7 @@ impl List {
                 bail!("tests/kernels.toml names tests of {start}, of which there are none");
             }
         }
+        self.select(std::slice::from_ref(&self.proof.kernel))?;
         self.exceptions.iter().try_for_each(|it| self.select(&it.kernels).map(|_| ()))
     }
 }
@@ -94,6 +110,7 @@ mod tests {
 
     const LIST: &str = r#"
         tests = ["files::", "names::one"]
+        proof = { kernel = "2", tests = ["names::"] }
         [[kernel]]
         name = "1"
         sources = ["http://host/debian one"]

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::{paths, say};
 use fetch::Fetched;
@@ -27,6 +27,9 @@ use suite::Suite;
 /// How long a command may take in a guest, and how long the tests, where nothing else is said.
 const COMMAND_SECONDS: u64 = 600;
 const SUITE_SECONDS: u64 = 3600;
+
+/// Memory of a guest where nothing else is said.
+const GUEST_MIB: u32 = 3072;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long)]
     update: bool,
     /// The memory of a guest, which holds all files that it writes.
-    #[arg(long, value_name = "MIB", default_value_t = 3072)]
+    #[arg(long, value_name = "MIB", default_value_t = GUEST_MIB)]
     memory: u32,
     /// How long a guest may take: 600 with a command, 3600 with the tests.
     #[arg(long, value_name = "SECONDS")]
@@ -117,6 +120,24 @@ fn test(list: &List, kernels: &[&Kernel], args: &Args) -> Result<()> {
         0 => Ok(()),
         failed => bail!("tests failed on {failed} of {} kernels", rows.len()),
     }
+}
+
+/// Proves on one kernel that acts are refused before they take effect.
+pub(crate) fn prove() -> Result<()> {
+    let list = List::read()?.for_proof();
+    guest::ensure()?;
+    let suite = Suite::build(&list)?;
+    let limit = Duration::from_secs(SUITE_SECONDS);
+    let kernels = list.select(std::slice::from_ref(&list.proof.kernel))?;
+    for outcome in each(&kernels, false, |kernel, fetched| {
+        let outcome = suite.run(kernel, fetched, GUEST_MIB, limit)?;
+        tell(kernel, &outcome);
+        Ok(outcome)
+    })? {
+        ensure!(outcome.has_bpf_lsm, "{} has no BPF LSM: nothing is proved", outcome.release);
+        ensure!(outcome.failed.is_empty(), "{} tests failed", outcome.failed.len());
+    }
+    Ok(())
 }
 
 fn tell(kernel: &Kernel, outcome: &Outcome) {

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_page_says_what_each_kernel_gives() {
         let list: List = toml::from_str(
-            "tests = []\n[[kernel]]\nname = \"1\"\nsources = []\ncmdline = \"lsm=bpf\"\n\
+            "tests = []\nproof = { kernel = \"1\", tests = [] }\n[[kernel]]\nname = \"1\"\nsources = []\ncmdline = \"lsm=bpf\"\n\
              [[exception]]\nkernels = [\"1\"]\ntests = [\"a::b\"]\nwhy = \"it is too old\"\n",
         )
         .expect("the list is good");

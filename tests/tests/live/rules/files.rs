@@ -20,7 +20,7 @@ fn whatever_changes_a_file_of_the_root_is_told() {
         ("mkdir /opt/directory", "/opt/directory"),
         ("rmdir /tmp", "/tmp"),
         ("ln -s /nowhere /opt/link", "/opt/link"),
-        ("ln /etc/passwd /opt/hard", "/etc/passwd"),
+        ("ln /etc/passwd /opt/hard", "/opt/hard"),
         ("mknod /opt/pipe p", "/opt/pipe"),
         ("chmod 600 /etc/passwd", "/etc/passwd"),
         ("chown 33 /etc/passwd", "/etc/passwd"),
