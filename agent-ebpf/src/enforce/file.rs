@@ -27,14 +27,14 @@ const FMODE_WRITE: u32 = 1 << 1;
 // match-proto:v5.10: (struct file *file)
 #[lsm(hook = "file_open")]
 fn guard_open(ctx: LsmContext) -> i32 {
-    let file = ctx.arg::<*const u8>(0);
+    let file = ctx.arg::<*const u8>(0) as usize;
     let is_emptied = u64::from(typed_member!(file, file_flags, u32)) & O_TRUNC != 0;
     if typed_member!(file, file_mode, u32) & FMODE_WRITE == 0 && !is_emptied {
         return 0;
     }
     let Some(container) = filter::current_container() else { return 0 };
     let Some(guard) = guard(container, Means::Deny, Class::File) else { return 0 };
-    let Some(opened) = Opened::at(file as usize, is_emptied) else { return 0 };
+    let Some(opened) = Opened::at(file, is_emptied) else { return 0 };
     let task = task::current();
     if !opened.is_stopped(guard) {
         return 0;
