@@ -11,6 +11,16 @@ pub fn begin(pid: u32, start_ns: u64) {
     let _ = SETTING_UP.insert(pid, start_ns, 0);
 }
 
+/// Whether a task that is moved into a container runs a program from outside: the host's mounts are
+/// still its own, or its program does not lie in those it has.
+#[inline(always)]
+pub fn is_from_outside(task: usize) -> bool {
+    let own = task::mnt_ns_address(task);
+    let program = member!(member!(task, task_mm, usize), mm_exe_file, usize);
+    let mount = member!(program, file_mnt, usize).wrapping_sub(offset!(mount_mnt));
+    own == task::mnt_ns_address(task::current()) || own != member!(mount, mount_ns, usize)
+}
+
 /// A process was forked: what the runtime starts is the runtime's too.
 #[inline(always)]
 pub fn inherit(pid: u32, start_ns: u64) {

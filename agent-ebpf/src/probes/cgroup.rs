@@ -124,8 +124,8 @@ fn on_cgroup_attach(ctx: BtfTracePointContext) -> i32 {
     let task = ctx.arg::<*const u8>(2) as usize;
     // Not its own mounts: a session's process has entered the container's before it is moved.
     let parent = typed_member!(task, task_real_parent, usize);
-    // A container that moves its own processes about sets nothing up.
-    if crate::filter::current_container() != Some(container) {
+    // A container that moves its own processes about sets nothing up, nor who moves them for it.
+    if crate::filter::current_container() != Some(container) && setup::is_from_outside(task) {
         setup::begin(member!(task, task_tgid, u32), task::start_ns(task));
     }
     let body =

@@ -114,7 +114,7 @@ fn writes_to_tmpfs_volumes_and_devices_go_on() {
     let container = guarded(BUSYBOX, FILES, &["--tmpfs=/scratch", "--volume=/data"]);
     for directory in ["/scratch", "/data", "/dev/shm"] {
         container.shell(&format!(
-            "cd {directory}; echo > a; mv a b; chmod 4755 b; ln b c; rm c b; mkdir e; rmdir e"
+            "cd {directory}; echo > a; mv a b; chmod 755 b; ln b c; rm c b; mkdir e; rmdir e"
         ));
     }
     container.shell("echo > /dev/null; echo 0 > /proc/self/oom_score_adj");
