@@ -350,6 +350,11 @@ impl Agent {
         self.log()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Halts it: from now on it does nothing, and whatever it ordered stands.
     pub fn halt(&self) {
         process::signal(self.process.id(), Signal::STOP);

@@ -1,5 +1,6 @@
 //! Each rule broken, and its benign twin: what is alike and harmless raises nothing.
 
+mod attacks;
 mod files;
 mod harmless;
 mod libraries;
