@@ -3,7 +3,6 @@
 use std::{
     fs,
     future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
     path::Path,
     sync::{
         Arc,
@@ -14,7 +13,6 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use plimsoll_ebpf::orders::Settings;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -48,13 +46,7 @@ use crate::{
         keeper::{Keeper, Publisher},
     },
     probe::{
-        load::{self, LoadOptions, Loaded},
-        lsm,
-        orders::Orders,
-        policies::Policies,
-        ring::Rings,
-        selftest,
-        support::{Outcome, ProbeStatus},
+        armed::{Armed, WAKEUP},
         waker::Waker,
     },
     store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
@@ -66,9 +58,6 @@ const DOCKER_QUEUE: usize = 4096;
 const BOOKS: usize = 16;
 /// Threads for what waits for the disk beside the pipeline and the store.
 const BLOCKING_THREADS: usize = 2;
-/// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
-/// costs more than the record it is for.
-const WAKEUP: Duration = Duration::from_millis(50);
 /// How old the last echo of a knock may be before the agent is not healthy.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the pipeline may take to drain and flush at the end.
@@ -107,7 +96,7 @@ async fn serve(
     }
     let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
-    let armed = Armed::load(config, &cgroups, &waker)?;
+    let armed = Armed::load(config, &cgroups.path, &waker)?;
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health());
@@ -121,6 +110,7 @@ async fn serve(
         rings: armed.rings,
         orders: armed.orders,
         policies: armed.policies,
+        predecessors: armed.predecessors,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
         node: Arc::new(node(config)),
@@ -233,91 +223,6 @@ fn open_desk(
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
     Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
-}
-
-/// The kernel side, loaded.
-struct Armed {
-    loaded: Loaded,
-    rings: Rings,
-    orders: Orders,
-    policies: Policies,
-    /// While it is held, the kernel counts the runs of programs.
-    run_stats: Option<std::os::fd::OwnedFd>,
-}
-
-impl Armed {
-    fn load(config: &Config, cgroups: &CgroupRoot, waker: &Waker) -> anyhow::Result<Self> {
-        let [priority, bulk] = ring_bytes(config);
-        let lsm = lsm::usable();
-        let options = LoadOptions {
-            cgroup_root: &cgroups.path,
-            priority_ring_bytes: priority,
-            bulk_ring_bytes: bulk,
-            max_cgroups: config.probe.max_cgroups,
-            lsm: lsm.as_ref().copied().map_err(String::as_str),
-            settings: Settings {
-                window_ns: config.probe.window.as_nanos() as u64,
-                seed: random(),
-                bulk_pressure: u64::from(bulk) / 2,
-                bulk_share: u64::from(bulk) / 8,
-                // Room enough for a flood that keeps the agent from running for a while; what is
-                // left then is for the others.
-                priority_pressure: u64::from(priority) / 4 * 3,
-                priority_share: u64::from(priority) / 16,
-                wakeup_ns: WAKEUP.as_nanos() as u64,
-                agent_pid: own_pid(&config.host.proc_root()),
-                has_typed_task: u32::from(load::has_typed_task()),
-                is_preemptible: u32::from(load::is_preemptible(lsm.is_ok())),
-                fmode_backing: load::fmode_backing(),
-            },
-        };
-        let mut loaded = load::load(options)?;
-        let rings = Rings::take(&mut loaded.ebpf, waker)?;
-        let mut orders = Orders::take(&mut loaded.ebpf)?;
-        let mut policies = Policies::take(&mut loaded.ebpf)?;
-        let proc_root = config.host.proc_root();
-        let place = &config.agent.data_dir;
-        selftest::run(&mut loaded, &mut orders, &mut policies, place, &proc_root);
-        tell_missing(&loaded.probes);
-        let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
-        Ok(Self { loaded, rings, orders, policies, run_stats })
-    }
-}
-
-/// Tells which programs do not run, in one line for each reason.
-fn tell_missing(probes: &[ProbeStatus]) {
-    let mut told: Vec<&Outcome> = vec![&Outcome::Attached];
-    for ProbeStatus { outcome, .. } in probes {
-        if told.contains(&outcome) {
-            continue;
-        }
-        told.push(outcome);
-        let alike = probes.iter().filter(|it| it.outcome == *outcome).map(|it| it.program);
-        let programs = alike.collect::<Vec<_>>().join(" ");
-        match outcome {
-            Outcome::Attached => {}
-            Outcome::Unsupported(why) => tracing::info!(programs, why, "not used"),
-            Outcome::Broken(why) => tracing::warn!(programs, why, "not working"),
-        }
-    }
-}
-
-fn enable_run_stats() -> Option<std::os::fd::OwnedFd> {
-    aya::sys::enable_stats(aya::sys::Stats::RunTime)
-        .inspect_err(|error| tracing::warn!(%error, "the kernel does not count runs of programs"))
-        .ok()
-}
-
-/// A number that nobody can guess.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-/// This process's id in the host's namespace: the agent may run in a container.
-fn own_pid(proc_root: &Path) -> u32 {
-    let own = fs::read_link(proc_root.join("self")).ok();
-    let own = own.and_then(|link| link.to_str()?.parse().ok());
-    own.unwrap_or_else(std::process::id)
 }
 
 fn ring_bytes(config: &Config) -> [u32; 2] {

@@ -2,6 +2,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
 
 pub mod agent;
+pub mod bpffs;
 pub mod cgroup;
 pub mod docker;
 pub mod event;

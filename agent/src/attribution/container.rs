@@ -38,6 +38,8 @@ pub struct Container {
     pub compose_service: String,
     /// What is mounted into it, longest destination first.
     pub mounts: Vec<Mount>,
+    /// Ports that the image or whoever started it announces, each with the number of its protocol.
+    pub announced: Vec<(u16, u8)>,
     /// Command of the health check as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
     /// Process id of its first process in the host's namespace; 0 before it starts.
@@ -68,6 +70,11 @@ pub enum MountKind {
 }
 
 impl Container {
+    /// Whether it announces that it waits for peers at a port.
+    pub fn announces(&self, port: u16, protocol: u8) -> bool {
+        self.announced.contains(&(port, protocol))
+    }
+
     /// What is mounted where this path lies, if anything is.
     pub fn mount_of(&self, path: &[u8]) -> Option<MountKind> {
         let below = |destination: &str| {

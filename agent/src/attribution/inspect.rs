@@ -27,6 +27,7 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         image: without_digest(asked).to_owned(),
         image_digest: digest(asked, image_id, repo_digests),
         mounts: mounts(response),
+        announced: config.map(announced).unwrap_or_default(),
         health_command: config.map(health_command).unwrap_or_default(),
         init_pid: init_pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
         layers: response.graph_driver.as_ref().and_then(|it| layers(&it.data)),
@@ -100,6 +101,26 @@ fn repository(image: &str) -> &str {
     let name = name.strip_prefix("index.").unwrap_or(name);
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     name.strip_prefix("library/").unwrap_or(name)
+}
+
+/// Ports of `EXPOSE` and `--expose`, and those that are published.
+fn announced(config: &ContainerConfig) -> Vec<(u16, u8)> {
+    let told = config.exposed_ports.iter().flatten();
+    let mut ports: Vec<(u16, u8)> = told.filter_map(|it| port(it)).collect();
+    // Docker's maps come in any order, and equal news is no news.
+    ports.sort_unstable();
+    ports
+}
+
+/// `80/tcp`
+fn port(text: &str) -> Option<(u16, u8)> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = match protocol {
+        "tcp" => 6,
+        "udp" => 17,
+        _ => return None,
+    };
+    Some((port.parse().ok()?, protocol))
 }
 
 /// The command of the health check as Docker executes it.

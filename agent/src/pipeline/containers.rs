@@ -97,6 +97,14 @@ impl Containers {
         is_known || now.duration_since(self.began) > START
     }
 
+    /// Whether every container that ran at the start is known.
+    pub(super) fn are_listed(&self) -> bool {
+        match &self.inventory {
+            Inventory::Listed(left) => left.is_empty(),
+            Inventory::Unlisted | Inventory::Deferred => false,
+        }
+    }
+
     /// Takes one notice of Docker.
     pub(super) fn take(
         &mut self,
@@ -123,7 +131,7 @@ impl Containers {
                 }
             }
             Notice::Listed { running } => {
-                if matches!(self.inventory, Inventory::Unlisted) {
+                if !matches!(self.inventory, Inventory::Listed(_)) {
                     self.inventory = Inventory::Listed(running.into_iter().collect());
                 }
             }
@@ -254,7 +262,7 @@ impl Containers {
     fn guard(&mut self, whom: Whom, container: &Container, metrics: &Metrics) {
         let ruling = Ruling::of(&self.book, container);
         let (now_ns, since) = (clock::now_ns(), clock::boot_to_epoch_ns());
-        if let Err(error) = self.stopper.apply(whom, &ruling, now_ns, since) {
+        if let Err(error) = self.stopper.apply(whom, container, &ruling, now_ns, since) {
             metrics.orders_failed.add(1);
             tracing::error!(%error, container.name, "what was decided is not enforced");
         }

@@ -8,3 +8,4 @@ pub mod run;
 mod containers;
 mod gauges;
 mod losses;
+mod takeover;

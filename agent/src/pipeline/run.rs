@@ -11,7 +11,7 @@ use plimsoll_ebpf::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{containers::Containers, gauges, losses::Losses};
+use super::{containers::Containers, gauges, losses::Losses, takeover};
 use crate::{
     attribution::{
         attributor::{Attributor, Limits, Out},
@@ -30,6 +30,7 @@ use crate::{
         knock::knock,
         load::Loaded,
         orders::Orders,
+        pins::Predecessor,
         policies::Policies,
         ring::Rings,
         stopping::{Means, Stopping},
@@ -67,6 +68,8 @@ pub struct Parts {
     pub orders: Orders,
     /// What they are told to stop.
     pub policies: Policies,
+    /// What earlier agents left, to be taken over.
+    pub predecessors: Vec<Predecessor>,
     /// Bytes of the priority and the bulk ring.
     pub ring_bytes: [u32; 2],
     /// How long the kernel side does not wake again after it has woken.
@@ -116,6 +119,8 @@ pub struct Pipeline {
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
+    predecessors: Vec<Predecessor>,
+    began_ns: u64,
     knocks: u32,
     ready: Option<oneshot::Sender<()>>,
 }
@@ -155,6 +160,8 @@ impl Pipeline {
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
+            predecessors: parts.predecessors,
+            began_ns: clock::boot_ns(),
             knocks: 0,
             ready: Some(ready),
         }
@@ -250,6 +257,12 @@ impl Pipeline {
             memory::release();
             for missed in loaded.take_missed() {
                 losses.add(0, "", "probe_missed", missed);
+            }
+        }
+        if !self.predecessors.is_empty() && containers.are_listed() {
+            let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+            for predecessor in self.predecessors.drain(..) {
+                takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);

@@ -2,18 +2,23 @@
 
 use plimsoll_ebpf::{
     events::{
+        connect::Connect,
         exec::Exec,
         exec_map::ExecMap,
         file_change::{FileChange, op},
         file_write::{self, FileWrite},
+        listen::Listen,
         privilege::{self, Privilege},
     },
     layer,
     record::flags,
-    rules::{self, Rule},
+    rules::{self, Rule, outcome},
 };
 
-use crate::attribution::observation::Observation;
+use crate::{
+    attribution::observation::Observation,
+    policy::{peers::Endpoint, place::Object},
+};
 
 /// Docker's own init, which it mounts into a container that asks for one (`docker run --init`).
 pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
@@ -43,10 +48,28 @@ const PROGRAM_DIRS: [&[u8]; 13] = [
 pub struct Breach<'a> {
     /// The rule.
     pub rule: Rule,
-    /// The program, script or file.
-    pub path: &'a [u8],
+    /// The program, script or file, or the peer.
+    pub object: Object<'a>,
     /// Code of the layer it lies in.
     pub layer: u8,
+}
+
+impl<'a> Breach<'a> {
+    const fn of_file(rule: Rule, path: &'a [u8], layer: u8) -> Self {
+        Self { rule, object: Object::Path(path), layer }
+    }
+
+    const fn of_peer(rule: Rule, endpoint: Endpoint) -> Self {
+        Self { rule, object: Object::Peer(endpoint), layer: layer::code::UNKNOWN }
+    }
+
+    /// The program, script or file; empty where it is about none.
+    pub const fn path(&self) -> &'a [u8] {
+        match self.object {
+            Object::Path(path) => path,
+            Object::Peer(_) => b"",
+        }
+    }
 }
 
 /// The rules that an observation breaks, whatever is decided about them: the worst first.
@@ -59,7 +82,7 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
         let path = tail.get(map.path);
         let layer = observation.layer_of(map.layer, path);
         let rule = rules::of_library(layer, map.flags, is_changed(map.flags))?;
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
     }
     if let Some((write, tail)) = record.read::<FileWrite>() {
         let path = tail.get(write.path);
@@ -73,9 +96,21 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
         } else {
             rules::of_write(layer, write.mode)?
         };
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
+    }
+    if let Some((connect, _)) = record.read::<Connect>() {
+        let rule = rules::of_peer(words(connect.address))?;
+        let Connect { address, port, protocol, .. } = connect;
+        return Some(Breach::of_peer(rule, Endpoint { address, port, protocol }));
+    }
+    if let Some((listen, _)) = record.read::<Listen>() {
+        return of_listener(observation, &listen);
     }
     if let Some((privilege, _)) = record.read::<Privilege>() {
+        if privilege.op == privilege::op::RAW_SOCKET {
+            let is_made = privilege.result >= 0 || record.header.outcome == outcome::DENIED;
+            return is_made.then_some(Breach::of_peer(Rule::RawSocket, Endpoint::UNJUDGED));
+        }
         let is_meant = matches!(
             privilege.op,
             privilege::op::BPF
@@ -83,12 +118,28 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
                 | privilege::op::SIGNAL_AGENT
                 | privilege::op::PTRACE_AGENT
         );
-        let (path, layer) = (b"".as_slice(), layer::code::UNKNOWN);
-        return is_meant.then_some(Breach { rule: Rule::AgentAttacked, path, layer });
+        let breach = Breach::of_file(Rule::AgentAttacked, b"", layer::code::UNKNOWN);
+        return is_meant.then_some(breach);
     }
     let (change, tail) = record.read::<FileChange>()?;
     let names = [tail.get(change.path), tail.get(change.to)];
     of_change(observation, &change, if op::has_text(change.op) { [names[0], b""] } else { names })
+}
+
+/// An address as the kernel side holds it.
+fn words(address: [u8; 16]) -> [u32; 4] {
+    [0, 4, 8, 12].map(|at| {
+        u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]])
+    })
+}
+
+/// What the image announces is its own.
+fn of_listener<'a>(observation: &Observation<'a>, listen: &Listen) -> Option<Breach<'a>> {
+    let Listen { address, port, protocol, .. } = *listen;
+    let rule = rules::of_listener(words(address), port)?;
+    let is_announced = observation.container.is_some_and(|it| it.announces(port, protocol));
+    let endpoint = Endpoint { address, port, protocol };
+    (!is_announced).then_some(Breach::of_peer(rule, endpoint))
 }
 
 fn is_changed(bits: u32) -> bool {
@@ -108,14 +159,14 @@ fn of_exec<'a>(
     {
         // Refused before its interpreter was looked for, a script is still the program.
         let rule = if exec.flags & flags::SCRIPT != 0 { Rule::ForeignScript } else { rule };
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
     }
     if script.is_empty() {
         return None;
     }
     let layer = observation.layer_of(exec.script_layer, script);
     let rule = rules::of_script(layer, 0, exec.flags & flags::SCRIPT_CHANGED != 0)?;
-    Some(Breach { rule, path: script, layer })
+    Some(Breach::of_file(rule, script, layer))
 }
 
 fn of_change<'a>(
@@ -131,7 +182,7 @@ fn of_change<'a>(
         let layer = observation.layer_of(change.layer, path);
         let rule = if is_setid { Some(Rule::SetuidMade) } else { of_name(change.op, layer, path) };
         let Some(rule) = rule else { continue };
-        let breach = Breach { rule, path, layer };
+        let breach = Breach::of_file(rule, path, layer);
         if worst.is_none_or(|worst| worst.rule.info().severity < rule.info().severity) {
             worst = Some(breach);
         }

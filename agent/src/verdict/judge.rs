@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
-    policy::{book::Book, exception::Exception, modes::Modes},
+    policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
@@ -59,13 +59,14 @@ impl Ruling {
 
     /// Whether an exception lets this pass at a moment since the Unix epoch.
     pub fn allows(&self, rule: Rule, path: &[u8], now_ns: u64) -> bool {
-        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, path))
+        let object = Object::Path(path);
+        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, object))
     }
 
     /// The exception that covers a breach at a moment since the Unix epoch.
     fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
         let covers =
-            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.path);
+            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.object);
         self.exceptions.iter().find(covers)
     }
 }
@@ -168,14 +169,19 @@ impl Judge {
     /// What makes alerts alike: the container, the rule, the program, what became of it, and the
     /// file; of files that are written, their directory.
     fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
-        let Breach { rule, path, .. } = *breach;
-        let file = match rule.class() {
-            Class::File if rule.info().severity < Severity::High => directory(path),
-            Class::Exec | Class::File | Class::Network => path,
+        let rule = breach.rule;
+        let object = match breach.object {
+            Object::Path(path)
+                if rule.class() == Class::File && rule.info().severity < Severity::High =>
+            {
+                Ok(directory(path))
+            }
+            Object::Path(path) => Ok(path),
+            Object::Peer(endpoint) => Err(endpoint),
         };
         let header = &observation.record.header;
         let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
-        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, file, exe))
+        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe))
     }
 }
 
@@ -202,9 +208,10 @@ fn alert(
         of: observation.record.kind.number,
         rule: breach.rule as u8,
         mode: mode as u8,
-        path: texts.push(breach.path),
+        path: texts.push(breach.path()),
+        peer: texts.push(explain::peer(breach).as_bytes()),
         layer: texts.push(layer::name(breach.layer).as_bytes()),
-        reason: texts.push(explain::reason(breach, header.outcome, exe).as_bytes()),
+        reason: texts.push(explain::reason(breach, observation, exe).as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
     };
     encode(header, event, texts.bytes())

@@ -4,6 +4,8 @@
 mod agent_gone;
 mod exceptions;
 mod files;
+mod held;
+mod network;
 mod programs;
 
 /// How often an act is tried that must never take place.
