@@ -169,7 +169,7 @@ rules! {
         "Whoever runs the file gains its owner's rights. Package installations do this; nothing else has a reason to in a running container.";
     12 AgentAttacked "agent_attacked" Exec Critical "T1562.001" "defense-evasion"
         "A container's process reached for the kernel's programs or for the agent itself."
-        "It tried to load programs or modules into the kernel, or to kill, stop or trace the agent, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
+        "It tried to load programs or modules into the kernel, to kill, stop or trace the agent, to write its store, to unmount or remove its pins, or to ask it on its socket, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
     13 ForeignPeer "foreign_peer" Network Medium "T1071" "command-and-control"
         "A process addressed a peer that is not on its container's list."
         "The list is what exceptions of this rule name: addresses, ports and protocols. Loopback is always free. Where the class is not enforced this shows what would have to be on the list; a service whose peers are few and fixed is worth one.";

@@ -3,13 +3,13 @@
 use std::{
     fs,
     future::Future,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, policy::Desk, server::Limits as QueryLimits},
+    api::{self, door::Door, policy::Desk, server::Limits as QueryLimits},
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
@@ -39,23 +39,29 @@ use crate::{
         names::Metrics,
         server::{self as metrics_server, Health, HealthCheck},
     },
-    pipeline::run::{Parts, Pipeline},
+    pipeline::{
+        run::{Parts, Pipeline},
+        stranger::Stranger,
+    },
     policy::{
         book::Book,
         configured,
         keeper::{Keeper, Publisher},
     },
     probe::{
-        armed::{Armed, WAKEUP},
+        armed::{Armed, WAKEUP, own_pid},
         waker::Waker,
     },
     store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
+    verdict::own::Own,
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
 /// Books that wait between the command line and the pipeline; only the newest matters.
 const BOOKS: usize = 16;
+/// Containers' processes that asked the agent, and wait to be told.
+const STRANGERS: usize = 64;
 /// Threads for what waits for the disk beside the pipeline and the store.
 const BLOCKING_THREADS: usize = 2;
 /// How old the last echo of a knock may be before the agent is not healthy.
@@ -101,8 +107,11 @@ async fn serve(
     memory::release();
     let shared = Shared::new(appender.health());
     let (desk, books) = open_desk(config, &waker)?;
+    let keeper = Arc::clone(&desk.keeper);
+    let (door, strangers) = open_door(config, &desk, &waker);
     tasks.spawn(desk.clone().keep(stop.clone()));
-    doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
+    let roster = desk.roster.clone();
+    doors.serve(config, &shared, desk, door, &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
     let parts = Parts {
@@ -119,27 +128,20 @@ async fn serve(
         cgroups,
         notices,
         fanotify: config.response.fanotify,
-        book: desk.keeper.book(),
+        book: keeper.book(),
+        own: own(config),
         books,
-        roster: desk.roster,
+        strangers,
+        roster,
         ask,
         appender,
         metrics: shared.metrics.clone(),
         has_run_stats: armed.run_stats.is_some(),
     };
     let mut pipeline = spawn_pipeline(Pipeline::new(parts, tell_ready), stop.clone())?;
-    let announce = async {
-        if is_ready.await.is_ok() {
-            shared.is_ready.store(true, Ordering::Release);
-            let containers = shared.containers();
-            tracing::info!(programs, containers, took = ?clock::since(start), "ready");
-            ready();
-        }
-        std::future::pending::<()>().await;
-    };
     tokio::select! {
         () = shutdown => {}
-        () = announce => {}
+        () = announce(is_ready, &shared, programs, start, ready) => {}
         ended = &mut pipeline => {
             // Nobody told it to end.
             let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
@@ -149,10 +151,33 @@ async fn serve(
     tracing::info!("stopping");
     stop.cancel();
     waker.wake();
-    let ended = timeout(END_PATIENCE, pipeline).await;
-    desk.keeper.close(clock::now_ns());
+    let ended = end(pipeline).await;
+    keeper.close(clock::now_ns());
     let _ = fs::remove_file(&config.agent.socket);
     ended
+}
+
+/// Says once that the agent is armed, and goes on for ever.
+async fn announce(
+    is_ready: oneshot::Receiver<()>,
+    shared: &Shared,
+    programs: usize,
+    start: Instant,
+    ready: impl FnOnce(),
+) {
+    if is_ready.await.is_ok() {
+        shared.is_ready.store(true, Ordering::Release);
+        let containers = shared.containers();
+        tracing::info!(programs, containers, took = ?clock::since(start), "ready");
+        ready();
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Waits for the pipeline's end.
+async fn end(pipeline: oneshot::Receiver<anyhow::Result<()>>) -> anyhow::Result<()> {
+    timeout(END_PATIENCE, pipeline)
+        .await
         .context("the pipeline does not end in time: what it had not stored is lost")?
         .unwrap_or_else(|_| Err(anyhow!("the pipeline's thread has panicked")))
 }
@@ -178,6 +203,7 @@ impl Doors {
         config: &Config,
         shared: &Shared,
         desk: Desk,
+        door: Door,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
@@ -191,6 +217,7 @@ impl Doors {
         let store = config.agent.data_dir.clone();
         let limits = QueryLimits::default();
         let state = api::server::State::new(store, limits, desk, move || status.status());
+        let state = state.behind(door);
         tasks.spawn(api::server::serve(self.api, state, stop.clone().cancelled_owned()));
     }
 }
@@ -223,6 +250,25 @@ fn open_desk(
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
     Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
+}
+
+/// Keeps containers from asking; the receiver gets those that tried.
+fn open_door(
+    config: &Config,
+    desk: &Desk,
+    waker: &Waker,
+) -> (Door, crossbeam_channel::Receiver<Stranger>) {
+    let (tell, strangers) = crossbeam_channel::bounded(STRANGERS);
+    let (proc_root, waker) = (config.host.proc_root(), waker.clone());
+    let (pid, roster) = (own_pid(&proc_root), desk.roster.clone());
+    (Door::new(&proc_root, pid, roster, tell, move || waker.wake()), strangers)
+}
+
+/// What of the host is the agent's.
+fn own(config: &Config) -> Own {
+    let places = [&config.agent.data_dir, &config.agent.socket, &config.response.pins];
+    let places = places.map(PathBuf::as_path);
+    Own::new(&places, own_pid(&config.host.proc_root()))
 }
 
 fn ring_bytes(config: &Config) -> [u32; 2] {

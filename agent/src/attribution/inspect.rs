@@ -148,7 +148,7 @@ fn layers(driver: &HashMap<String, String>) -> Option<Layers> {
 }
 
 fn mount(destination: &str, kind: MountKind) -> Mount {
-    Mount { destination: destination.to_owned(), kind }
+    Mount { destination: destination.to_owned(), source: String::new(), kind }
 }
 
 fn mounts(response: &ContainerInspectResponse) -> Vec<Mount> {
@@ -158,7 +158,8 @@ fn mounts(response: &ContainerInspectResponse) -> Vec<Mount> {
             Some("volume" | "cluster") => MountKind::Volume,
             _ => MountKind::Bind,
         };
-        Some(mount(it.destination.as_deref()?, kind))
+        let source = it.source.clone().unwrap_or_default();
+        Some(Mount { source, ..mount(it.destination.as_deref()?, kind) })
     });
     let tmpfs = response.host_config.iter().filter_map(|it| it.tmpfs.as_ref());
     let tmpfs = tmpfs.flat_map(HashMap::keys).map(|place| mount(place, MountKind::Tmpfs));

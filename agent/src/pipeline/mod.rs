@@ -4,6 +4,7 @@
 //! its wait with a [`Waker`](crate::probe::waker::Waker).
 
 pub mod run;
+pub mod stranger;
 
 mod containers;
 mod gauges;

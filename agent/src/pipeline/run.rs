@@ -11,7 +11,13 @@ use plimsoll_ebpf::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{containers::Containers, gauges, losses::Losses, takeover};
+use super::{
+    containers::Containers,
+    gauges,
+    losses::Losses,
+    stranger::{self, Stranger},
+    takeover,
+};
 use crate::{
     attribution::{
         attributor::{Attributor, Limits, Out},
@@ -37,7 +43,7 @@ use crate::{
     },
     response::{gates::Gates, stopper::Stopper},
     store::appender::Appender,
-    verdict::judge::Judge,
+    verdict::{judge::Judge, own::Own},
 };
 
 /// Records taken from the rings before anything else gets its turn.
@@ -88,8 +94,12 @@ pub struct Parts {
     pub fanotify: bool,
     /// What the operator decided.
     pub book: Arc<Book>,
+    /// What is the agent's own.
+    pub own: Own,
     /// Each later book; the newest holds.
     pub books: Receiver<Arc<Book>>,
+    /// Processes of containers that asked the agent.
+    pub strangers: Receiver<Stranger>,
     /// Shows the containers that run.
     pub roster: Roster,
     /// What Docker is asked.
@@ -113,6 +123,7 @@ pub struct Pipeline {
     containers: Containers,
     notices: Receiver<Notice>,
     books: Receiver<Arc<Book>>,
+    strangers: Receiver<Stranger>,
     judge: Judge,
     roster: Roster,
     appender: Appender,
@@ -154,7 +165,8 @@ impl Pipeline {
             ),
             notices: parts.notices,
             books: parts.books,
-            judge: Judge::new(parts.book),
+            strangers: parts.strangers,
+            judge: Judge::new(parts.book, parts.own),
             roster: parts.roster,
             appender: parts.appender,
             metrics: parts.metrics,
@@ -217,9 +229,12 @@ impl Pipeline {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
         containers.carry_out(attributor, procfs, losses, metrics, &mut out);
-        for denial in containers.take_denials(attributor, procfs) {
+        let denials = containers.take_denials(attributor, procfs);
+        let strangers = self.strangers.try_iter().take(NOTICES);
+        let strangers = strangers.filter_map(|it| stranger::entry(&it, attributor, procfs));
+        for entry in denials.into_iter().chain(strangers.collect::<Vec<_>>()) {
             // It is what the agent itself has written.
-            let _ = attributor.entry(&denial, procfs, &mut out);
+            let _ = attributor.entry(&entry, procfs, &mut out);
         }
         appender.tick();
         if containers.is_complete(clock::instant())

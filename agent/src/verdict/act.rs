@@ -15,6 +15,7 @@ use plimsoll_ebpf::{
     rules::{self, Rule, outcome},
 };
 
+use super::own::Own;
 use crate::{
     attribution::observation::Observation,
     policy::{peers::Endpoint, place::Object},
@@ -73,7 +74,7 @@ impl<'a> Breach<'a> {
 }
 
 /// The rules that an observation breaks, whatever is decided about them: the worst first.
-pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
+pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
     let record = &observation.record;
     if let Some((exec, tail)) = record.read::<Exec>() {
         return of_exec(observation, &exec, tail.get(exec.path), tail.get(exec.script));
@@ -86,6 +87,9 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
     }
     if let Some((write, tail)) = record.read::<FileWrite>() {
         let path = tail.get(write.path);
+        if own.is_touched(observation, path, write.flags) {
+            return Some(Breach::of_file(Rule::AgentAttacked, path, write.layer));
+        }
         let layer = observation.layer_of(write.layer, path);
         let is_setid = write.op == file_write::op::CREATE && u64::from(write.mode) & SETID != 0;
         let rule = if is_setid {
@@ -106,23 +110,20 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
     if let Some((listen, _)) = record.read::<Listen>() {
         return of_listener(observation, &listen);
     }
-    if let Some((privilege, _)) = record.read::<Privilege>() {
+    if let Some((privilege, tail)) = record.read::<Privilege>() {
         if privilege.op == privilege::op::RAW_SOCKET {
             let is_made = privilege.result >= 0 || record.header.outcome == outcome::DENIED;
             return is_made.then_some(Breach::of_peer(Rule::RawSocket, Endpoint::UNJUDGED));
         }
-        let is_meant = matches!(
-            privilege.op,
-            privilege::op::BPF
-                | privilege::op::MODULE
-                | privilege::op::SIGNAL_AGENT
-                | privilege::op::PTRACE_AGENT
-        );
-        let breach = Breach::of_file(Rule::AgentAttacked, b"", layer::code::UNKNOWN);
-        return is_meant.then_some(breach);
+        return reaches_for_agent(observation, &privilege, tail.get(privilege.path), own);
     }
     let (change, tail) = record.read::<FileChange>()?;
     let names = [tail.get(change.path), tail.get(change.to)];
+    if let Some(path) =
+        names.into_iter().find(|path| own.is_touched(observation, path, change.flags))
+    {
+        return Some(Breach::of_file(Rule::AgentAttacked, path, change.layer));
+    }
     of_change(observation, &change, if op::has_text(change.op) { [names[0], b""] } else { names })
 }
 
@@ -140,6 +141,24 @@ fn of_listener<'a>(observation: &Observation<'a>, listen: &Listen) -> Option<Bre
     let is_announced = observation.container.is_some_and(|it| it.announces(port, protocol));
     let endpoint = Endpoint { address, port, protocol };
     (!is_announced).then_some(Breach::of_peer(rule, endpoint))
+}
+
+/// What is meant for the agent, or for the kernel's programs.
+fn reaches_for_agent<'a>(
+    observation: &Observation<'a>,
+    privilege: &Privilege,
+    path: &'a [u8],
+    own: &Own,
+) -> Option<Breach<'a>> {
+    use privilege::op;
+    let (is_meant, path) = match privilege.op {
+        op::BPF | op::MODULE | op::SIGNAL_AGENT | op::PTRACE_AGENT | op::AGENT_SOCKET => {
+            (true, b"".as_slice())
+        }
+        op::UMOUNT => (own.is_unmounted(observation, path), path),
+        _ => (false, path),
+    };
+    is_meant.then(|| Breach::of_file(Rule::AgentAttacked, path, layer::code::UNKNOWN))
 }
 
 fn is_changed(bits: u32) -> bool {

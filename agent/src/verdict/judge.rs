@@ -17,6 +17,7 @@ use plimsoll_ebpf::{
 use super::{
     act::{Breach, breach},
     explain,
+    own::Own,
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
@@ -35,6 +36,7 @@ pub type Tell<'t> = dyn FnMut(&[u8], &Arc<Container>, Option<&Arc<Process>>) + '
 /// See the module.
 pub struct Judge {
     book: Arc<Book>,
+    own: Own,
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
@@ -81,9 +83,15 @@ struct Counted {
 }
 
 impl Judge {
-    /// Judges by this book.
-    pub fn new(book: Arc<Book>) -> Self {
-        Self { book, rulings: HashMap::new(), counted: HashMap::new(), hasher: RandomState::new() }
+    /// Judges by this book, for the agent that has this.
+    pub fn new(book: Arc<Book>, own: Own) -> Self {
+        Self {
+            book,
+            own,
+            rulings: HashMap::new(),
+            counted: HashMap::new(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Judges by another book from now on.
@@ -111,7 +119,7 @@ impl Judge {
 
     /// Judges an observation; tells of it where it is an alert.
     pub fn observe(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) {
-        let Some(breach) = breach(observation) else { return };
+        let Some(breach) = breach(observation, &self.own) else { return };
         let Some(container) = observation.container else { return };
         let ruling = self.ruling(container);
         let header = &observation.record.header;

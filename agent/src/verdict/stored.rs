@@ -22,7 +22,7 @@ use plimsoll_ebpf::{
     value::Value,
 };
 
-use super::act;
+use super::{act, own::Own};
 use crate::{
     attribution::{node::Node, observation::Observation},
     policy::{
@@ -81,7 +81,7 @@ pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
         process: None,
         peer_name: None,
     };
-    let breach = act::breach(&observation)?;
+    let breach = act::breach(&observation, &Own::default())?;
     let peer = match breach.object {
         Object::Peer(endpoint) => Some(endpoint),
         Object::Path(_) => None,
@@ -165,7 +165,7 @@ fn listen(get: &Get<'_, '_>) -> Vec<u8> {
 fn privilege(get: &Get<'_, '_>) -> Vec<u8> {
     let told = text(get, "priv.op");
     let is_told = |op: &u8| privilege::op::name(*op).as_bytes() == told;
-    let op = (privilege::op::CAPABILITY..=privilege::op::PTRACE_AGENT).find(is_told);
+    let op = (privilege::op::CAPABILITY..=privilege::op::AGENT_SOCKET).find(is_told);
     let body = Privilege {
         op: op.unwrap_or_default(),
         result: signed(get, "ret"),
@@ -250,7 +250,7 @@ mod tests {
             peer_name: None,
         };
         let told = |it: act::Breach<'_>| (it.rule, format!("{:?}", it.object));
-        let as_it_comes = act::breach(&observation).map(told);
+        let as_it_comes = act::breach(&observation, &Own::default()).map(told);
         let stored = breach(&|name| match observation.get(name) {
             // The path of what runs is its process's, which these have not.
             None if name == "proc.exe" => Some(Value::Path(b"/x/program")),
@@ -324,7 +324,7 @@ mod tests {
                 entries.push(encode(Header::default(), local, b""));
             }
         }
-        for op in 0..=privilege::op::PTRACE_AGENT {
+        for op in 0..=privilege::op::AGENT_SOCKET {
             for result in [3, -1] {
                 let body = Privilege { op, result, ..Privilege::default() };
                 entries.push(encode(Header::default(), body, b""));
