@@ -108,7 +108,7 @@ async fn serve(
     let shared = Shared::new(appender.health());
     let (desk, books) = open_desk(config, &waker)?;
     let keeper = Arc::clone(&desk.keeper);
-    let (door, strangers) = open_door(config, &desk, &waker);
+    let (door, strangers) = open_door(config, &waker);
     tasks.spawn(desk.clone().keep(stop.clone()));
     let roster = desk.roster.clone();
     doors.serve(config, &shared, desk, door, &stop, &mut tasks);
@@ -253,15 +253,11 @@ fn open_desk(
 }
 
 /// Keeps containers from asking; the receiver gets those that tried.
-fn open_door(
-    config: &Config,
-    desk: &Desk,
-    waker: &Waker,
-) -> (Door, crossbeam_channel::Receiver<Stranger>) {
+fn open_door(config: &Config, waker: &Waker) -> (Door, crossbeam_channel::Receiver<Stranger>) {
     let (tell, strangers) = crossbeam_channel::bounded(STRANGERS);
     let (proc_root, waker) = (config.host.proc_root(), waker.clone());
-    let (pid, roster) = (own_pid(&proc_root), desk.roster.clone());
-    (Door::new(&proc_root, pid, roster, tell, move || waker.wake()), strangers)
+    let pid = own_pid(&proc_root);
+    (Door::new(&proc_root, pid, tell, move || waker.wake()), strangers)
 }
 
 /// What of the host is the agent's.

@@ -5,6 +5,9 @@ use std::{fs, path::Path};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
+/// What the kernel puts into each.
+const KERNELS_OWN: [&str; 2] = ["maps.debug", "progs.debug"];
+
 /// The file system; what is pinned there goes with this value.
 pub struct BpfFs(TempDir);
 
@@ -28,7 +31,10 @@ impl BpfFs {
         let mut left = vec![self.path().to_owned()];
         while let Some(dir) = left.pop() {
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if !KERNELS_OWN.contains(&name.as_str()) {
+                    names.push(name);
+                }
                 if entry.path().is_dir() {
                     left.push(entry.path());
                 }

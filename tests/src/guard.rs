@@ -217,10 +217,15 @@ impl Stop {
     /// Whether a command was stopped. Where processes are killed, the start of a program may have
     /// been refused before by other means.
     pub fn is_seen_in(self, output: &Output) -> bool {
-        let said = |text: &[u8]| String::from_utf8_lossy(text).contains("peration not permitted");
-        let is_refused = !output.status.success() && (said(&output.stderr) || said(&output.stdout));
+        let is_refused = !output.status.success() && says_refused(output);
         is_refused || self == Self::Killed && output.status.code() == Some(137)
     }
+}
+
+/// Whether a command tells of `EPERM`, however it ended.
+pub fn says_refused(output: &Output) -> bool {
+    let said = |text: &[u8]| String::from_utf8_lossy(text).contains("peration not permitted");
+    said(&output.stderr) || said(&output.stdout)
 }
 
 /// Whether an alert says that the act was stopped.

@@ -9,7 +9,10 @@ use super::{
     output,
     overrides::Overrides,
 };
-use crate::probe::{armed::own_pid, pins::Place};
+use crate::{
+    probe::{armed::own_pid, pins::Place},
+    store::directory::is_in_use,
+};
 
 /// Let go of the programs that an agent left in the kernel (`response.when_gone` set to `hold`).
 ///
@@ -30,14 +33,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let proc_root = config.host.proc_root();
     let place = Place::new(&config.response.pins, &config.agent.data_dir, own_pid(&proc_root));
     let left = place.predecessors();
-    let lives = |pid: u32| {
-        let name = std::fs::read_to_string(proc_root.join(pid.to_string()).join("comm"));
-        name.is_ok_and(|name| name.trim_end() == "plimsoll")
-    };
-    if let Some(agent) = left.iter().find(|it| lives(it.pid)) {
+    if is_in_use(&config.agent.data_dir) {
         return Err(Failure::environment(anyhow!(
-            "the agent runs (process {}): stop it first, or change what it stops with plimsoll mode",
-            agent.pid
+            "the agent runs: stop it first, or change what it stops with plimsoll mode"
         )));
     }
     let mut out = output::stdout();

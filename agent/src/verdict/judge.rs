@@ -8,7 +8,7 @@ use std::{
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
-    events::alert::Alert,
+    events::{alert::Alert, privilege::Privilege},
     layer,
     record::Header,
     rules::{Class, Mode, Rule, Severity, outcome},
@@ -175,7 +175,7 @@ impl Judge {
     }
 
     /// What makes alerts alike: the container, the rule, the program, what became of it, and the
-    /// file; of files that are written, their directory.
+    /// file; of files that are written, their directory. What is severe differs by what was done, too.
     fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
         let rule = breach.rule;
         let object = match breach.object {
@@ -188,8 +188,13 @@ impl Judge {
             Object::Peer(endpoint) => Err(endpoint),
         };
         let header = &observation.record.header;
+        let severe = rule.info().severity >= Severity::High;
+        let done = severe.then(|| {
+            let record = &observation.record;
+            (record.header.kind, record.read::<Privilege>().map(|(privilege, _)| privilege.op))
+        });
         let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
-        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe))
+        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe, done))
     }
 }
 

@@ -1,11 +1,9 @@
 //! What a container does in the network, refused. The hooks are the same on every kernel.
 
-use std::process::Output;
-
 use plimsoll_tests::{
     docker::{BUSYBOX, Container, Docker},
     event::text,
-    guard::{NETWORK, Stop, alerts, enforcing},
+    guard::{NETWORK, Stop, alerts, enforcing, says_refused},
     poll,
 };
 use serde_json::json;
@@ -29,19 +27,15 @@ fn listener(port: &str) -> (Container, String) {
 fn guarded(options: &[&str]) -> Container {
     let container = Docker::host().start(BUSYBOX, &[&[NETWORK], options].concat(), &[]);
     poll::holds(&format!("{} is guarded", container.name), || {
-        is_refused(&container.attempt(&[ACTS, "raw-sockets"]))
+        says_refused(&container.attempt(&[ACTS, "raw-sockets"]))
     });
     container
-}
-
-fn is_refused(output: &Output) -> bool {
-    Stop::Refused.is_seen_in(output)
 }
 
 #[track_caller]
 fn assert_refused(container: &Container, command: &[&str]) {
     let output = container.attempt(command);
-    assert!(is_refused(&output), "{command:?}: {output:?}");
+    assert!(says_refused(&output), "{command:?}: {output:?}");
 }
 
 #[test]
@@ -108,15 +102,18 @@ fn only_ports_that_are_announced_or_on_the_list_are_opened() {
     }
 }
 
+/// The hook sees Internet sockets only; packet sockets need `CAP_NET_RAW` as raw ones do, and are told.
 #[test]
-fn raw_sockets_are_refused_and_told_once() {
+fn raw_sockets_are_refused_and_packet_sockets_told() {
     let agent = enforcing();
     let container = guarded(&[]);
-    assert_refused(&container, &[ACTS, "raw-sockets"]);
-    let told = alerts(agent, &container);
-    let raw: Vec<_> = told.iter().filter(|it| text(it, "rule") == "raw_socket").collect();
-    assert!(!raw.is_empty());
-    assert!(raw.iter().all(|it| text(it, "outcome") == "denied"), "{raw:#?}");
+    let said = container.exec(&[ACTS, "raw-sockets"]);
+    assert_eq!(said.trim(), "raw: Operation not permitted");
+    for outcome in [json!("denied"), json!(null)] {
+        let wanted = json!({"rule": "raw_socket", "alert.peer": "raw", "outcome": outcome});
+        let alert = agent.expect(&container, "alert", &wanted);
+        assert!(text(&alert, "alert.allow").ends_with("--peer raw"), "{alert}");
+    }
 }
 
 #[test]
