@@ -8,6 +8,7 @@ pub mod docker;
 pub mod event;
 pub mod guard;
 pub mod http;
+pub mod maps;
 pub mod poll;
 pub mod process;
 pub mod require;

@@ -139,6 +139,9 @@ impl Containers {
             Notice::Unknown { id } | Notice::Gone { id } => self.settle(&id),
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
+                if op == "destroy" {
+                    attributor.directory.destroyed(&id);
+                }
             }
             Notice::Lost { count } => losses.add(0, "container", "docker_queue_full", count),
         }
@@ -232,7 +235,7 @@ impl Containers {
     /// Goes by another book from now on, in the containers that are there.
     pub(super) fn set_book(&mut self, book: Arc<Book>, attributor: &Attributor, metrics: &Metrics) {
         self.book = book;
-        for container in attributor.directory.all() {
+        for container in attributor.directory.expected() {
             self.guard_both(attributor.directory.cgroup_of(&container.id), container, metrics);
         }
     }
@@ -253,7 +256,7 @@ impl Containers {
             let there = |cgroup_id| attributor.directory.there().any(|(it, _)| it == cgroup_id);
             gates.keep_only(there);
         }
-        let all = attributor.directory.all().filter_map(|it| Whom::expected(&it.id));
+        let all = attributor.directory.expected().filter_map(|it| Whom::expected(&it.id));
         self.stopper.keep_only(&there.chain(all).collect());
         self.show_guarded(metrics);
     }

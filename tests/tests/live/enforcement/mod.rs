@@ -5,6 +5,7 @@ mod agent_gone;
 mod exceptions;
 mod files;
 mod held;
+mod many;
 mod network;
 mod programs;
 
