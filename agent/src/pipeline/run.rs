@@ -1,6 +1,10 @@
 //! The loop of the pipeline's thread, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use crossbeam_channel::Receiver;
 use plimsoll_ebpf::{
@@ -306,9 +310,17 @@ impl Pipeline {
 
     /// Detach, drain, tell the last losses, flush.
     fn end(mut self) {
-        drop(self.loaded.take());
+        let detached = detach(self.loaded.take());
         let start = clock::instant();
-        while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
+        while clock::since(start) < LAST_DRAIN {
+            let is_last = detached.as_ref().is_none_or(JoinHandle::is_finished);
+            if self.turn() == 0 {
+                if is_last {
+                    break;
+                }
+                thread::sleep(FOLLOW_UP);
+            }
+        }
         self.each_second();
         let Self { attributor, procfs, containers, appender, metrics, judge, .. } = &mut self;
         let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
@@ -316,6 +328,14 @@ impl Pipeline {
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
     }
+}
+
+/// Detaches the programs on a thread of its own. The kernel waits for each until nobody runs it,
+/// which takes long with many of its security hooks; what they report meanwhile is not to wait.
+fn detach(loaded: Option<Loaded>) -> Option<JoinHandle<()>> {
+    let loaded = loaded?;
+    let detach = move || drop(loaded);
+    thread::Builder::new().name("detach".to_owned()).spawn(detach).ok()
 }
 
 /// The gate, where the kernel has one.
