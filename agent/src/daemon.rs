@@ -115,8 +115,7 @@ async fn serve(
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health(), config);
-    let (outlets, sinks) =
-        sinks::start(&config.tables.sinks, &config.agent.data_dir, &shared.metrics)?;
+    let (outlets, sinks) = sinks::start(config, &shared.metrics)?;
     let (desk, books) = open_desk(config, &waker)?;
     tasks.spawn(desk.clone().keep(stop.clone()));
     doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);

@@ -9,4 +9,5 @@ pub mod guard;
 pub mod http;
 pub mod poll;
 pub mod process;
+pub mod receiver;
 pub mod require;

@@ -107,6 +107,7 @@ pub struct Url {
     is_tls: bool,
     host: String,
     port: u16,
+    path: String,
 }
 
 impl Url {
@@ -123,12 +124,20 @@ impl Url {
             return None;
         }
         let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        Some(Self { whole: text.to_owned(), is_tls, host: authority.host().to_owned(), port })
+        let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        let host = authority.host().to_owned();
+        Some(Self { whole: text.to_owned(), is_tls, host, port, path })
     }
 
     /// All of it, which nobody may be shown.
     pub fn secret(&self) -> &str {
         &self.whole
+    }
+
+    /// A text in which neither it nor its path is to be read, should somebody have repeated it.
+    pub fn hidden_in(&self, text: &str) -> String {
+        let text = text.replace(&self.whole, &self.to_string());
+        if self.path.len() > 1 { text.replace(&self.path, "/***") } else { text }
     }
 
     /// Whether it is spoken to by TLS.
@@ -289,6 +298,9 @@ mod tests {
         assert_eq!(url.to_string(), "https://hooks.example.org:443");
         assert!(!format!("{url:?}").contains("s3cret"));
         assert!(url.secret().contains("s3cret"));
+        let repeated =
+            "POST /T0/s3cret?token=s3cret to https://hooks.example.org/T0/s3cret?token=s3cret";
+        assert_eq!(url.hidden_in(repeated), "POST /*** to https://hooks.example.org:443");
         assert_eq!(Url::parse("http://[::1]:80/").expect("is one").authority(), "[::1]:80");
     }
 

@@ -79,6 +79,11 @@ impl Family {
         &self.labels
     }
 
+    /// Whether it has no series.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
     /// Adds to the only series.
     pub fn add(&self, amount: u64) {
         self.add_at(0, amount);
@@ -100,6 +105,14 @@ impl Family {
     pub fn set_at(&self, index: usize, value: u64) {
         if let Some(cell) = self.cells.get(index) {
             cell.store(value, Relaxed);
+        }
+    }
+
+    /// Takes from the series at an index, down to nothing: of a gauge that several threads change.
+    pub fn take_at(&self, index: usize, amount: u64) {
+        if let Some(cell) = self.cells.get(index) {
+            // It cannot fail: the closure always gives a value.
+            let _ = cell.fetch_update(Relaxed, Relaxed, |it| Some(it.saturating_sub(amount)));
         }
     }
 

@@ -210,7 +210,9 @@ impl Metrics {
 
     /// All series in the text format of Prometheus.
     pub fn render(&self) -> String {
-        let families: Vec<_> = self.families().into_iter().map(Family::copy).collect();
+        // The encoder refuses a metric without series, as those of sinks are where there are none.
+        let shown = self.families().into_iter().filter(|family| !family.is_empty());
+        let families: Vec<_> = shown.map(Family::copy).collect();
         TextEncoder::new()
             .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# {error}\n"))

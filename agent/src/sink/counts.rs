@@ -59,16 +59,24 @@ impl Counts {
         if became == Became::Delivered {
             self.metrics.sink_told(self.sink);
         }
+        if became != Became::QueueFull {
+            self.metrics.sink_waiting.take_at(self.sink, count);
+        }
+    }
+
+    /// One that was to wait found no room.
+    pub(super) fn give_up_waiting(&self) {
+        self.metrics.sink_waiting.take_at(self.sink, 1);
+    }
+
+    /// So many more wait, until something becomes of them.
+    pub(super) fn wait(&self, count: u64) {
+        self.metrics.sink_waiting.add_at(self.sink, count);
     }
 
     /// An attempt failed that is made again.
     pub(super) fn failed(&self) {
         self.metrics.sink_failures.add_at(self.sink, 1);
-    }
-
-    /// So many wait.
-    pub(super) fn waiting(&self, count: u64) {
-        self.metrics.sink_waiting.set_at(self.sink, count);
     }
 }
 
@@ -100,10 +108,13 @@ mod tests {
             Became::Unwritten,
             Became::Unreadable,
         ];
+        counts.wait(12);
         for became in all {
             counts.add(became, 2);
             let index = metrics.sink_alerts.index_of_sink(0, became.name());
             assert_eq!(index.and_then(|it| metrics.sink_alerts.value_at(it)), Some(2.0));
         }
+        // What found no room never waited.
+        assert_eq!(metrics.sink_waiting.value_at(0), Some(2.0));
     }
 }

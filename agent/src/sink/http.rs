@@ -51,7 +51,7 @@ impl Client {
 
     /// A text in which nothing secret is to be read, should somebody have repeated it.
     fn hidden(&self, text: &str, secret: Option<&Secret>) -> String {
-        let text = text.replace(&self.url, &self.target.url.to_string());
+        let text = self.target.url.hidden_in(text);
         secret.map_or(text.clone(), |secret| secret.hidden_in(&text))
     }
 

@@ -29,7 +29,6 @@ impl Local {
     pub(super) fn run(mut self) {
         let mut is_failing = false;
         while let Ok(letter) = self.letters.recv() {
-            self.counts.waiting(self.letters.len() as u64 + 1);
             match letter {
                 Letter::Reopen => self.lines.reopen(),
                 Letter::Alert(alert) => {
@@ -37,7 +36,6 @@ impl Local {
                     self.write(&line, &mut is_failing);
                 }
             }
-            self.counts.waiting(self.letters.len() as u64);
         }
     }
 

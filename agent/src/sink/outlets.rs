@@ -55,8 +55,11 @@ impl Outlets {
 
 impl Outlet {
     fn tell(&mut self, alert: Arc<Alert>) {
-        let sent = self.letters.try_send(Letter::Alert(alert));
-        if matches!(sent, Ok(()) | Err(TrySendError::Disconnected(_))) {
+        // Before it is sent: it may be told before this goes on.
+        self.counts.wait(1);
+        let Err(error) = self.letters.try_send(Letter::Alert(alert)) else { return };
+        self.counts.give_up_waiting();
+        if let TrySendError::Disconnected(_) = error {
             return;
         }
         self.counts.add(Became::QueueFull, 1);

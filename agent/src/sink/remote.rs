@@ -56,7 +56,6 @@ impl Keeper {
             if unsynced.take_if(|since| clock::since(*since) >= SYNC).is_some() {
                 self.sync();
             }
-            self.counts.waiting(self.queue.len() + self.letters.len() as u64);
         }
         self.tell(&self.queue.settle(), &mut last_told);
         self.counts.add(Became::Unwritten, self.queue.in_memory());
@@ -182,6 +181,5 @@ impl Teller {
         if let Err(error) = self.queue.take(batch, batch.records.len()) {
             tracing::warn!(sink = self.name, %error, "after a restart some are told again");
         }
-        self.counts.waiting(self.queue.len());
     }
 }

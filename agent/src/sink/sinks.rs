@@ -20,7 +20,10 @@ use super::{
     remote::{Keeper, Teller},
 };
 use crate::{
-    config::sink::{SinkTable, Target},
+    config::{
+        sections::Config,
+        sink::{SinkTable, Target},
+    },
     metrics::names::Metrics,
 };
 
@@ -42,22 +45,18 @@ pub fn queue_directory(data_dir: &Path, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// When a thread cannot be started. What is wrong with a sink itself is logged and tried again.
-pub fn start(
-    sinks: &[SinkTable],
-    data_dir: &Path,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<(Outlets, Sinks)> {
+pub fn start(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<(Outlets, Sinks)> {
     let mut outlets = Outlets::default();
     let (stop, stopped) = crossbeam_channel::bounded(0);
     let (alive, ended) = crossbeam_channel::bounded(0);
     let threads = Threads { stopped: Stopped(stopped), alive };
-    for (place, sink) in sinks.iter().enumerate() {
+    for (place, sink) in config.tables.sinks.iter().enumerate() {
         let (letters, received) = crossbeam_channel::bounded(QUEUE);
         let counts = Counts::of(metrics.clone(), place);
         if let Some(lines) = lines::of(&sink.target) {
             threads.write(sink, lines, received, counts.clone())?;
         } else if let Some(link) = link::of(sink) {
-            let queue = open_queue(sink, data_dir, &counts);
+            let queue = open_queue(sink, &config.agent.data_dir, &counts);
             threads.tell(sink, link, queue, received, counts.clone())?;
         }
         outlets.outlets.push(Outlet {
@@ -108,7 +107,7 @@ fn open_queue(sink: &SinkTable, data_dir: &Path, counts: &Counts) -> Arc<Queue> 
     if opened.waiting > 0 {
         tracing::info!(sink = name, alerts = opened.waiting, "an earlier run left alerts to tell");
     }
-    counts.waiting(opened.waiting);
+    counts.wait(opened.waiting);
     Arc::new(queue)
 }
 

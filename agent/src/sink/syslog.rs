@@ -77,11 +77,7 @@ impl Connection {
         let read = match self {
             Self::UnixDatagram(_) | Self::Udp(_) => return true,
             Self::UnixStream(stream) => {
-                let ready = stream.set_nonblocking(true);
-                ready.and_then(|()| (&*stream).read(&mut byte)).and_then(|read| {
-                    stream.set_nonblocking(false)?;
-                    Ok(read)
-                })
+                stream.set_nonblocking(true).and_then(|()| (&*stream).read(&mut byte))
             }
             Self::Tcp(stream) => {
                 stream.set_nonblocking(true).and_then(|()| (&*stream).read(&mut byte))
