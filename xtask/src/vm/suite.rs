@@ -15,7 +15,7 @@ use super::{
     kernels::{Kernel, List},
     outcome::Outcome,
 };
-use crate::{build, cmd, docker::Docker, images, paths, receivers};
+use crate::{build, cmd, docker::Docker, images, paths};
 
 /// By how much an emulated machine is allowed to be slower.
 const PATIENCE: u32 = 4;
@@ -34,7 +34,6 @@ impl<'l> Suite<'l> {
     /// Builds the agent, the tests and the images.
     pub(super) fn build(list: &'l List) -> Result<Self> {
         build::object()?;
-        receivers::ensure()?;
         let agent = kept(&build::agent(build::Profile::Release)?, "plimsoll")?;
         let live = kept(&live()?, "live")?;
         let listed = cmd::output(Command::new(&live).args(["--list", "--format", "terse"]))?;
