@@ -20,6 +20,7 @@ pub(crate) mod pages;
 mod document;
 mod nearest;
 mod rules;
+mod sink_keys;
 mod sink_reader;
 mod table_reader;
 mod units;

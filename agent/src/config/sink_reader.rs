@@ -8,9 +8,10 @@ use super::{
     document::Written,
     setting::{Bytes, Setting},
     sink::{
-        FACILITIES, FileTarget, Format, HttpTarget, MOST_SINKS, OF_TYPES, SinkTable, SyslogAddress,
-        SyslogTarget, Target, Url,
+        FileTarget, Format, HttpTarget, MOST_SINKS, SinkTable, SyslogAddress, SyslogTarget, Target,
+        Url,
     },
+    sink_keys::{FACILITIES, OF_TYPES},
     table_reader::Reader,
 };
 

@@ -5,7 +5,7 @@
 
 use plimsoll_ebpf::rules::{Class, Mode, Rule};
 
-use super::sink::{self, SinkTable};
+use super::{sink::SinkTable, sink_keys};
 
 /// What the arrays of tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,5 +126,5 @@ pub(super) static TABLES: &[TableInfo] = &[
         ],
         example: "[[exception]]\nservice = \"shop_web\"\nrule = \"write_outside_volumes\"\npath = \"/var/cache/app/**\"\nexpires = \"2026-12-31T00:00:00Z\"\nreason = \"renders its templates at start\"\n",
     },
-    sink::INFO,
+    sink_keys::INFO,
 ];

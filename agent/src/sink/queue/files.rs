@@ -28,6 +28,8 @@ pub(super) struct Files {
     position: Position,
     /// Where the next record begins in the first segment.
     offset: u64,
+    /// Files that are full, and that the disk may not hold yet.
+    full: Vec<File>,
 }
 
 impl Files {
@@ -48,6 +50,7 @@ impl Files {
             segments: VecDeque::new(),
             position,
             offset: 0,
+            full: Vec::new(),
         };
         let mut damaged = 0;
         for (number, path) in found {
@@ -91,6 +94,7 @@ impl Files {
         let limit = (self.bound / PARTS).clamp(LEAST_SEGMENT, MOST_SEGMENT);
         if self.segments.back().is_none_or(|it| it.bytes > 0 && it.bytes + size > limit) {
             let next = self.segments.back().map_or(0, |it| it.number + 1);
+            self.full.extend(self.segments.back().and_then(|it| it.handle().ok()));
             self.segments.push_back(Segment::create(&self.directory, next)?);
             self.drop_taken()?;
         }
@@ -146,6 +150,10 @@ impl Files {
             self.offset += HEAD + size as u64;
             self.drop_taken()?;
         }
+        if self.waiting() == 0 {
+            // What was told needs no disk.
+            self.full.clear();
+        }
         self.keep_position()
     }
 
@@ -176,8 +184,9 @@ impl Files {
         self.position.keep(first.number, self.offset)
     }
 
-    /// A handle of the file that is written to.
-    pub(super) fn newest(&self) -> Option<File> {
-        self.segments.back()?.handle().ok()
+    /// What the disk may not hold yet, once.
+    pub(super) fn unsynced(&mut self) -> Vec<File> {
+        let newest = self.segments.back().and_then(|it| it.handle().ok());
+        std::mem::take(&mut self.full).into_iter().chain(newest).collect()
     }
 }

@@ -128,9 +128,9 @@ impl Queue {
 
     /// Makes the disk hold what was added.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let newest = self.state().files.as_ref().and_then(Files::newest);
+        let files = self.state().files.as_mut().map(Files::unsynced).unwrap_or_default();
         // Without the lock: others go on while the disk works.
-        newest.map_or(Ok(()), |file| file.sync_data())
+        files.into_iter().try_for_each(|file| file.sync_data())
     }
 
     /// Nothing is added any more: whoever waits is woken.
