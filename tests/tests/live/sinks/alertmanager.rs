@@ -55,7 +55,9 @@ fn an_outage_of_alertmanager_loses_nothing() {
     let agent = start(&alertmanager);
     alertmanager.kill();
     let containers = [container(), container()];
-    containers.iter().for_each(|it| breach(it, 0..3));
+    for container in &containers {
+        breach(container, 0..3);
+    }
     let pager = ["pager", "alertmanager"];
     poll::holds("they wait", || metric(&agent, "queue_length", pager, "") >= 6.0);
     let away = test(&agent, "pager");

@@ -19,9 +19,9 @@ fn config(path: &Path, keys: &str) -> String {
 }
 
 /// Whole lines of files, one after the other.
-fn lines(paths: &[PathBuf]) -> Vec<Value> {
+fn lines<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Vec<Value> {
     let read = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
-    let all = paths.iter().map(read).collect::<String>();
+    let all = paths.into_iter().map(read).collect::<String>();
     event::parse(all.rfind('\n').map_or("", |end| &all[..end]))
 }
 
@@ -57,18 +57,18 @@ fn a_file_that_was_moved_away_is_made_anew_by_the_next_alert_or_a_hangup() {
     let container = container();
     let moved = [home.path().join("first"), home.path().join("second")];
     breach(&container, 0..2);
-    expect_told(&agent, &programs(0..2), || told(&lines(&[path.clone()])));
+    expect_told(&agent, &programs(0..2), || told(&lines([&path])));
     fs::rename(&path, &moved[0]).expect("is there");
     breach(&container, 2..4);
-    expect_told(&agent, &programs(2..4), || told(&lines(&[path.clone()])));
+    expect_told(&agent, &programs(2..4), || told(&lines([&path])));
     fs::rename(&path, &moved[1]).expect("is there");
     agent.hang_up();
     poll::holds("there is a new file before there is an alert", || path.exists());
     breach(&container, 4..6);
-    expect_told(&agent, &programs(4..6), || told(&lines(&[path.clone()])));
+    expect_told(&agent, &programs(4..6), || told(&lines([&path])));
     assert_eq!(told(&lines(&moved)), programs(0..4), "what was moved away stays as it was");
     assert!(said(&test(&agent, "file")).contains("written"));
-    let last = lines(&[path]).pop().expect("there is one");
+    let last = lines([&path]).pop().expect("there is one");
     assert_eq!((&last["test"], text(&last, "rule")), (&Value::Bool(true), "test"));
     agent.stop();
 }

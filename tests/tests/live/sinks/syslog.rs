@@ -27,8 +27,9 @@ fn by(syslog: &Syslog, from: &str) -> Vec<Value> {
 }
 
 /// The alerts in the texts of messages.
-fn alerts(messages: &[Value]) -> Vec<Value> {
-    messages.iter().flat_map(|it| event::parse(text(it, "text").trim_start())).collect()
+fn alerts<'m>(messages: impl IntoIterator<Item = &'m Value>) -> Vec<Value> {
+    let messages = messages.into_iter();
+    messages.flat_map(|it| event::parse(text(it, "text").trim_start())).collect()
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn each_way_brings_whole_messages_with_their_header() {
         let message = by(&syslog, from).swap_remove(0);
         let header = ["app", "id", "severity", "facility"].map(|name| text(&message, name));
         assert_eq!(header, ["plimsoll", "new_executable", "crit", facility], "{from}: {message}");
-        let alert = &alerts(&[message.clone()])[0];
+        let alert = &alerts([&message])[0];
         assert_eq!(text(&message, "host"), text(alert, "node.name"), "{from}: {message}");
     }
     for name in ["unix", "udp", "tcp"] {
