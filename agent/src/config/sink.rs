@@ -1,6 +1,6 @@
 //! `[[sink]]`: where alerts are told, with every value read.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use hyper::Uri;
 use plimsoll_ebpf::rules::Severity;
@@ -143,6 +143,12 @@ impl Url {
         self.is_tls
     }
 
+    /// Whether it is on this host, by its name.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse().is_ok_and(|it: IpAddr| it.is_loopback())
+    }
+
     /// Host and port, as a connection is made to them.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -214,6 +220,10 @@ mod tests {
         let repeated =
             "POST /T0/s3cret?token=s3cret to https://hooks.example.org/T0/s3cret?token=s3cret";
         assert_eq!(url.hidden_in(repeated), "POST /*** to https://hooks.example.org:443");
+        assert!(!url.is_loopback());
+        for local in ["http://localhost/", "http://127.0.0.2:1/", "http://[::1]/"] {
+            assert!(Url::parse(local).is_some_and(|it| it.is_loopback()), "{local}");
+        }
         assert_eq!(Url::parse("http://[::1]:80/").expect("is one").authority(), "[::1]:80");
     }
 

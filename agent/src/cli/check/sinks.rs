@@ -87,7 +87,7 @@ fn secret(http: &HttpTarget) -> Result<(), Fault> {
     let fault = |is_fatal, found, remedy| Fault {
         is_fatal,
         found,
-        so: if is_fatal { "alerts wait in the queue" } else { "the secret is none" },
+        so: if is_fatal { "alerts wait in the queue" } else { "others may learn the secret" },
         remedy,
     };
     if let Some(path) = &http.secret_file {
@@ -102,6 +102,10 @@ fn secret(http: &HttpTarget) -> Result<(), Fault> {
         if is_open {
             let found = format!("everybody may read {}", path.display());
             return Err(fault(false, found, "take that right away: chmod o-r"));
+        }
+        if !http.url.is_tls() && !http.url.is_loopback() {
+            let found = "the secret is sent in clear".to_owned();
+            return Err(fault(false, found, "use https"));
         }
     }
     if let Some(path) = http.ca_file.as_deref().filter(|_| http.url.is_tls()) {
@@ -202,6 +206,16 @@ mod tests {
             assert!(item.status == Status::Warn && item.found.contains(found), "{item:?}");
             assert!(!format!("{item:?}").contains("t0ken"), "{item:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_leaves_the_host_in_clear_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("token");
+        fs::write(&file, "t0ken\n").expect("is written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("is set");
+        let item = item(&webhook("receiver.invalid", Some(&file)), directory.path());
+        assert!(item.status == Status::Warn && item.found.contains("in clear"), "{item:?}");
     }
 
     #[test]

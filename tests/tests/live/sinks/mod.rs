@@ -1,6 +1,7 @@
 //! Where alerts are told: real receivers, their outages, and what is lost by them, which is nothing.
 
 mod alertmanager;
+mod bounds;
 mod files;
 mod latency;
 mod syslog;

@@ -36,6 +36,8 @@ fn an_outage_loses_nothing_not_even_when_the_agent_is_killed_in_it() {
     let agent = start();
     breach(&container, 25..30);
     poll::holds("all of it waits", || metric(&agent, "queue_length", NAMES, "") >= 25.0);
+    agent.kill();
+    let agent = start();
     server.restart();
     expect_told(&agent, &programs(0..30), || told(&server.bodies()));
     poll::holds("nothing waits", || metric(&agent, "queue_length", NAMES, "") < 0.5);
