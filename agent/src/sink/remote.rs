@@ -159,7 +159,11 @@ impl Teller {
     }
 
     fn deliver(&mut self, batch: &Batch) -> Result<(), Fault> {
-        self.counts.add(Became::Unreadable, batch.unreadable);
+        if batch.unreadable > 0 {
+            let alerts = batch.unreadable;
+            tracing::warn!(sink = self.name, alerts, "a part of the queue cannot be read any more");
+            self.counts.add(Became::Unreadable, alerts);
+        }
         let alerts: Vec<Alert> =
             batch.records.iter().filter_map(|record| Alert::parse(record)).collect();
         if !alerts.is_empty() {
