@@ -51,7 +51,7 @@ pub fn page() -> String {
             let _ = writeln!(page, "| `{label}`{of} | {} |", values.join(", "));
         }
     }
-    page += "| `sink`, `sink_type` | the configured sinks |\n";
+    page += "| `sink`, `sink_type` | the configured sinks; without any there is no series |\n";
     page += "\n<!-- Generated from agent/src/metrics/names.rs: \
              UPDATE_DOCS=1 cargo test -p plimsoll metrics -->\n";
     page
