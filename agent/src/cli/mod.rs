@@ -9,6 +9,7 @@ pub mod mode;
 pub mod output;
 pub mod overrides;
 pub mod profile;
+pub mod release;
 pub mod run;
 pub mod sink;
 
@@ -51,6 +52,7 @@ enum Command {
     Alerts(alerts::Args),
     Mode(mode::Args),
     Profile(profile::Args),
+    Release(release::Args),
     Sink(sink::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -4,7 +4,9 @@
 //! its wait with a [`Waker`](crate::probe::waker::Waker).
 
 pub mod run;
+pub mod stranger;
 
 mod containers;
 mod gauges;
 mod losses;
+mod takeover;

@@ -8,7 +8,7 @@ use std::{
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
-    events::alert::Alert,
+    events::{alert::Alert, privilege::Privilege},
     layer,
     record::Header,
     rules::{Class, Mode, Rule, Severity, outcome},
@@ -17,10 +17,11 @@ use plimsoll_ebpf::{
 use super::{
     act::{Breach, breach},
     explain,
+    own::Own,
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
-    policy::{book::Book, exception::Exception, modes::Modes},
+    policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
@@ -35,6 +36,7 @@ pub type Tell<'t> = dyn FnMut(&[u8], &Arc<Container>, Option<&Arc<Process>>) + '
 /// See the module.
 pub struct Judge {
     book: Arc<Book>,
+    own: Own,
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
@@ -59,13 +61,14 @@ impl Ruling {
 
     /// Whether an exception lets this pass at a moment since the Unix epoch.
     pub fn allows(&self, rule: Rule, path: &[u8], now_ns: u64) -> bool {
-        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, path))
+        let object = Object::Path(path);
+        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, object))
     }
 
     /// The exception that covers a breach at a moment since the Unix epoch.
     fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
         let covers =
-            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.path);
+            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.object);
         self.exceptions.iter().find(covers)
     }
 }
@@ -80,9 +83,15 @@ struct Counted {
 }
 
 impl Judge {
-    /// Judges by this book.
-    pub fn new(book: Arc<Book>) -> Self {
-        Self { book, rulings: HashMap::new(), counted: HashMap::new(), hasher: RandomState::new() }
+    /// Judges by this book, for the agent that has this.
+    pub fn new(book: Arc<Book>, own: Own) -> Self {
+        Self {
+            book,
+            own,
+            rulings: HashMap::new(),
+            counted: HashMap::new(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Judges by another book from now on.
@@ -110,7 +119,7 @@ impl Judge {
 
     /// Judges an observation; tells of it where it is an alert.
     pub fn observe(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) {
-        let Some(breach) = breach(observation) else { return };
+        let Some(breach) = breach(observation, &self.own) else { return };
         let Some(container) = observation.container else { return };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
@@ -166,16 +175,26 @@ impl Judge {
     }
 
     /// What makes alerts alike: the container, the rule, the program, what became of it, and the
-    /// file; of files that are written, their directory.
+    /// file; of files that are written, their directory. What is severe differs by what was done, too.
     fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
-        let Breach { rule, path, .. } = *breach;
-        let file = match rule.class() {
-            Class::File if rule.info().severity < Severity::High => directory(path),
-            Class::Exec | Class::File | Class::Network => path,
+        let rule = breach.rule;
+        let object = match breach.object {
+            Object::Path(path)
+                if rule.class() == Class::File && rule.info().severity < Severity::High =>
+            {
+                Ok(directory(path))
+            }
+            Object::Path(path) => Ok(path),
+            Object::Peer(endpoint) => Err(endpoint),
         };
         let header = &observation.record.header;
+        let severe = rule.info().severity >= Severity::High;
+        let done = severe.then(|| {
+            let record = &observation.record;
+            (record.header.kind, record.read::<Privilege>().map(|(privilege, _)| privilege.op))
+        });
         let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
-        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, file, exe))
+        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe, done))
     }
 }
 
@@ -202,9 +221,10 @@ fn alert(
         of: observation.record.kind.number,
         rule: breach.rule as u8,
         mode: mode as u8,
-        path: texts.push(breach.path),
+        path: texts.push(breach.path()),
+        peer: texts.push(explain::peer(breach).as_bytes()),
         layer: texts.push(layer::name(breach.layer).as_bytes()),
-        reason: texts.push(explain::reason(breach, header.outcome, exe).as_bytes()),
+        reason: texts.push(explain::reason(breach, observation, exe).as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
     };
     encode(header, event, texts.bytes())

@@ -5,6 +5,7 @@
 pub mod act;
 pub mod docs;
 pub mod judge;
+pub mod own;
 pub mod stored;
 
 mod explain;

@@ -18,7 +18,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Allow(allow::Args),
+    Allow(Box<allow::Args>),
     Exceptions(exceptions::Args),
     Revoke(revoke::Args),
 }
