@@ -46,6 +46,7 @@ use crate::{
         stopping::{Means, Stopping},
     },
     response::{gates::Gates, stopper::Stopper},
+    sink::outlets::Outlets,
     store::appender::Appender,
     verdict::{judge::Judge, own::Own},
 };
@@ -110,6 +111,8 @@ pub struct Parts {
     pub ask: mpsc::Sender<Ask>,
     /// Where observations go.
     pub appender: Appender,
+    /// Where alerts go besides.
+    pub outlets: Outlets,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the kernel counts the programs' runs.
@@ -131,6 +134,7 @@ pub struct Pipeline {
     judge: Judge,
     roster: Roster,
     appender: Appender,
+    outlets: Outlets,
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
@@ -173,6 +177,7 @@ impl Pipeline {
             judge: Judge::new(parts.book, parts.own),
             roster: parts.roster,
             appender: parts.appender,
+            outlets: parts.outlets,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
@@ -226,9 +231,18 @@ impl Pipeline {
         }
         let count = self.drain();
         let Self {
-            attributor, procfs, containers, roster, appender, metrics, losses, judge, ..
+            attributor,
+            procfs,
+            containers,
+            roster,
+            appender,
+            outlets,
+            metrics,
+            losses,
+            judge,
+            ..
         } = self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
@@ -252,8 +266,9 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, attributor, procfs, appender, metrics, losses, judge, .. } = self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let Self { rings, attributor, procfs, appender, outlets, metrics, losses, judge, .. } =
+            self;
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
         rings.drain(BATCH, |entry| {
             if let Err(error) = attributor.entry(entry, procfs, &mut out) {
                 metrics.decode_errors.add_to(error.reason(), 1);
@@ -263,7 +278,9 @@ impl Pipeline {
     }
 
     fn each_second(&mut self) {
-        let Self { attributor, procfs, containers, appender, metrics, losses, judge, .. } = self;
+        let Self {
+            attributor, procfs, containers, appender, outlets, metrics, losses, judge, ..
+        } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
             metrics.heartbeat(clock::boot_ns());
@@ -279,20 +296,20 @@ impl Pipeline {
             }
         }
         if !self.predecessors.is_empty() && containers.are_listed() {
-            let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+            let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
             for predecessor in self.predecessors.drain(..) {
                 takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
         let now_ns = clock::boot_ns();
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
         judge.tick(now_ns, &mut |alert, container, process| {
-            let tell = |it: &Observation<'_>| store(it, appender, metrics);
+            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
             attributor.tell_of(alert, container, process, tell);
         });
         judge.keep_only(attributor.directory.containers());
@@ -322,8 +339,9 @@ impl Pipeline {
             }
         }
         self.each_second();
-        let Self { attributor, procfs, containers, appender, metrics, judge, .. } = &mut self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let Self { attributor, procfs, containers, appender, outlets, metrics, judge, .. } =
+            &mut self;
+        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.appender.close();
@@ -369,26 +387,34 @@ fn keep(
     observation: &Observation<'_>,
     judge: &mut Judge,
     appender: &mut Appender,
+    outlets: &mut Outlets,
     metrics: &Metrics,
 ) {
-    store(observation, appender, metrics);
+    store(observation, appender, outlets, metrics);
     let header = &observation.record.header;
     if let Some(outcome) = outcome::name(header.outcome) {
         metrics.acts_stopped.add_to(outcome, header.count.into());
     }
     judge.observe(observation, &mut |alert, _, _| {
         if let Ok(record) = Record::decode(alert) {
-            store(&Observation { record, peer_name: None, ..*observation }, appender, metrics);
+            let alert = Observation { record, peer_name: None, ..*observation };
+            store(&alert, appender, outlets, metrics);
         }
     });
 }
 
-fn store(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {
+fn store(
+    observation: &Observation<'_>,
+    appender: &mut Appender,
+    outlets: &mut Outlets,
+    metrics: &Metrics,
+) {
     metrics.observations.add_at(observation.record.kind.index(), 1);
     if let Some((alert, _)) = observation.record.read::<Alert>()
         && let Some(rule) = Rule::by_number(alert.rule)
     {
         metrics.alerts.add_to(rule.info().name, 1);
+        outlets.tell(observation, rule.info().severity);
     }
     appender.append(observation);
 }
