@@ -113,7 +113,7 @@ async fn serve(
     let (outlets, sinks) = sinks::start(config, &shared.metrics)?;
     let (desk, books) = open_desk(config, &waker)?;
     let keeper = Arc::clone(&desk.keeper);
-    let (door, strangers) = open_door(config, &waker);
+    let (door, strangers) = open_door(&waker);
     tasks.spawn(desk.clone().keep(stop.clone()));
     let roster = desk.roster.clone();
     doors.serve(config, &shared, desk, door, &stop, &mut tasks);
@@ -124,6 +124,7 @@ async fn serve(
         rings: armed.rings,
         orders: armed.orders,
         policies: armed.policies,
+        pins: armed.pins,
         predecessors: armed.predecessors,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
@@ -278,11 +279,10 @@ fn open_desk(
 }
 
 /// Keeps containers from asking; the receiver gets those that tried.
-fn open_door(config: &Config, waker: &Waker) -> (Door, crossbeam_channel::Receiver<Stranger>) {
+fn open_door(waker: &Waker) -> (Door, crossbeam_channel::Receiver<Stranger>) {
     let (tell, strangers) = crossbeam_channel::bounded(STRANGERS);
-    let (proc_root, waker) = (config.host.proc_root(), waker.clone());
-    let pid = own_pid(&proc_root);
-    (Door::new(&proc_root, pid, tell, move || waker.wake()), strangers)
+    let waker = waker.clone();
+    (Door::new(tell, move || waker.wake()), strangers)
 }
 
 /// What of the host is the agent's.

@@ -5,7 +5,7 @@ use aya_ebpf::{
 };
 use plimsoll_ebpf::{
     events::privilege::{Privilege, op},
-    orders::{AllowedPeer, PEER_HEAD_BITS},
+    orders::{AllowedPeer, PEER_HEAD_BITS, stop},
     record::{Header, Span, Wire},
     rules::{self, Class, Rule, outcome},
 };
@@ -14,7 +14,7 @@ use super::{Guard, Means, guard};
 use crate::{
     emit::{Ring, emit},
     filter::{self, Act},
-    maps::PEERS,
+    maps::{PEERS, POLICIES},
     task,
 };
 
@@ -42,14 +42,30 @@ pub struct Endpoint {
     pub protocol: u8,
 }
 
-/// Whether the running task is kept from addressing a peer.
+/// Whether a container's peers are judged, whoever runs at the moment.
 #[inline(always)]
-pub fn stops_peer(container: u64, peer: Endpoint) -> bool {
+pub fn is_enforced(container: u64) -> bool {
+    let Some(policy) = POLICIES.get_ptr(container) else { return false };
+    // SAFETY: the map returned a valid pointer.
+    unsafe { (*policy).stop & stop::deny(Class::Network) != 0 && (*policy).only_tid == 0 }
+}
+
+/// Whether the running task is kept from answering from a port at which it may wait for peers.
+#[inline(always)]
+fn answers(guard: Guard, from: u16, protocol: u8) -> bool {
+    let local = Endpoint { address: [0; 4], port: from, protocol };
+    from != 0 && allows(guard, Rule::ForeignListener, local)
+}
+
+/// Whether the running task is kept from addressing a peer, by a datagram from a local port or, where
+/// that is 0, by a connection.
+#[inline(always)]
+pub fn stops_peer(container: u64, peer: Endpoint, from: u16) -> bool {
     let Some(guard) = guard(container, Means::Deny, Class::Network) else { return false };
     let Some(rule) = judged(guard, rules::of_peer(peer.address), Rule::ForeignPeer) else {
         return false;
     };
-    !allows(guard, rule, peer)
+    !allows(guard, rule, peer) && !answers(guard, from, peer.protocol)
 }
 
 /// Whether the running task is kept from waiting for peers.

@@ -47,17 +47,18 @@ fn on_cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
             }
         }
     }
-    watch(id, Watched { container: id, confirmed: 0, reserved: 0 });
-    stop_from_the_start(cgroup, id);
+    // Where its policy is known it is one, and cgroups below it are its own.
+    let confirmed = u32::from(stop_from_the_start(cgroup, id));
+    watch(id, Watched { container: id, confirmed, reserved: 0 });
     let Some(draft) = Draft::<CgroupMade>::new(task::header(id)) else { return 0 };
     let path = draft.kernel_text(ctx.arg::<*const u8>(1) as usize).unwrap_or_default();
     draft.send(NOW, CgroupMade { path });
     0
 }
 
-/// A container whose policy is known already has it before its first process.
+/// A container whose policy is known already has it before its first process; whether it is one.
 #[inline(always)]
-fn stop_from_the_start(cgroup: usize, id: u64) {
+fn stop_from_the_start(cgroup: usize, id: u64) -> bool {
     let mut name = [0u8; 80];
     let address = member!(member!(cgroup, cgroup_kn, usize), kernfs_name, usize);
     // SAFETY: the array is valid memory; the helper checks the address.
@@ -72,7 +73,7 @@ fn stop_from_the_start(cgroup: usize, id: u64) {
     let first = match read {
         65 => 0,
         78 => 7,
-        _ => return,
+        _ => return false,
     };
     let mut key = [0u8; ID_BYTES];
     let mut index = 0;
@@ -80,10 +81,10 @@ fn stop_from_the_start(cgroup: usize, id: u64) {
         key[index] = name[first + index];
         index += 1;
     }
-    if let Some(policy) = PENDING.get_ptr(key) {
-        // SAFETY: the map returned a valid pointer.
-        let _ = POLICIES.insert(id, unsafe { *policy }, 0);
-    }
+    let Some(policy) = PENDING.get_ptr(key) else { return false };
+    // SAFETY: the map returned a valid pointer.
+    let _ = POLICIES.insert(id, unsafe { *policy }, 0);
+    true
 }
 
 #[inline(always)]

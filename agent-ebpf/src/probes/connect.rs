@@ -115,7 +115,8 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
         (u16::from_be((*address).user_port as u16), (*address).protocol)
     };
     let peer = Endpoint { address: words, port, protocol: protocol as u8 };
-    let outcome = outcome_of(stops_peer(container, peer));
+    let from = if datagram == 0 { 0 } else { local_port(ctx) };
+    let outcome = outcome_of(stops_peer(container, peer, from));
     let place = u32::from(port) << 16 | protocol & 0xffff;
     let detail = u32::from(outcome) << 8 | u32::from(datagram);
     let act = act(container, words, place, Connect::KIND, detail);
@@ -126,6 +127,16 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
         emit(ring(outcome), header, body);
     }
     answer(outcome)
+}
+
+/// The port that the socket is bound to; 0 where it is not.
+#[inline(always)]
+fn local_port(ctx: &SockAddrContext) -> u16 {
+    // SAFETY: the context of this hook; the verifier checks the loads.
+    unsafe {
+        let socket = (*ctx.sock_addr).__bindgen_anon_1.sk;
+        if socket.is_null() { 0 } else { (*socket).src_port as u16 }
+    }
 }
 
 const fn outcome_of(is_stopped: bool) -> u8 {

@@ -10,6 +10,7 @@ use plimsoll_ebpf::{
 use super::connect::{bytes, mapped};
 use crate::{
     emit::{Ring, admit, lose, wakeup},
+    enforce::network,
     filter,
     maps::{BULK, TRAFFIC},
     read::mask,
@@ -18,19 +19,62 @@ use crate::{
 
 /// What these hooks return to let the packet go on.
 const ALLOW: i32 = 1;
+/// And to drop it; whoever sends is told `EPERM`.
+const DROP: i32 = 0;
 
 const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const UDP: u8 = 17;
+/// Internet Assigned Numbers Authority, protocol numbers.
+const IPV6_HOP_BY_HOP: u8 = 0;
+const IPV6_ROUTING: u8 = 43;
+const IPV6_DESTINATION: u8 = 60;
 const DNS_PORT: u16 = 53;
 const UDP_HEADER: usize = 8;
 
 #[cgroup_skb(egress)]
 fn on_egress(ctx: SkBuffContext) -> i32 {
-    if let Some(container) = container_of(&ctx) {
-        count(container, u64::from(ctx.len()), 0);
+    let Some(container) = container_of(&ctx) else { return ALLOW };
+    // It would go elsewhere than to the peer that was judged.
+    if network::is_enforced(container) && is_source_routed(&ctx) {
+        return DROP;
     }
+    count(container, u64::from(ctx.len()), 0);
     ALLOW
+}
+
+/// Whether the sender says by which way a packet goes: a routing header of IPv6, or options of IPv4.
+#[inline(always)]
+fn is_source_routed(ctx: &SkBuffContext) -> bool {
+    match u32::from(u16::from_be(ctx.skb.protocol() as u16)) {
+        IPV4 => ctx.load::<u8>(0).is_ok_and(|first| first & 15 > 5),
+        IPV6 => has_routing_header(ctx),
+        _ => false,
+    }
+}
+
+/// Looks past the headers that may stand before it (RFC 8200, section 4.1).
+#[inline(always)]
+fn has_routing_header(ctx: &SkBuffContext) -> bool {
+    let (mut next, mut at) = (ctx.load::<u8>(6).unwrap_or_default(), 40);
+    let mut looked_at = 0;
+    while looked_at < 3 {
+        match next {
+            IPV6_ROUTING => return true,
+            IPV6_HOP_BY_HOP | IPV6_DESTINATION => {
+                let (Ok(following), Ok(units)) = (ctx.load::<u8>(at), ctx.load::<u8>(at + 1))
+                else {
+                    return false;
+                };
+                next = following;
+                at += (usize::from(units) + 1) * 8;
+            }
+            _ => return false,
+        }
+        looked_at += 1;
+    }
+    // Nobody needs that many.
+    true
 }
 
 #[cgroup_skb(ingress)]

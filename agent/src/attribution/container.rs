@@ -85,8 +85,13 @@ impl Container {
     /// The path on the host of what lies at this path, if it is mounted from there.
     pub fn host_path(&self, path: &[u8]) -> Option<Vec<u8>> {
         let (mount, rest) = self.mount_above(path)?;
-        let source = mount.source.as_bytes();
-        (!source.is_empty()).then(|| [source, rest].concat())
+        // The root of the host ends with a slash of its own; /var/run is /run on every host.
+        let source = mount.source.trim_end_matches('/');
+        let run = source.strip_prefix("/var/run");
+        let run = run.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (head, source) = run.map_or(("", source), |rest| ("/run", rest));
+        let host = || [head.as_bytes(), source.as_bytes(), rest].concat();
+        (!mount.source.is_empty()).then(host)
     }
 
     /// The mount in which a path lies, and what of the path is below it.
@@ -171,5 +176,13 @@ mod tests {
         assert_eq!(container.host_path(b"/data/x/y").as_deref(), Some(&b"/srv/it/x/y"[..]));
         assert_eq!(container.host_path(b"/data").as_deref(), Some(&b"/srv/it"[..]));
         assert_eq!(container.host_path(b"/data/cache/y"), None);
+        let host = |source: &str, path: &[u8]| {
+            let mounts = vec![mount("/host", source, MountKind::Bind)];
+            let path = Container { mounts, ..Container::default() }.host_path(path);
+            path.map(|path| String::from_utf8(path).expect("is text"))
+        };
+        assert_eq!(host("/", b"/host/var/x").as_deref(), Some("/var/x"));
+        assert_eq!(host("/var/run", b"/host/plimsoll/x").as_deref(), Some("/run/plimsoll/x"));
+        assert_eq!(host("/var/runner", b"/host/x").as_deref(), Some("/var/runner/x"));
     }
 }

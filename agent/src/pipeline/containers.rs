@@ -97,7 +97,7 @@ impl Containers {
         is_known || now.duration_since(self.began) > START
     }
 
-    /// Whether every container that ran at the start is known.
+    /// Whether every container that was there at the start is known.
     pub(super) fn are_listed(&self) -> bool {
         match &self.inventory {
             Inventory::Listed(left) => left.is_empty(),
@@ -130,9 +130,9 @@ impl Containers {
                     self.inventory = Inventory::Deferred;
                 }
             }
-            Notice::Listed { running } => {
+            Notice::Listed { ids } => {
                 if !matches!(self.inventory, Inventory::Listed(_)) {
-                    self.inventory = Inventory::Listed(running.into_iter().collect());
+                    self.inventory = Inventory::Listed(ids.into_iter().collect());
                 }
             }
             Notice::Known(container) => self.known(container, attributor, procfs, metrics, out),

@@ -40,7 +40,7 @@ use crate::{
         knock::knock,
         load::Loaded,
         orders::Orders,
-        pins::Predecessor,
+        pins::{Pins, Predecessor},
         policies::Policies,
         ring::Rings,
         stopping::{Means, Stopping},
@@ -79,6 +79,8 @@ pub struct Parts {
     pub orders: Orders,
     /// What they are told to stop.
     pub policies: Policies,
+    /// What outlives the agent, once it has orders.
+    pub pins: Option<Pins>,
     /// What earlier agents left, to be taken over.
     pub predecessors: Vec<Predecessor>,
     /// Bytes of the priority and the bulk ring.
@@ -138,6 +140,7 @@ pub struct Pipeline {
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
+    pins: Option<Pins>,
     predecessors: Vec<Predecessor>,
     began_ns: u64,
     knocks: u32,
@@ -181,6 +184,7 @@ impl Pipeline {
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
+            pins: parts.pins,
             predecessors: parts.predecessors,
             began_ns: clock::boot_ns(),
             knocks: 0,
@@ -255,6 +259,12 @@ impl Pipeline {
             let _ = attributor.entry(&entry, procfs, &mut out);
         }
         appender.tick();
+        // Before it says that it is ready.
+        if containers.are_listed()
+            && let (Some(pins), Some(loaded)) = (self.pins.take(), &mut self.loaded)
+        {
+            takeover::keep(pins, loaded, metrics);
+        }
         if containers.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
         {
@@ -295,7 +305,7 @@ impl Pipeline {
                 losses.add(0, "", "probe_missed", missed);
             }
         }
-        if !self.predecessors.is_empty() && containers.are_listed() {
+        if containers.are_listed() {
             let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
             for predecessor in self.predecessors.drain(..) {
                 takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);

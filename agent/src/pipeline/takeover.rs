@@ -1,7 +1,7 @@
 //! Takes over from an agent that has ended and whose programs were held: first what they saw since,
 //! then they are let go. This agent's programs stop the same by then.
 
-use plimsoll_ebpf::catalog::split;
+use plimsoll_ebpf::{catalog::split, rules::outcome};
 
 use super::losses::Losses;
 use crate::{
@@ -9,8 +9,20 @@ use crate::{
         attributor::{Attributor, Out},
         procfs::Procfs,
     },
-    probe::pins::Predecessor,
+    metrics::names::Metrics,
+    probe::{
+        load::Loaded,
+        pins::{Pins, Predecessor},
+    },
 };
+
+/// Leaves this agent's programs to the next one, from now on.
+pub(super) fn keep(pins: Pins, loaded: &mut Loaded, metrics: &Metrics) {
+    if let Err(error) = pins.keep(loaded) {
+        metrics.orders_failed.add(1);
+        tracing::error!(error = format!("{error:#}"), "nothing will outlive the agent");
+    }
+}
 
 /// Takes over at the moment since boot from which on this agent sees for itself.
 pub(super) fn from(
@@ -26,8 +38,11 @@ pub(super) fn from(
     match predecessor.left() {
         Ok(Some(mut left)) => {
             left.read(|entry| {
-                let is_earlier = split(entry).is_ok_and(|(header, _)| header.boot_ns < since_ns);
-                if is_earlier && attributor.entry(entry, procfs, out).is_ok() {
+                // What it stopped later this agent saw pass, if at all: its own had no orders yet.
+                let is_news = split(entry).is_ok_and(|(header, _)| {
+                    header.boot_ns < since_ns || header.outcome != outcome::DONE
+                });
+                if is_news && attributor.entry(entry, procfs, out).is_ok() {
                     read += 1;
                 }
             });

@@ -134,7 +134,8 @@ impl Peers {
                 port.ok_or_else(|| PeersError::Port(digits.to_owned()))?
             }
         };
-        if bits == 0 && port == 0 {
+        let is_every_ipv4 = bits == MAPPED_BITS && block.starts_with(|c: char| c.is_ascii_digit());
+        if port == 0 && (bits == 0 || is_every_ipv4) {
             return Err(PeersError::Wide);
         }
         Ok(Self { text: text.to_owned(), address, bits, port, protocol })
@@ -263,6 +264,8 @@ mod tests {
             ("10.0.0.1:80/sctp", E::Protocol("sctp".to_owned())),
             ("*:*", E::Wide),
             ("*:*/tcp", E::Wide),
+            ("0.0.0.0/0:*", E::Wide),
+            ("[::/0]:*/udp", E::Wide),
         ] {
             assert_eq!(Peers::parse(text), Err(error), "{text}");
         }

@@ -14,7 +14,7 @@ use super::{
     load::{self, LoadOptions, Loaded},
     lsm,
     orders::Orders,
-    pins::{Place, Predecessor},
+    pins::{Pins, Place, Predecessor},
     policies::Policies,
     ring::Rings,
     selftest,
@@ -37,6 +37,8 @@ pub struct Armed {
     pub orders: Orders,
     /// What they are told to stop.
     pub policies: Policies,
+    /// What is to outlive the agent, kept once it has something to hold.
+    pub pins: Option<Pins>,
     /// What earlier agents left, which stops what they were told until it is released.
     pub predecessors: Vec<Predecessor>,
     /// While it is held, the kernel counts the runs of programs.
@@ -44,8 +46,7 @@ pub struct Armed {
 }
 
 impl Armed {
-    /// Loads the programs, tries what they refuse, and pins them where they are to outlive the
-    /// agent.
+    /// Loads the programs and tries what they refuse.
     ///
     /// # Errors
     /// When the agent cannot do without something that fails.
@@ -91,11 +92,8 @@ impl Armed {
         let data_dir = &config.agent.data_dir;
         selftest::run(&mut loaded, &mut orders, &mut policies, data_dir, &proc_root);
         tell_missing(&loaded.probes);
-        if let Some(pins) = pins {
-            pins.keep(&mut loaded)?;
-        }
         let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
-        Ok(Self { loaded, rings, orders, policies, predecessors, run_stats })
+        Ok(Self { loaded, rings, orders, policies, pins, predecessors, run_stats })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use aya::maps::MapError;
 use plimsoll_ebpf::{
     orders::{ALLOWED_PATH_BYTES, Policy},
     rules::{Class, Mode, Rule},
@@ -74,6 +75,18 @@ impl Stopper {
         if self.ordered.get(&whom) == Some(&order) {
             return Ok(());
         }
+        if let Err(error) = self.order(whom, &order) {
+            self.release_set(&order.entries);
+            return Err(error.into());
+        }
+        // Last: until the new policy stands, the old one needs its exceptions.
+        if let Some(old) = self.ordered.insert(whom, order) {
+            self.release_set(&old.entries);
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, whom: Whom, order: &Ordered) -> Result<(), MapError> {
         let set = self.sets.acquire(&order.entries);
         if set.is_new {
             for it in &order.entries.paths {
@@ -83,19 +96,15 @@ impl Stopper {
                 self.policies.allow_sockets(set.number, it.rule, it.sockets, it.until_ns)?;
             }
         }
-        let policy = Policy { exceptions: set.number, stop, ..Policy::default() };
-        self.policies.stop(whom, policy)?;
-        // Last: until the new policy stands, the old one needs its exceptions.
-        if let Some(old) = self.ordered.insert(whom, order) {
-            self.release_set(&old.entries);
-        }
-        Ok(())
+        let policy = Policy { exceptions: set.number, stop: order.stop, ..Policy::default() };
+        self.policies.stop(whom, policy)
     }
 
     /// Leaves a container alone.
     pub fn release(&mut self, whom: Whom) {
+        // The kernel side may have given it the policy that was expected, whatever was ordered since.
+        self.policies.leave(whom);
         if let Some(old) = self.ordered.remove(&whom) {
-            self.policies.leave(whom);
             self.release_set(&old.entries);
         }
     }
@@ -140,7 +149,8 @@ fn allowances(
 ) -> Allowances {
     let mut all = Allowances { paths: vec![docker_init()], peers: Vec::new() };
     for it in ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns)) {
-        let until_ns = it.expires_ns.map(|at_ns| at_ns.saturating_sub(boot_to_epoch_ns));
+        let until_ns =
+            it.expires_ns.map(|at_ns| to_seconds(at_ns.saturating_sub(boot_to_epoch_ns)));
         let until_ns = until_ns.unwrap_or(u64::MAX);
         match &it.place {
             Place::Path(template) => all.paths.push(entry(it.rule, template, until_ns)),
@@ -152,6 +162,13 @@ fn allowances(
             .extend(container.announced.iter().map(|(port, protocol)| announced(*port, *protocol)));
     }
     Allowances { paths: prepare(all.paths), peers: prepare_peers(all.peers) }
+}
+
+/// The clocks are read one after the other: without their last digits, the same moment is the same
+/// each time, and containers share their sets.
+const fn to_seconds(at_ns: u64) -> u64 {
+    const SECOND_NS: u64 = 1_000_000_000;
+    at_ns.saturating_add(SECOND_NS / 2) / SECOND_NS * SECOND_NS
 }
 
 fn peer_entries(

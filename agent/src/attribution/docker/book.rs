@@ -11,6 +11,9 @@ use crate::attribution::container::Container;
 /// Removed containers that are remembered, for questions that come late.
 const MOST_REMOVED: usize = 1024;
 
+/// Containers at rest that are asked for when a connection begins.
+const MOST_AT_REST: usize = 4096;
+
 /// What happened to a container that nobody knows yet waits, in this number.
 const MOST_WAITING: usize = 256;
 
@@ -64,8 +67,14 @@ impl Book {
         }
     }
 
-    /// These containers run, and no others that were not heard of meanwhile.
-    pub(super) fn listed(&mut self, running: Vec<String>, outbox: &mut Outbox) {
+    /// These containers run, and no others that were not heard of meanwhile; these are at rest.
+    pub(super) fn listed(
+        &mut self,
+        running: Vec<String>,
+        mut resting: Vec<String>,
+        outbox: &mut Outbox,
+    ) {
+        resting.truncate(MOST_AT_REST);
         for id in &running {
             self.suspects.remove(id);
         }
@@ -75,7 +84,11 @@ impl Book {
                 outbox.push(Notice::Gone { id });
             }
         }
-        outbox.push(Notice::Listed { running: running.clone() });
+        outbox.push(Notice::Listed { ids: running.iter().chain(&resting).cloned().collect() });
+        for id in resting {
+            self.entries.entry(id.clone()).or_default();
+            self.inspect(&id);
+        }
         for id in running {
             self.entries.entry(id.clone()).or_default().is_running = true;
             self.inspect(&id);
@@ -302,7 +315,7 @@ mod tests {
         assert_eq!(book.next().as_deref(), Some("ab"), "it was under way when the line broke");
         book.inspected("ab", Some(container(1, 7)), &mut outbox);
         book.begin();
-        book.listed(vec![], &mut outbox);
+        book.listed(vec![], vec![], &mut outbox);
         assert_eq!(words(&hear), ["known 7", "start", "gone", "listed"]);
         book.asked("ab", &mut outbox);
         assert_eq!(words(&hear), ["known 7"], "still answered");
@@ -313,7 +326,7 @@ mod tests {
         let (mut book, mut outbox, hear) = fresh();
         book.begin();
         book.happened(event("start"), &mut outbox);
-        book.listed(vec![], &mut outbox);
+        book.listed(vec![], vec![], &mut outbox);
         book.next();
         book.inspected("ab", Some(container(1, 7)), &mut outbox);
         assert_eq!(words(&hear), ["listed", "known 7", "start"]);

@@ -58,10 +58,11 @@ pub enum Notice {
         /// Why.
         error: String,
     },
-    /// Which containers run as a connection begins; what each is follows.
+    /// Which containers there are as a connection begins, those at rest among them; what each is
+    /// follows.
     Listed {
         /// Their ids.
-        running: Vec<String>,
+        ids: Vec<String>,
     },
     /// A container, or news of one.
     Known(Arc<Container>),

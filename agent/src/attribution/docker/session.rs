@@ -6,10 +6,12 @@ use bollard::{
     Docker,
     errors::Error,
     models::{
-        ContainerInspectResponse, ContainerSummary, ImageInspect, LocalNodeState, SystemInfo,
-        SystemVersion,
+        ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, ImageInspect,
+        LocalNodeState, SystemInfo, SystemVersion,
     },
-    query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions},
+    query_parameters::{
+        EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    },
 };
 use futures_util::{
     Stream, StreamExt as _,
@@ -190,7 +192,9 @@ impl Session<'_> {
     fn list(&self) {
         let docker = self.docker.clone();
         let list = async move {
-            Step::Listed(docker.list_containers(None::<ListContainersOptions>).await)
+            // Those that do not run may be started, and are to be guarded from their first program on.
+            let all = ListContainersOptionsBuilder::new().all(true).build();
+            Step::Listed(docker.list_containers(Some(all)).await)
         };
         self.work.push(list.boxed());
     }
@@ -235,8 +239,10 @@ impl Session<'_> {
             }
             Step::Informed(Err(error)) => return Err(error),
             Step::Listed(result) => {
-                let running = result?.into_iter().filter_map(|it| it.id).collect();
-                self.state.book.listed(running, &mut self.state.outbox);
+                let (running, resting): (Vec<_>, Vec<_>) = result?.into_iter().partition(runs);
+                let ids =
+                    |all: Vec<ContainerSummary>| all.into_iter().filter_map(|it| it.id).collect();
+                self.state.book.listed(ids(running), ids(resting), &mut self.state.outbox);
             }
             Step::Container { id, result: Ok(response) } => self.found(id, response),
             Step::Container { id, result: Err(error) } => self.missed(id, error)?,
@@ -310,6 +316,11 @@ impl Session<'_> {
 }
 
 /// The id of this host's Swarm node, where it is one.
+fn runs(container: &ContainerSummary) -> bool {
+    use ContainerSummaryStateEnum as State;
+    matches!(container.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING))
+}
+
 fn swarm_node_id(info: SystemInfo) -> Option<String> {
     let swarm = info.swarm?;
     let is_member = swarm.local_node_state == Some(LocalNodeState::ACTIVE);

@@ -6,7 +6,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
-use rustix::net::{AddressFamily, Protocol, SocketType, socket};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, Protocol, SocketType, socket},
+    thread::{CapabilitySet, capabilities},
+};
 
 use super::Act;
 
@@ -49,14 +53,24 @@ fn send(address: IpAddr) -> io::Result<()> {
 
 /// Takes a port that was free a moment ago.
 fn bind(address: IpAddr) -> io::Result<()> {
-    let port = UdpSocket::bind((address, 0))?.local_addr()?.port();
+    // Loopback may be without an IPv6 address; the hook is asked before that is seen.
+    let port = unbound(address)?.local_addr()?.port();
     UdpSocket::bind(SocketAddr::new(address, port)).map(|_| ())
 }
 
-/// Makes a socket of a protocol whose peers are not judged, and that anybody may have. Later kernels
-/// have it no more.
+/// Makes a socket of a protocol whose peers are not judged: one that anybody may have, or, on later
+/// kernels, which have it no more, a raw one. Who may not have that cannot try.
 fn unjudged() -> io::Result<()> {
     let protocol = rustix::net::RawProtocol::new(IPPROTO_UDPLITE).map(Protocol::from_raw);
-    socket(AddressFamily::INET, SocketType::DGRAM, protocol)?;
+    match socket(AddressFamily::INET, SocketType::DGRAM, protocol) {
+        Err(Errno::PROTONOSUPPORT) if has_net_raw() => {
+            socket(AddressFamily::INET, SocketType::RAW, Some(rustix::net::ipproto::ICMP))?;
+        }
+        other => drop(other?),
+    }
     Ok(())
+}
+
+fn has_net_raw() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_RAW))
 }

@@ -28,7 +28,8 @@ impl Many {
                 scope.spawn(move || {
                     for name in part {
                         let name = format!("--name={name}");
-                        Docker::host().run(&["create", "--network=none", LABEL, &name, BUSYBOX]);
+                        let options = ["--network=none", "--expose=80", LABEL, &name];
+                        Docker::host().run(&[&["create"], &options[..], &[BUSYBOX]].concat());
                     }
                 });
             }
@@ -85,7 +86,10 @@ fn policies_of_a_thousand_containers_come_and_go_and_no_act_slips_through() {
         for round in 0..5 {
             mode("enforce", "exec");
             mode("enforce", "network");
-            poll::holds("all are guarded", || maps::orders(agent.pid())[1] >= CONTAINERS);
+            poll::holds("all are guarded", || {
+                let [_, pending, _, peers] = maps::orders(agent.pid());
+                pending >= CONTAINERS && peers > before[3]
+            });
             let path = format!("/opt/of-round-{round}");
             let rule = ["--rule", "new_executable", "--path", &path, "--for", "1h"];
             run(&[&["profile", "allow"], &SERVICE[..], &rule].concat());
