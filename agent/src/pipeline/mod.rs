@@ -7,4 +7,5 @@ pub mod run;
 
 mod containers;
 mod gauges;
+mod learning;
 mod losses;

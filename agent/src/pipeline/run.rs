@@ -11,18 +11,21 @@ use plimsoll_ebpf::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{containers::Containers, gauges, losses::Losses};
+use super::{containers::Containers, gauges, learning::Learning, losses::Losses};
 use crate::{
     attribution::{
         attributor::{Attributor, Limits, Out},
         cgroup::CgroupRoot,
         docker::{Ask, Notice},
         node::Node,
+        container::Container,
         observation::Observation,
+        process::Process,
         procfs::Procfs,
         repeats::Count,
         roster::Roster,
     },
+    baseline::{learner::Baseline, orders::Order},
     clock, memory,
     metrics::names::Metrics,
     policy::book::Book,
@@ -35,7 +38,7 @@ use crate::{
         stopping::{Means, Stopping},
     },
     response::{gates::Gates, stopper::Stopper},
-    store::appender::Appender,
+    store::{appender::Appender, profiles::ProfileWriter},
     verdict::judge::Judge,
 };
 
@@ -52,6 +55,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Seconds between looks at the runs that the kernel skipped, and after which free memory is given
 /// back.
 const SELDOM: u32 = 10;
+/// Profiles that are handed over to be written in one second at most.
+const PROFILES: usize = 8;
 /// How often processes whose end was lost are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long the rings are drained at most once nothing fills them any more.
@@ -87,6 +92,12 @@ pub struct Parts {
     pub book: Arc<Book>,
     /// Each later book; the newest holds.
     pub books: Receiver<Arc<Book>>,
+    /// What is known of images and services; nothing is learned where it is `None`.
+    pub baseline: Option<Baseline>,
+    /// What an operator has done to that.
+    pub baseline_orders: Receiver<Order>,
+    /// Where profiles go.
+    pub profiles: ProfileWriter,
     /// Shows the containers that run.
     pub roster: Roster,
     /// What Docker is asked.
@@ -110,6 +121,7 @@ pub struct Pipeline {
     containers: Containers,
     notices: Receiver<Notice>,
     books: Receiver<Arc<Book>>,
+    learning: Learning,
     judge: Judge,
     roster: Roster,
     appender: Appender,
@@ -149,6 +161,7 @@ impl Pipeline {
             ),
             notices: parts.notices,
             books: parts.books,
+            learning: Learning::new(parts.baseline, parts.baseline_orders, parts.profiles),
             judge: Judge::new(parts.book),
             roster: parts.roster,
             appender: parts.appender,
@@ -202,10 +215,20 @@ impl Pipeline {
             self.containers.set_book(book, &self.attributor, &self.metrics);
         }
         let count = self.drain();
+        self.learning.carry_out();
         let Self {
-            attributor, procfs, containers, roster, appender, metrics, losses, judge, ..
+            attributor,
+            procfs,
+            containers,
+            roster,
+            appender,
+            metrics,
+            losses,
+            judge,
+            learning,
+            ..
         } = self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
@@ -226,8 +249,9 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, attributor, procfs, appender, metrics, losses, judge, .. } = self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let Self { rings, attributor, procfs, appender, metrics, losses, judge, learning, .. } =
+            self;
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
         rings.drain(BATCH, |entry| {
             if let Err(error) = attributor.entry(entry, procfs, &mut out) {
                 metrics.decode_errors.add_to(error.reason(), 1);
@@ -237,7 +261,17 @@ impl Pipeline {
     }
 
     fn each_second(&mut self) {
-        let Self { attributor, procfs, containers, appender, metrics, losses, judge, .. } = self;
+        let Self {
+            attributor,
+            procfs,
+            containers,
+            appender,
+            metrics,
+            losses,
+            judge,
+            learning,
+            ..
+        } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
             metrics.heartbeat(clock::boot_ns());
@@ -254,7 +288,7 @@ impl Pipeline {
         }
         containers.show_gate(metrics, losses);
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
         let now_ns = clock::boot_ns();
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
@@ -264,6 +298,8 @@ impl Pipeline {
             attributor.tell_of(alert, container, process, tell);
         });
         judge.keep_only(attributor.directory.containers());
+        learning.tick(attributor, clock::now_ns(), PROFILES);
+        learning.show(judge, metrics);
         containers.release_gone(attributor, metrics);
         gauges::show(metrics, attributor, appender);
         gauges::show_policy(metrics, judge.book(), clock::now_ns());
@@ -282,10 +318,12 @@ impl Pipeline {
         let start = clock::instant();
         while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
         self.each_second();
-        let Self { attributor, procfs, containers, appender, metrics, judge, .. } = &mut self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, metrics);
+        let Self { attributor, procfs, containers, appender, metrics, judge, learning, .. } =
+            &mut self;
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
+        self.learning.close(&self.attributor, clock::now_ns());
         self.appender.close();
     }
 }
@@ -319,6 +357,7 @@ fn tell_repeats(
 /// Where every observation ends up, and the alert that it may be.
 fn keep(
     observation: &Observation<'_>,
+    learning: &mut Learning,
     judge: &mut Judge,
     appender: &mut Appender,
     metrics: &Metrics,
@@ -328,11 +367,14 @@ fn keep(
     if let Some(outcome) = outcome::name(header.outcome) {
         metrics.acts_stopped.add_to(outcome, header.count.into());
     }
-    judge.observe(observation, &mut |alert, _, _| {
+    let mut tell = |alert: &[u8], _: &Arc<Container>, _: Option<&Arc<Process>>| {
         if let Ok(record) = Record::decode(alert) {
             store(&Observation { record, peer_name: None, ..*observation }, appender, metrics);
         }
-    });
+    };
+    let departure = learning.observe(observation);
+    let departure = departure.as_ref().zip(learning.baseline());
+    judge.observe(observation, departure, &mut tell);
 }
 
 fn store(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {

@@ -150,7 +150,14 @@ pub fn entry(denial: &Denial, start_ns: u64) -> Vec<u8> {
         | Rule::WriteOutsideVolumes
         | Rule::ImageProgramChanged
         | Rule::SetuidMade
-        | Rule::AgentAttacked => (code::UPPER, 0),
+        | Rule::AgentAttacked
+        | Rule::NewProcess
+        | Rule::NewLineage
+        | Rule::NewWrite
+        | Rule::NewSensitiveWrite
+        | Rule::NewListener
+        | Rule::NewPeer
+        | Rule::NewPrivilege => (code::UPPER, 0),
     };
     let mut texts = TailBuilder::default();
     let event =

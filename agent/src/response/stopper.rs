@@ -9,12 +9,13 @@ use plimsoll_ebpf::{
 
 use super::sets::{Entry, Sets, prepare};
 use crate::{
+    attribution::inspect::DOCKER_INIT,
     policy::exception::Exception,
     probe::{
         policies::{Paths, Policies, Whom},
         stopping::Stopping,
     },
-    verdict::{act::DOCKER_INIT, judge::Ruling},
+    verdict::judge::Ruling,
 };
 
 /// See the module.

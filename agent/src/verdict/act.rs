@@ -13,10 +13,7 @@ use plimsoll_ebpf::{
     rules::{self, Rule},
 };
 
-use crate::attribution::observation::Observation;
-
-/// Docker's own init, which it mounts into a container that asks for one (`docker run --init`).
-pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
+use crate::attribution::{inspect::DOCKER_INIT, observation::Observation};
 
 /// Set-user-id and set-group-id (`include/uapi/linux/stat.h`).
 const SETID: u64 = 0o6000;

@@ -16,10 +16,12 @@ use plimsoll_ebpf::{
 
 use super::{
     act::{Breach, breach},
+    departures::{Departures, Turn},
     explain,
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
+    baseline::learner::{Baseline, Departure},
     policy::{book::Book, exception::Exception, modes::Modes},
 };
 
@@ -38,6 +40,7 @@ pub struct Judge {
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
+    departures: Departures,
     hasher: RandomState,
 }
 
@@ -82,7 +85,18 @@ struct Counted {
 impl Judge {
     /// Judges by this book.
     pub fn new(book: Arc<Book>) -> Self {
-        Self { book, rulings: HashMap::new(), counted: HashMap::new(), hasher: RandomState::new() }
+        Self {
+            book,
+            rulings: HashMap::new(),
+            counted: HashMap::new(),
+            departures: Departures::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// What became of departures.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
     }
 
     /// Judges by another book from now on.
@@ -108,28 +122,44 @@ impl Judge {
         self.rulings.retain(|serial, _| serials.contains(serial));
     }
 
-    /// Judges an observation; tells of it where it is an alert.
-    pub fn observe(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) {
-        let Some(breach) = breach(observation) else { return };
-        let Some(container) = observation.container else { return };
+    /// Judges an observation, which may depart from the baseline; tells of it where it is an alert.
+    pub fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        departure: Option<(&Departure, &Baseline)>,
+        tell: &mut Tell<'_>,
+    ) {
+        let is_settled = self.observe_rules(observation, tell);
+        if let Some((departure, baseline)) = departure.filter(|_| !is_settled) {
+            self.observe_departure(observation, departure, baseline, tell);
+        }
+    }
+
+    /// Judges by the rules that need no learning; returns whether that settles it: it was told or
+    /// is allowed.
+    fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
+        let Some(breach) = breach(observation) else { return false };
+        let Some(container) = observation.container else { return false };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
         if header.outcome == outcome::DONE
             && let Some(exception) = ruling.exception(&breach, observation.ts_ns)
         {
             exception.count(u64::from(header.count), observation.ts_ns);
-            return;
+            return true;
         }
         let mode = ruling.modes.get(breach.rule.class());
         if !is_alert(breach.rule, mode) {
-            return;
+            return false;
         }
         let key = self.key(&breach, observation);
         if let Some(counted) = self.counted.get_mut(&key) {
             counted.repeats += u64::from(header.count);
-            return;
+            return true;
         }
-        let entry = alert(observation, container, &breach, mode);
+        let exe = observation.process.map(|process| &*process.exe);
+        let reason = explain::reason(&breach, header.outcome, exe);
+        let entry = alert(observation, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
             let counted = Counted {
@@ -141,6 +171,39 @@ impl Judge {
             };
             self.counted.insert(key, counted);
         }
+        true
+    }
+
+    /// Judges a departure: told at once the first time, then seldom, with how often it was repeated.
+    fn observe_departure(
+        &mut self,
+        observation: &Observation<'_>,
+        departure: &Departure,
+        baseline: &Baseline,
+        tell: &mut Tell<'_>,
+    ) {
+        let Some(container) = observation.container else { return };
+        let path = departure.object.as_bytes();
+        let breach = Breach { rule: departure.rule, path, layer: departure.layer };
+        let ruling = self.ruling(container);
+        let count = u64::from(observation.record.header.count);
+        if let Some(exception) = ruling.exception(&breach, observation.ts_ns) {
+            exception.count(count, observation.ts_ns);
+            return;
+        }
+        let most_hourly = baseline.settings().most_hourly;
+        let turn = self.departures.turn(departure, count, observation.ts_ns, most_hourly);
+        let Turn::Tell { count } = turn else { return };
+        let exe = observation.process.map(|process| &*process.exe);
+        let what = explain::reason(&breach, outcome::DONE, exe);
+        let reason = format!("{what} {}", baseline.explain(departure));
+        let mode = ruling.modes.get(breach.rule.class());
+        let count = count.try_into().unwrap_or(u32::MAX);
+        let header = Header { count, ..observation.record.header };
+        let record = Record { header, ..observation.record };
+        let observation = Observation { record, ..*observation };
+        let entry = alert(&observation, container, &breach, mode, &reason);
+        tell(&entry, container, observation.process);
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
@@ -194,9 +257,9 @@ fn alert(
     container: &Container,
     breach: &Breach<'_>,
     mode: Mode,
+    reason: &str,
 ) -> Vec<u8> {
     let header = Header { act: 0, ..observation.record.header };
-    let exe = observation.process.map(|process| &*process.exe);
     let mut texts = TailBuilder::default();
     let event = Alert {
         of: observation.record.kind.number,
@@ -204,7 +267,7 @@ fn alert(
         mode: mode as u8,
         path: texts.push(breach.path),
         layer: texts.push(layer::name(breach.layer).as_bytes()),
-        reason: texts.push(explain::reason(breach, header.outcome, exe).as_bytes()),
+        reason: texts.push(reason.as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
     };
     encode(header, event, texts.bytes())

@@ -1,0 +1,341 @@
+//! What an observation says was done, as the normalised keys that are learned.
+
+use plimsoll_ebpf::{
+    events::{
+        connect::Connect,
+        exec::Exec,
+        file_change::{FileChange, op},
+        file_write::{self, FileWrite},
+        listen::Listen,
+        privilege::{self, Privilege},
+    },
+    layer::{self, code},
+    record::flags,
+    rules,
+    value::{Value, address},
+};
+
+use super::{
+    dimension::{Context, Dimension},
+    peer, program, shield,
+};
+use crate::attribution::{
+    container::Container,
+    inspect::DOCKER_INIT,
+    observation::Observation,
+    process::{Origin, Process},
+};
+
+/// A behaviour. It borrows from what is written anew for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behaviour<'a> {
+    /// What it is about.
+    pub dimension: Dimension,
+    /// Of a path, who writes it how and where; else empty.
+    pub scope: &'a str,
+    /// The key, or the path.
+    pub key: &'a str,
+    /// How it may be learned.
+    pub learning: Learning,
+    /// The program, file or peer, as an exception names it.
+    pub object: &'a str,
+    /// Code of the layer of a file.
+    pub layer: u8,
+}
+
+/// How a behaviour may be learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// As part of a template.
+    AsTemplate,
+    /// By its own key alone.
+    AsItIs,
+    /// The same, and what is done so is worse than most.
+    Shielded,
+    /// Not at all.
+    Never,
+}
+
+/// Texts that are written anew for each observation.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    scope: String,
+    key: String,
+    object: String,
+}
+
+/// Hands each behaviour of an observation to `take`, the most telling first; ends when it returns
+/// `false`.
+pub fn behaviours(
+    observation: &Observation<'_>,
+    context: Context,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, key, object } = scratch;
+    [&mut *scope, &mut *key, &mut *object].map(String::clear);
+    let record = &observation.record;
+    let (Some(container), process) = (observation.container, observation.process) else { return };
+    if let Some((exec, tail)) = record.read::<Exec>() {
+        if let Some(process) = process {
+            of_exec(&exec, tail.get(exec.script), process, context, scratch, take);
+        }
+    } else if let Some((write, tail)) = record.read::<FileWrite>() {
+        let act = Write {
+            op: "write",
+            path: tail.get(write.path),
+            is_whole: write.flags & flags::PATH_TRUNCATED == 0,
+            layer: observation.layer_of(write.layer, tail.get(write.path)),
+            created_mode: if write.op == file_write::op::CREATE { write.mode } else { 0 },
+        };
+        of_write(&act, container, process, scratch, take);
+    } else if let Some((change, tail)) = record.read::<FileChange>() {
+        let name = if matches!(change.op, op::RENAME | op::LINK) && change.to.len > 0 {
+            change.to
+        } else {
+            change.path
+        };
+        let act = Write {
+            op: class_of(change.op),
+            path: tail.get(name),
+            is_whole: change.flags & (flags::PATH_TRUNCATED | flags::PATH_UNREADABLE) == 0,
+            layer: observation.layer_of(change.layer, tail.get(name)),
+            created_mode: 0,
+        };
+        of_write(&act, container, process, scratch, take);
+    } else if let Some((listen, _)) = record.read::<Listen>() {
+        of_listener(&listen, container, process, scratch, take);
+    } else if let Some((connect, _)) = record.read::<Connect>() {
+        peer::push_key(key, &connect, address(connect.address), observation.peer_name);
+        object.push('/');
+        object.push_str(&key.replace(' ', "/"));
+        take(Behaviour {
+            dimension: Dimension::Peer,
+            scope,
+            key,
+            learning: Learning::AsTemplate,
+            object,
+            layer: code::UNKNOWN,
+        });
+    } else if let Some((used, _)) = record.read::<Privilege>() {
+        of_privilege(observation, &used, process, scratch, take);
+    }
+}
+
+/// Whether an exec makes its process, and all that descends from it, one that nothing is learned
+/// of: its program or script is not the image's.
+pub fn is_foreign(observation: &Observation<'_>) -> bool {
+    let Some((exec, tail)) = observation.record.read::<Exec>() else { return false };
+    let (path, script) = (tail.get(exec.path), tail.get(exec.script));
+    if exec.layer == code::MOUNT && path == DOCKER_INIT {
+        return false;
+    }
+    let is_changed = |bit| exec.flags & bit != 0;
+    let layer = observation.layer_of(exec.layer, path);
+    let program = rules::of_program(layer, exec.flags, is_changed(flags::CONTENT_CHANGED));
+    let layer = observation.layer_of(exec.script_layer, script);
+    let script = rules::of_script(layer, 0, is_changed(flags::SCRIPT_CHANGED));
+    program.or(script).is_some()
+}
+
+fn of_exec(
+    exec: &Exec,
+    script: &[u8],
+    process: &Process,
+    context: Context,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, key, object } = scratch;
+    program::push_invocation(key, &process.exe, &process.args);
+    if !script.is_empty() {
+        key.push(' ');
+        key.push_str(&String::from_utf8_lossy(script));
+    }
+    let ran = if script.is_empty() { &process.exe } else { script };
+    object.push_str(&String::from_utf8_lossy(ran));
+    let is_tool = shield::is_tool(key, context);
+    let is_whole = exec.flags & flags::PATH_TRUNCATED == 0;
+    let learning = if is_tool || !is_whole { Learning::Never } else { Learning::AsItIs };
+    let behaviour =
+        |dimension, key| Behaviour { dimension, scope: "", key, learning, object, layer: exec.layer };
+    if !take(behaviour(Dimension::Process, key)) {
+        return;
+    }
+    // Hops within one program say nothing: a shell that starts a shell.
+    let parent = process.lineage.ancestors.iter().find(|it| it.exe != process.exe);
+    match (parent, process.origin) {
+        (Some(parent), _) => scope.push_str(&String::from_utf8_lossy(&parent.exe)),
+        (None, Origin::Init) => scope.push_str("(container)"),
+        (None, Origin::Exec) => scope.push_str("(session)"),
+        (None, Origin::Health) => scope.push_str("(health check)"),
+        (None, Origin::Unknown) => return,
+    }
+    // What somebody starts in a session is not the image's to say, beyond which program it is.
+    if parent.is_none() && process.origin == Origin::Exec {
+        return;
+    }
+    scope.push_str(" > ");
+    scope.push_str(key);
+    take(behaviour(Dimension::Lineage, scope));
+}
+
+struct Write<'a> {
+    op: &'static str,
+    path: &'a [u8],
+    is_whole: bool,
+    layer: u8,
+    created_mode: u32,
+}
+
+/// The class of a change: what is made and what is written are one.
+const fn class_of(change: u8) -> &'static str {
+    match change {
+        op::RENAME | op::LINK | op::SYMLINK => "move",
+        op::UNLINK | op::RMDIR => "remove",
+        op::CHMOD | op::CHOWN | op::SET_XATTR | op::REMOVE_XATTR => "attribute",
+        op::MKNOD => "node",
+        _ => "write",
+    }
+}
+
+/// What lies in memory without a name is no place; what is on another file system is.
+const fn place_of(layer: u8) -> Option<&'static str> {
+    match layer {
+        code::MEMFD => None,
+        code::TMPFS => Some("tmpfs"),
+        code::VOLUME | code::BIND | code::MOUNT => Some("volume"),
+        code::PROC => Some("proc"),
+        code::SYS => Some("sys"),
+        _ => Some("root"),
+    }
+}
+
+fn of_write(
+    act: &Write<'_>,
+    container: &Container,
+    process: Option<&std::sync::Arc<Process>>,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, key, object } = scratch;
+    let Some(place) = place_of(act.layer) else { return };
+    let path = String::from_utf8_lossy(act.path);
+    if !path.starts_with('/') {
+        return;
+    }
+    match process {
+        Some(process) => program::push_name(scope, &process.exe, &process.args),
+        None => scope.push_str("(unknown)"),
+    }
+    for part in [act.op, place] {
+        scope.push(' ');
+        scope.push_str(part);
+    }
+    push_path(key, &path, act.layer, &container.id);
+    object.push_str(&path);
+    let learning = if !act.is_whole {
+        Learning::Never
+    } else if act.op != "remove" && shield::is_shielded(&path, act.created_mode) {
+        Learning::Shielded
+    } else if shield::is_of_image(act.layer) {
+        Learning::AsItIs
+    } else {
+        Learning::AsTemplate
+    };
+    let dimension = Dimension::Write;
+    take(Behaviour { dimension, scope, key, learning, object, layer: act.layer });
+}
+
+/// A path without what names its container or a process.
+fn push_path(out: &mut String, path: &str, layer: u8, container: &str) {
+    const SHORT_ID: usize = 12;
+    if layer == code::PROC {
+        for name in path.split('/').skip(1) {
+            let is_process = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+            out.push('/');
+            out.push_str(if is_process { "self" } else { name });
+        }
+        return;
+    }
+    match container.get(..SHORT_ID).filter(|id| path.contains(id)) {
+        Some(id) => out.push_str(&path.replace(container, "(container)").replace(id, "(container)")),
+        None => out.push_str(path),
+    }
+}
+
+fn of_listener(
+    listen: &Listen,
+    container: &Container,
+    process: Option<&std::sync::Arc<Process>>,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, key, object } = scratch;
+    let protocol = peer::protocol(listen.protocol);
+    let is_loopback = address(listen.address).to_canonical().is_loopback();
+    key.push_str(protocol);
+    if is_loopback {
+        key.push_str(" loopback");
+    }
+    let exposed = format_args!("{}/{protocol}", listen.port).to_string();
+    if container.exposed.contains(&exposed) {
+        key.push_str(&format!(" {}", listen.port));
+    } else {
+        peer::push_port(key, listen.port);
+    }
+    if let Some(process) = process {
+        key.push(' ');
+        program::push_name(key, &process.exe, &process.args);
+    }
+    object.push_str(&format!("/{protocol}/{}", listen.port));
+    take(Behaviour {
+        dimension: Dimension::Listener,
+        scope,
+        key,
+        learning: Learning::AsItIs,
+        object,
+        layer: code::UNKNOWN,
+    });
+}
+
+fn of_privilege(
+    observation: &Observation<'_>,
+    used: &Privilege,
+    process: Option<&std::sync::Arc<Process>>,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, key, object } = scratch;
+    // A capability that was looked for and not there changes nothing.
+    if used.op == privilege::op::CAPABILITY && used.result < 0 {
+        return;
+    }
+    match process {
+        Some(process) => program::push_name(key, &process.exe, &process.args),
+        None => key.push_str("(unknown)"),
+    }
+    object.push('/');
+    observation.record.visit(&mut |_, field, value| {
+        if let ("priv.op" | "priv.cap", Value::Label(name)) = (field.name, value) {
+            key.push(' ');
+            key.push_str(name);
+            object.push_str(if field.name == "priv.cap" { "/" } else { "" });
+            object.push_str(name);
+        }
+    });
+    let is_never = shield::is_unlearnable_privilege(used.op);
+    take(Behaviour {
+        dimension: Dimension::Privilege,
+        scope,
+        key,
+        learning: if is_never { Learning::Never } else { Learning::AsItIs },
+        object,
+        layer: code::UNKNOWN,
+    });
+}
+
+/// The name of the layer in which a behaviour's object lies; empty where it has none.
+pub fn layer_name(code: u8) -> &'static str {
+    if code == layer::code::UNKNOWN { "" } else { layer::name(code) }
+}
