@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, policy::Desk, server::Limits as QueryLimits},
+    api::{self, policy::Desk, profiles::Shelf, server::Limits as QueryLimits},
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
@@ -34,6 +34,7 @@ use crate::{
         procfs::Procfs,
         roster::Roster,
     },
+    baseline::{learner::Baseline, orders::Order, settings::Settings as LearnSettings},
     clock,
     config::{sections::Config, setting::Auto},
     memory,
@@ -57,11 +58,18 @@ use crate::{
         support::{Outcome, ProbeStatus},
         waker::Waker,
     },
-    store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
+    store::{
+        appender::Health as StoreHealth,
+        config::Config as StoreConfig,
+        open::open,
+        profiles::{self, ProfileWriter},
+    },
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
+/// Orders about profiles that wait for the pipeline.
+const ORDERS: usize = 16;
 /// Books that wait between the command line and the pipeline; only the newest matters.
 const BOOKS: usize = 16;
 /// Threads for what waits for the disk beside the pipeline and the store.
@@ -111,7 +119,10 @@ async fn serve(
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health());
-    let (desk, books) = open_desk(config, &waker)?;
+    let (give_order, baseline_orders) = crossbeam_channel::bounded(ORDERS);
+    let (desk, books) = open_desk(config, &waker, give_order)?;
+    let baseline = config.baseline.enabled.then(|| open_baseline(config)).transpose()?;
+    let profiles = ProfileWriter::start(&config.agent.data_dir)?;
     tasks.spawn(desk.clone().keep(stop.clone()));
     doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
@@ -131,6 +142,9 @@ async fn serve(
         fanotify: config.response.fanotify,
         book: desk.keeper.book(),
         books,
+        baseline,
+        baseline_orders,
+        profiles,
         roster: desk.roster,
         ask,
         appender,
@@ -225,14 +239,48 @@ fn watch_docker(
 fn open_desk(
     config: &Config,
     waker: &Waker,
+    orders: crossbeam_channel::Sender<Order>,
 ) -> anyhow::Result<(Desk, crossbeam_channel::Receiver<Arc<Book>>)> {
     let configured = configured::book(config);
     let configured = configured.map_err(|problems| anyhow!(problems.join("; ")))?;
     let (tell, books) = crossbeam_channel::bounded(BOOKS);
+    let (data_dir, of_orders) = (config.agent.data_dir.clone(), waker.clone());
+    let shelf = Shelf { data_dir, orders, wake: Arc::new(move || of_orders.wake()) };
     let waker = waker.clone();
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
-    Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
+    Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default(), shelf }, books))
+}
+
+/// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.
+fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
+    let mut baseline = Baseline::new(learn_settings(config));
+    let (kept, damaged) = profiles::read_all(&config.agent.data_dir)?;
+    for damaged in damaged {
+        let (path, aside) = (damaged.path.display(), profiles::set_aside(&damaged));
+        let aside = aside.display();
+        tracing::warn!(
+            "{path} is damaged and is kept as {aside}; what it held is learned anew: {:#}",
+            damaged.why
+        );
+    }
+    kept.into_iter().for_each(|saved| baseline.restore(saved.into_profile()));
+    Ok(baseline)
+}
+
+fn learn_settings(config: &Config) -> LearnSettings {
+    let of = &config.baseline;
+    LearnSettings {
+        unit_s: of.unit.as_secs(),
+        ready_after_s: of.ready_after.as_secs(),
+        least_units: of.min_units,
+        least_accepts: of.min_accepts,
+        most_daily_percent: of.max_daily_percent,
+        time_scale: of.time_scale,
+        start_least_s: of.start_min.as_secs(),
+        start_most_s: of.start_max.as_secs(),
+        most_hourly: of.max_hourly,
+    }
 }
 
 /// The kernel side, loaded.

@@ -20,10 +20,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    params::Params,
+    params::{Params, unescape},
     policy::{self, Desk, Refusal},
+    profiles::ProfileRequest,
     stream::{self as answer, Job},
 };
+use crate::baseline::orders::Act;
 
 /// How long connections may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(1);
@@ -145,14 +147,22 @@ async fn serve_one(stream: UnixStream, state: Arc<State>) {
     }
 }
 
+/// To have profiles approved.
+const APPROVE: &str = "/v1/profiles/approve";
+/// To have profiles forgotten.
+const RESET: &str = "/v1/profiles/reset";
 /// An exception, by its id.
 const EXCEPTION: &str = "/v1/exceptions/";
+
+/// Profiles, by an image or service.
+const PROFILE: &str = "/v1/profiles/";
 
 /// The method that a path is asked by.
 fn method_of(path: &str) -> Option<&'static str> {
     match path {
-        "/v1/status" | "/v1/events" | "/v1/policy" => Some("GET"),
-        "/v1/modes" | "/v1/exceptions" => Some("POST"),
+        "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" => Some("GET"),
+        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET => Some("POST"),
+        _ if path.starts_with(PROFILE) => Some("GET"),
         _ if path.starts_with(EXCEPTION) => Some("DELETE"),
         _ => None,
     }
@@ -183,6 +193,18 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
             Ok(body) => decided(move || desk.allow(body)).await,
             Err(refusal) => refused(&refusal),
         },
+        "/v1/profiles" => decided(move || desk.shelf.list()).await,
+        APPROVE | RESET => match policy::read::<ProfileRequest>(request.into_body()).await {
+            Ok(body) => {
+                let act = if path == APPROVE { Act::Approve } else { Act::Reset };
+                decided(move || desk.shelf.order(body.whom, act)).await
+            }
+            Err(refusal) => refused(&refusal),
+        },
+        _ if path.starts_with(PROFILE) => {
+            let whom = unescape(path.strip_prefix(PROFILE).unwrap_or_default());
+            decided(move || desk.shelf.show(&whom)).await
+        }
         _ => {
             let id = path.strip_prefix(EXCEPTION).unwrap_or_default().to_owned();
             decided(move || desk.revoke(&id)).await

@@ -73,7 +73,9 @@ pub fn behaviours(
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
 ) {
     let Scratch { scope, key, object } = scratch;
-    [&mut *scope, &mut *key, &mut *object].map(String::clear);
+    for text in [&mut *scope, &mut *key, &mut *object] {
+        text.clear();
+    }
     let record = &observation.record;
     let (Some(container), process) = (observation.container, observation.process) else { return };
     if let Some((exec, tail)) = record.read::<Exec>() {

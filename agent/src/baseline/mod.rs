@@ -38,5 +38,9 @@ pub mod saved;
 
 pub mod orders;
 
+pub mod view;
+
+pub mod export;
+
 #[cfg(test)]
 mod tests;

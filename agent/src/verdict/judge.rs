@@ -159,7 +159,7 @@ impl Judge {
         }
         let exe = observation.process.map(|process| &*process.exe);
         let reason = explain::reason(&breach, header.outcome, exe);
-        let entry = alert(observation, container, &breach, mode, &reason);
+        let entry = alert(observation, *header, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
             let counted = Counted {
@@ -200,9 +200,7 @@ impl Judge {
         let mode = ruling.modes.get(breach.rule.class());
         let count = count.try_into().unwrap_or(u32::MAX);
         let header = Header { count, ..observation.record.header };
-        let record = Record { header, ..observation.record };
-        let observation = Observation { record, ..*observation };
-        let entry = alert(&observation, container, &breach, mode, &reason);
+        let entry = alert(observation, header, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
     }
 
@@ -254,12 +252,13 @@ pub fn is_alert(rule: Rule, mode: Mode) -> bool {
 
 fn alert(
     observation: &Observation<'_>,
+    header: Header,
     container: &Container,
     breach: &Breach<'_>,
     mode: Mode,
     reason: &str,
 ) -> Vec<u8> {
-    let header = Header { act: 0, ..observation.record.header };
+    let header = Header { act: 0, ..header };
     let mut texts = TailBuilder::default();
     let event = Alert {
         of: observation.record.kind.number,
