@@ -71,9 +71,8 @@ impl Shelf {
 
     fn read(&self) -> Result<Vec<Saved>, Refusal> {
         let read = read_all(&self.data_dir);
-        let (profiles, _) = read.map_err(|error| {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
-        })?;
+        let (profiles, _) =
+            read.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
         Ok(profiles)
     }
 }

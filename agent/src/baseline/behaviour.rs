@@ -156,11 +156,20 @@ fn of_exec(
     }
     let ran = if script.is_empty() { &process.exe } else { script };
     object.push_str(&String::from_utf8_lossy(ran));
+    if script.is_empty() {
+        program::push_applet(object, &process.exe, &process.args);
+    }
     let is_tool = shield::is_tool(key, context);
     let is_whole = exec.flags & flags::PATH_TRUNCATED == 0;
     let learning = if is_tool || !is_whole { Learning::Never } else { Learning::AsItIs };
-    let behaviour =
-        |dimension, key| Behaviour { dimension, scope: "", key, learning, object, layer: exec.layer };
+    let behaviour = |dimension, key| Behaviour {
+        dimension,
+        scope: "",
+        key,
+        learning,
+        object,
+        layer: exec.layer,
+    };
     if !take(behaviour(Dimension::Process, key)) {
         return;
     }
@@ -261,7 +270,9 @@ fn push_path(out: &mut String, path: &str, layer: u8, container: &str) {
         return;
     }
     match container.get(..SHORT_ID).filter(|id| path.contains(id)) {
-        Some(id) => out.push_str(&path.replace(container, "(container)").replace(id, "(container)")),
+        Some(id) => {
+            out.push_str(&path.replace(container, "(container)").replace(id, "(container)"))
+        }
         None => out.push_str(path),
     }
 }

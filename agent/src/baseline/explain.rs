@@ -4,12 +4,7 @@ use std::fmt::Write as _;
 
 use plimsoll_ebpf::value::readable;
 
-use super::{
-    dimension::Context,
-    learner::Departure,
-    profile::Profile,
-    settings::Settings,
-};
+use super::{departure::Departure, dimension::Context, profile::Profile, settings::Settings};
 
 /// Letters that two keys must share at their start for one to be worth naming beside the other.
 const LEAST_ALIKE: usize = 4;

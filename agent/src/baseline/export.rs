@@ -30,7 +30,8 @@ pub fn export(profiles: &[Saved]) -> String {
                 if scope.is_empty() {
                     let _ = writeln!(text, "  - behaviour: {}", quoted(key));
                 } else {
-                    let _ = writeln!(text, "  - by: {}\n    behaviour: {}", quoted(scope), quoted(key));
+                    let _ =
+                        writeln!(text, "  - by: {}\n    behaviour: {}", quoted(scope), quoted(key));
                 }
                 let seen = Context::ALL.into_iter().filter(|it| entry.seen[*it as usize].units > 0);
                 let seen: Vec<&str> = seen.map(Context::name).collect();

@@ -98,7 +98,8 @@ impl Learned {
 
     fn learn_key(&mut self, it: &Behaviour<'_>) -> Option<u32> {
         let number = self.entries.make()?;
-        let key = if it.scope.is_empty() { it.key.into() } else { format!("{} {}", it.scope, it.key) };
+        let key =
+            if it.scope.is_empty() { it.key.into() } else { format!("{} {}", it.scope, it.key) };
         self.key_bytes += key.len();
         self.index.insert(key.into(), number);
         Some(number)
@@ -111,8 +112,8 @@ impl Learned {
         let Self { entries, tries, .. } = self;
         let trie = tries.entry(it.scope.into()).or_default();
         let mut merged = Vec::new();
-        let inserted =
-            trie.insert(it.key, &mut || entries.make(), &mut |stays, goes| merged.push((stays, goes)));
+        let inserted = trie
+            .insert(it.key, &mut || entries.make(), &mut |stays, goes| merged.push((stays, goes)));
         for (stays, goes) in merged {
             self.entries.merge(stays, goes);
         }

@@ -30,7 +30,11 @@ pub mod instance;
 
 pub mod explain;
 
+pub mod departure;
+
 pub mod counts;
+
+pub mod known;
 
 pub mod learner;
 

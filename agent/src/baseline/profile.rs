@@ -132,11 +132,11 @@ impl Profile {
 
     /// Whether an entry vouches for an act in a context.
     pub fn vouches(&self, entry: &Entry, context: Context) -> bool {
-        let others: Vec<Context> =
-            context.vouched_by().iter().copied().filter(|it| *it != context).collect();
-        let own = entry.seen[context as usize].units;
-        let least = if context == Context::Session { LEAST_SESSIONS } else { 1 };
-        (own >= least || entry.units(&others) > 0) && !self.is_doubted(entry)
+        let is_enough = |by: &Context| {
+            let least = if *by == Context::Session { LEAST_SESSIONS } else { 1 };
+            entry.seen[*by as usize].units >= least
+        };
+        context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
     }
 
     /// Whether only one container ever showed something, while others did without it for long.
@@ -144,9 +144,8 @@ impl Profile {
         if entry.is_confirmed() {
             return false;
         }
-        let is_doubter = |it: &&Contributor| {
-            it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash)
-        };
+        let is_doubter =
+            |it: &&Contributor| it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash);
         self.contributors.iter().filter(is_doubter).count() >= LEAST_DOUBTERS
     }
 
@@ -157,8 +156,7 @@ impl Profile {
         }
         if self.contributors.len() >= MOST_CONTRIBUTORS {
             // Who gave least makes room.
-            let (least, _) =
-                self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
+            let (least, _) = self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
             self.contributors.swap_remove(least);
         }
         let id = id.chars().take(12).collect();

@@ -3,9 +3,8 @@
 /// Files that hold many programs and choose by the name they are called by.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
 /// Interpreters, by the beginning of their file's name.
-const INTERPRETERS: [&str; 12] = [
-    "sh", "bash", "dash", "ash", "zsh", "ksh", "python", "perl", "ruby", "node", "php", "lua",
-];
+const INTERPRETERS: [&str; 12] =
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "python", "perl", "ruby", "node", "php", "lua"];
 /// Options by which an interpreter is given its program as an argument.
 const INLINE: [&str; 6] = ["-c", "-e", "-E", "-r", "-p", "--eval"];
 
@@ -18,15 +17,23 @@ pub fn push_name(out: &mut String, exe: &[u8], args: &[u8]) {
     }
 }
 
-/// The same, and for an interpreter whether its program was given as an argument.
+/// Writes which of the programs it is that are in one, as a name below that one's path.
+pub fn push_applet(out: &mut String, exe: &[u8], args: &[u8]) {
+    if let Some(applet) = applet(exe, args) {
+        out.push('/');
+        out.push_str(&applet);
+    }
+}
+
+/// The same as [`push_name`], and for an interpreter whether its program was given as an argument.
 pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
     push_name(out, exe, args);
     let applet = applet(exe, args);
     let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
     let is_interpreter = INTERPRETERS.iter().any(|name| {
-        called.strip_prefix(name).is_some_and(|rest| {
-            rest.chars().all(|it| it.is_ascii_digit() || it == '.')
-        })
+        called
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
     });
     if is_interpreter && args.split(|it| *it == 0).skip(1).take(4).any(is_inline) {
         out.push_str(" -c");

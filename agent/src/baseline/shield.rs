@@ -1,9 +1,6 @@
 //! What no learning may excuse: writes that no template covers, acts that are never learned.
 
-use plimsoll_ebpf::{
-    events::privilege::op,
-    layer::code,
-};
+use plimsoll_ebpf::{events::privilege::op, layer::code};
 
 use super::{dimension::Context, program::base};
 
@@ -53,10 +50,40 @@ const EXECUTABLE: u32 = 0o111;
 /// Programs that a service has hardly ever a reason to run once it has started, though its image
 /// holds them: they look around, build, install, or carry a shell elsewhere.
 const TOOLS: [&str; 34] = [
-    "nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "socat", "nmap", "masscan", "telnet",
-    "tcpdump", "tshark", "gdb", "strace", "ltrace", "nsenter", "unshare", "chroot", "gcc", "cc",
-    "tcc", "clang", "as", "ld", "apt", "apt-get", "dpkg", "apk", "yum", "dnf", "rpm", "microdnf",
-    "zypper", "pacman", "insmod",
+    "nc",
+    "ncat",
+    "netcat",
+    "nc.traditional",
+    "nc.openbsd",
+    "socat",
+    "nmap",
+    "masscan",
+    "telnet",
+    "tcpdump",
+    "tshark",
+    "gdb",
+    "strace",
+    "ltrace",
+    "nsenter",
+    "unshare",
+    "chroot",
+    "gcc",
+    "cc",
+    "tcc",
+    "clang",
+    "as",
+    "ld",
+    "apt",
+    "apt-get",
+    "dpkg",
+    "apk",
+    "yum",
+    "dnf",
+    "rpm",
+    "microdnf",
+    "zypper",
+    "pacman",
+    "insmod",
 ];
 
 /// Whether a file may be known by its own path alone, never by a template: others run or obey it.
@@ -87,7 +114,8 @@ pub fn is_tool(name: &str, context: Context) -> bool {
     let mut words = name.split(' ');
     let file = words.next().unwrap_or_default();
     let called = words.next().filter(|it| !it.starts_with('-') && !it.starts_with('/'));
-    let called = called.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default());
+    let called =
+        called.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default());
     context != Context::Start && TOOLS.contains(&called)
 }
 

@@ -71,7 +71,9 @@ impl Summary {
         let settings = saved.settings;
         let profile = saved.clone().into_profile();
         let contexts = [Context::Steady, Context::Start];
-        let part = |dimension| contexts.map(|context| part(&profile, dimension, context, now_s, &settings));
+        let part = |dimension| {
+            contexts.map(|context| part(&profile, dimension, context, now_s, &settings))
+        };
         Self {
             image: profile.image.clone(),
             subject: profile.subject.to_string(),
@@ -119,7 +121,8 @@ fn part(
     let assessment = profile.assess(dimension, context, now_s, settings);
     let evidence = profile.evidence(dimension, context, now_s);
     let learned = &profile.learned[dimension as usize];
-    let is_of_context = |units: [super::entries::Seen; Context::COUNT]| units[context as usize].units > 0;
+    let is_of_context =
+        |units: [super::entries::Seen; Context::COUNT]| units[context as usize].units > 0;
     let seen = learned.entries().iter().filter(|(_, entry)| is_of_context(entry.seen));
     let (mut entries, mut confirmed) = (0, 0);
     for (_, entry) in seen {
@@ -144,22 +147,18 @@ fn part(
 }
 
 /// What is missing, in words.
-fn missing(
-    profile: &Profile,
-    state: State,
-    missing_s: Option<u64>,
-    settings: &Settings,
-) -> String {
+fn missing(profile: &Profile, state: State, missing_s: Option<u64>, settings: &Settings) -> String {
     let what = match state {
         State::Monitor => return String::new(),
         State::Unmodelled(Reason::Size) => {
             return "more than is kept: only rules that need no learning hold".to_owned();
         }
-        State::Unmodelled(_) => return "always something new: reset it or narrow its work".to_owned(),
-        State::Learning(Reason::FewUnits) => format!(
-            "{} units or more, of two containers or two starts",
-            settings.least_units
-        ),
+        State::Unmodelled(_) => {
+            return "always something new: reset it or narrow its work".to_owned();
+        }
+        State::Learning(Reason::FewUnits) => {
+            format!("{} units or more, of two containers or two starts", settings.least_units)
+        }
         State::Learning(Reason::Young) => "time".to_owned(),
         State::Learning(Reason::Idle) if profile.has_listener => {
             format!("{} accepted connections, of {}", profile.accepts, settings.least_accepts)

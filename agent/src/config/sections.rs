@@ -77,7 +77,7 @@ sections! {
         /// acts.
         unit: Duration = "1h",
         /// How long each image is learned at least, whatever was seen.
-        ready_after: Duration = "24h",
+        ready_after: Duration = "1d",
         /// How many units are seen at least.
         min_units: u32 = "3",
         /// How many connections a service has accepted at least, so that its silence says something.

@@ -6,8 +6,9 @@ use crate::{
     attribution::{attributor::Attributor, observation::Observation},
     baseline::{
         convergence::State,
+        departure::Departure,
         dimension::{Context, Dimension},
-        learner::{Baseline, Departure},
+        learner::Baseline,
         orders::Order,
     },
     clock,
@@ -90,7 +91,7 @@ impl Learning {
         for (name, count) in State::NAMES.into_iter().zip(states) {
             metrics.profiles.set_to(name, count);
         }
-        let counts = &baseline.counts;
+        let counts = baseline.counts();
         for dimension in Dimension::ALL {
             let at = dimension as usize;
             metrics.behaviours.set_to(dimension.name(), behaviours[at]);

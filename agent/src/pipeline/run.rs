@@ -16,9 +16,9 @@ use crate::{
     attribution::{
         attributor::{Attributor, Limits, Out},
         cgroup::CgroupRoot,
+        container::Container,
         docker::{Ask, Notice},
         node::Node,
-        container::Container,
         observation::Observation,
         process::Process,
         procfs::Procfs,
@@ -262,15 +262,7 @@ impl Pipeline {
 
     fn each_second(&mut self) {
         let Self {
-            attributor,
-            procfs,
-            containers,
-            appender,
-            metrics,
-            losses,
-            judge,
-            learning,
-            ..
+            attributor, procfs, containers, appender, metrics, losses, judge, learning, ..
         } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {

@@ -46,13 +46,18 @@ impl ProfileWriter {
     /// When there is no directory, or no thread.
     pub fn start(data_dir: &Path) -> anyhow::Result<Self> {
         let directory = data_dir.join(DIRECTORY);
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory).with_context(|| {
-            format!("making {}", directory.display())
-        })?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .with_context(|| format!("making {}", directory.display()))?;
         let (tell, told) = bounded(WAITING);
         let write = move || write_all(&directory, &told);
         let thread = thread::Builder::new().name("profiles".to_owned()).spawn(write);
-        Ok(Self { tell: Some(tell), thread: Some(thread.context("starting the writer of profiles")?) })
+        Ok(Self {
+            tell: Some(tell),
+            thread: Some(thread.context("starting the writer of profiles")?),
+        })
     }
 
     /// Room for profiles that wait.
@@ -221,7 +226,10 @@ mod tests {
         fs::write(&path, bytes).expect("is written");
         let (profiles, damaged) = read_all(home.path()).expect("reads");
         assert_eq!((profiles.len(), damaged.len()), (1, 1));
-        assert!(set_aside(&damaged[0]).ends_with(path.with_extension("damaged").file_name().expect("has a name")));
+        assert!(
+            set_aside(&damaged[0])
+                .ends_with(path.with_extension("damaged").file_name().expect("has a name"))
+        );
         assert!(read_all(home.path()).expect("reads").1.is_empty());
     }
 

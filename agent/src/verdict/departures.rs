@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use plimsoll_ebpf::rules::Severity;
 
-use crate::baseline::learner::Departure;
+use crate::baseline::departure::Departure;
 
 /// When repeats are told after the first, in nanoseconds; from the last on in steps of it.
 const STEPS_NS: [u64; 3] = [3_600_000_000_000, 6 * 3_600_000_000_000, 24 * 3_600_000_000_000];

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
-    baseline::learner::{Baseline, Departure},
+    baseline::{departure::Departure, learner::Baseline},
     policy::{book::Book, exception::Exception, modes::Modes},
 };
 

@@ -48,7 +48,8 @@ fn alike(node: &Node) -> Option<Found> {
     }
     let is_enough = |pattern: &Pattern, names: usize| {
         let is_there = node.patterns.iter().any(|(it, _)| it.has_shape_of(pattern));
-        is_there || names >= if pattern.varies_in_numbers_alone() { ALIKE_IN_NUMBERS } else { ALIKE }
+        is_there
+            || names >= if pattern.varies_in_numbers_alone() { ALIKE_IN_NUMBERS } else { ALIKE }
     };
     let found = groups.into_iter().find(|(pattern, names)| is_enough(pattern, names.len()))?;
     Some((found.1, found.0))
@@ -60,7 +61,8 @@ fn random(node: &Node) -> Option<Found> {
     for (index, name) in names.iter().enumerate() {
         let Some((start, run, end)) = random_parts(name) else { continue };
         let is_alike = |other: &&&str| {
-            random_parts(other).is_some_and(|(s, r, e)| s == start && e == end && r.len() == run.len())
+            random_parts(other)
+                .is_some_and(|(s, r, e)| s == start && e == end && r.len() == run.len())
         };
         let group: Vec<Box<str>> =
             names[index..].iter().filter(is_alike).map(|it| Box::from(*it)).collect();

@@ -82,7 +82,8 @@ impl Node {
 
     /// Has a pattern take in what is below some names.
     pub(super) fn pool(&mut self, names: &[Box<str>], pattern: Pattern, merge: &mut Merge<'_>) {
-        let pooled: Vec<Self> = names.iter().filter_map(|name| self.literals.remove(name)).collect();
+        let pooled: Vec<Self> =
+            names.iter().filter_map(|name| self.literals.remove(name)).collect();
         let at = self.place_of(pattern);
         for node in pooled {
             self.patterns[at].1.absorb(node, merge);

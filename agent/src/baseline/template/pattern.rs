@@ -92,8 +92,10 @@ impl Pattern {
     /// Takes in whatever another of the same shape takes in.
     pub fn widen(&mut self, other: &Self) {
         for (own, others) in self.0.iter_mut().zip(&other.0) {
-            if let (Part::Run { charset, least, most }, Part::Run { charset: c, least: l, most: m }) =
-                (own, others)
+            if let (
+                Part::Run { charset, least, most },
+                Part::Run { charset: c, least: l, most: m },
+            ) = (own, others)
             {
                 *charset = (*charset).max(*c);
                 *least = (*least).min(*l);
@@ -111,9 +113,7 @@ impl Pattern {
 fn matches(parts: &[Part], name: &str) -> bool {
     let Some((part, later)) = parts.split_first() else { return name.is_empty() };
     match part {
-        Part::Literal(text) => {
-            name.strip_prefix(&**text).is_some_and(|rest| matches(later, rest))
-        }
+        Part::Literal(text) => name.strip_prefix(&**text).is_some_and(|rest| matches(later, rest)),
         Part::Masked(mask) => {
             let mut length = None;
             tokens(name, &mut |token| {
@@ -128,12 +128,13 @@ fn matches(parts: &[Part], name: &str) -> bool {
             length > 0 && matches(later, &name[length..])
         }
         Part::Run { charset, least, most } => {
-            let most = if *charset == Charset::Digit {
-                ALWAYS_DIGITS.max(most + MORE_DIGITS)
+            // Numbers count up and down.
+            let (least, most) = if *charset == Charset::Digit {
+                (1, ALWAYS_DIGITS.max(most + MORE_DIGITS))
             } else {
-                *most
+                (*least, *most)
             };
-            matches_run(*charset, *least, most, later, name)
+            matches_run(*charset, least, most, later, name)
         }
     }
 }
@@ -269,7 +270,7 @@ mod tests {
         let mut pattern = Pattern::of_shape("temp-8215.rdb").expect("varies");
         pattern.widen(&Pattern::of_shape("temp-31.rdb").expect("varies"));
         assert_eq!(pattern.to_string(), "temp-<d 2-4>.rdb");
-        assert!(pattern.matches("temp-12345.rdb") && !pattern.matches("temp-1.rdb"));
+        assert!(pattern.matches("temp-12345.rdb") && pattern.matches("temp-1.rdb"));
         assert!(!pattern.matches("temp-8215.sh") && !pattern.matches("temp-x.rdb"));
         assert!(Pattern::of_shape("access.log").is_none());
     }

@@ -90,7 +90,8 @@ pub fn tokens<'a>(name: &'a str, take: &mut dyn FnMut(Token<'a>)) {
     let mut rest = name;
     // The end of a name after its last dot.
     let ending = name.rfind('.').map_or("", |at| &name[at + 1..]);
-    let is_ending_said = ending.len() <= MOST_ENDING && ending.contains(|it: char| it.is_alphabetic());
+    let is_ending_said =
+        ending.len() <= MOST_ENDING && ending.contains(|it: char| it.is_alphabetic());
     while let Some(first) = rest.chars().next() {
         if let Some((mask, length)) = masked(rest) {
             take(Token::Masked(&rest[..length], mask));
@@ -117,8 +118,8 @@ fn of_run(run: &str) -> Token<'_> {
     if !is_ascii || !(has_digit || is_one_hex) {
         return Token::Literal(run);
     }
-    // One letter or digit alone is most likely the first of a tree of hashes.
-    let charset = if is_one_hex { Charset::Hex } else { Charset::of(run) };
+    // One letter alone is most likely the first of a tree of hashes.
+    let charset = Charset::of(run);
     if charset == Charset::Digit && run.len() >= LONG_NUMBER {
         return Token::Masked(run, Mask::Number);
     }
@@ -168,7 +169,8 @@ fn date(bytes: &[u8]) -> Option<usize> {
     } else {
         (number(4..6)?, number(6..8)?, 8)
     };
-    let is_date = (1970..2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_date =
+        (1970..2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     let goes_on = bytes.get(length).is_some_and(u8::is_ascii_digit);
     (is_date && !goes_on).then_some(length)
 }
@@ -192,7 +194,7 @@ mod tests {
         assert_eq!(shown("access.log"), "access.log");
         assert_eq!(shown("temp-8215.rdb"), "temp-<Digit 8215>.rdb");
         assert_eq!(shown("song.mp3"), "song.mp3");
-        assert_eq!(shown("access.log.1"), "access.log.<Hex 1>");
+        assert_eq!(shown("access.log.1"), "access.log.<Digit 1>");
         assert_eq!(shown("etc"), "etc");
         assert_eq!(shown("c"), "<Hex c>");
         assert_eq!(shown("tmpa8f3k2"), "<Alnum tmpa8f3k2>");

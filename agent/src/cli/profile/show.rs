@@ -42,7 +42,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         let summary = Summary::of(&saved, now_s);
         match args.output {
             Format::Json => {
-                let behaviours: Vec<_> = if args.behaviours { behaviours(&saved) } else { Vec::new() };
+                let behaviours: Vec<_> =
+                    if args.behaviours { behaviours(&saved) } else { Vec::new() };
                 let mut object = json!(summary);
                 if args.behaviours {
                     object["behaviours"] = json!(behaviours);
@@ -106,8 +107,11 @@ fn mark(is_confirmed: bool) -> String {
 }
 
 fn row(it: &Part) -> [String; 8] {
-    let state =
-        if it.reason.is_empty() { it.state.clone() } else { format!("{} ({})", it.state, it.reason) };
+    let state = if it.reason.is_empty() {
+        it.state.clone()
+    } else {
+        format!("{} ({})", it.state, it.reason)
+    };
     let open = match it.open_directories {
         0 => String::new(),
         count => format!("{count} directories take any name; "),

@@ -61,7 +61,11 @@ impl SourceArgs {
         match client::value(socket, target) {
             Err(ClientError::Unreachable { .. }) if self.socket.is_none() => {
                 let dir = &config.agent.data_dir;
-                eprintln!("note: no agent answers on {}; reading {}", socket.display(), dir.display());
+                eprintln!(
+                    "note: no agent answers on {}; reading {}",
+                    socket.display(),
+                    dir.display()
+                );
                 read(dir).map(of)
             }
             answer => answer.map_err(ask::failure),
