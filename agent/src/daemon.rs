@@ -34,7 +34,7 @@ use crate::{
         procfs::Procfs,
         roster::Roster,
     },
-    baseline::{learner::Baseline, orders::Order, settings::Settings as LearnSettings},
+    baseline::{learner::Baseline, settings::Settings as LearnSettings},
     clock,
     config::{sections::Config, setting::Auto},
     memory,
@@ -42,7 +42,10 @@ use crate::{
         names::Metrics,
         server::{self as metrics_server, Health, HealthCheck},
     },
-    pipeline::run::{Parts, Pipeline},
+    pipeline::{
+        learning::Learning,
+        run::{Parts, Pipeline},
+    },
     policy::{
         book::Book,
         configured,
@@ -59,7 +62,7 @@ use crate::{
         waker::Waker,
     },
     store::{
-        appender::Health as StoreHealth,
+        appender::{Appender, Health as StoreHealth},
         config::Config as StoreConfig,
         open::open,
         profiles::{self, ProfileWriter},
@@ -109,20 +112,15 @@ async fn serve(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let cgroups = CgroupRoot { path: config.host.cgroup_root()? };
-    let (appender, damages) = open(&store_config(config))?;
-    for damage in damages {
-        tracing::warn!("{damage}");
-    }
+    let appender = open_store(config)?;
     let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
     let armed = Armed::load(config, &cgroups, &waker)?;
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health());
-    let (give_order, baseline_orders) = crossbeam_channel::bounded(ORDERS);
-    let (desk, books) = open_desk(config, &waker, give_order)?;
-    let baseline = config.baseline.enabled.then(|| open_baseline(config)).transpose()?;
-    let profiles = ProfileWriter::start(&config.agent.data_dir)?;
+    let (learning, shelf) = open_learning(config, &waker)?;
+    let (desk, books) = open_desk(config, &waker, shelf)?;
     tasks.spawn(desk.clone().keep(stop.clone()));
     doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
@@ -142,9 +140,7 @@ async fn serve(
         fanotify: config.response.fanotify,
         book: desk.keeper.book(),
         books,
-        baseline,
-        baseline_orders,
-        profiles,
+        learning,
         roster: desk.roster,
         ask,
         appender,
@@ -239,17 +235,34 @@ fn watch_docker(
 fn open_desk(
     config: &Config,
     waker: &Waker,
-    orders: crossbeam_channel::Sender<Order>,
+    shelf: Shelf,
 ) -> anyhow::Result<(Desk, crossbeam_channel::Receiver<Arc<Book>>)> {
     let configured = configured::book(config);
     let configured = configured.map_err(|problems| anyhow!(problems.join("; ")))?;
     let (tell, books) = crossbeam_channel::bounded(BOOKS);
-    let (data_dir, of_orders) = (config.agent.data_dir.clone(), waker.clone());
-    let shelf = Shelf { data_dir, orders, wake: Arc::new(move || of_orders.wake()) };
     let waker = waker.clone();
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
     Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default(), shelf }, books))
+}
+
+/// Opens the store; what of it is damaged is told.
+fn open_store(config: &Config) -> anyhow::Result<Appender> {
+    let (appender, damages) = open(&store_config(config))?;
+    for damage in damages {
+        tracing::warn!("{damage}");
+    }
+    Ok(appender)
+}
+
+/// What the pipeline learns with, and how it is told what to do with that.
+fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(Learning, Shelf)> {
+    let (give_order, orders) = crossbeam_channel::bounded(ORDERS);
+    let baseline = config.baseline.enabled.then(|| open_baseline(config)).transpose()?;
+    let profiles = ProfileWriter::start(&config.agent.data_dir)?;
+    let (data_dir, waker) = (config.agent.data_dir.clone(), waker.clone());
+    let shelf = Shelf { data_dir, orders: give_order, wake: Arc::new(move || waker.wake()) };
+    Ok((Learning::new(baseline, orders, profiles), shelf))
 }
 
 /// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.
@@ -264,7 +277,9 @@ fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
             damaged.why
         );
     }
-    kept.into_iter().for_each(|saved| baseline.restore(saved.into_profile()));
+    for saved in kept {
+        baseline.restore(saved.into_profile());
+    }
     Ok(baseline)
 }
 

@@ -54,15 +54,15 @@ impl Shelf {
     }
 
     /// `POST /v1/profiles/approve` and `POST /v1/profiles/reset`
-    pub(super) fn order(&self, whom: String, act: Act) -> Result<Vec<Summary>, Refusal> {
+    pub(super) fn order(&self, whom: &str, act: Act) -> Result<Vec<Summary>, Refusal> {
         let (answer, answered) = bounded(1);
-        let order = Order { whom: whom.clone(), act, answer };
+        let order = Order { whom: whom.to_owned(), act, answer };
         let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is busy; try again".to_owned());
         self.orders.try_send(order).map_err(|_| busy())?;
         (self.wake)();
         let profiles = answered.recv_timeout(PATIENCE).map_err(|_| busy())?;
         if profiles.is_empty() {
-            return Err(nobody(&whom));
+            return Err(nobody(whom));
         }
         tracing::info!(whom, ?act, profiles = profiles.len(), "profiles changed");
         let now_s = clock::now_ns() / 1_000_000_000;

@@ -197,7 +197,7 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
         APPROVE | RESET => match policy::read::<ProfileRequest>(request.into_body()).await {
             Ok(body) => {
                 let act = if path == APPROVE { Act::Approve } else { Act::Reset };
-                decided(move || desk.shelf.order(body.whom, act)).await
+                decided(move || desk.shelf.order(&body.whom, act)).await
             }
             Err(refusal) => refused(&refusal),
         },

@@ -1,5 +1,7 @@
 //! What an observation says was done, as the normalised keys that are learned.
 
+use std::fmt::Write as _;
+
 use plimsoll_ebpf::{
     events::{
         connect::Connect,
@@ -271,7 +273,7 @@ fn push_path(out: &mut String, path: &str, layer: u8, container: &str) {
     }
     match container.get(..SHORT_ID).filter(|id| path.contains(id)) {
         Some(id) => {
-            out.push_str(&path.replace(container, "(container)").replace(id, "(container)"))
+            out.push_str(&path.replace(container, "(container)").replace(id, "(container)"));
         }
         None => out.push_str(path),
     }
@@ -293,7 +295,7 @@ fn of_listener(
     }
     let exposed = format_args!("{}/{protocol}", listen.port).to_string();
     if container.exposed.contains(&exposed) {
-        key.push_str(&format!(" {}", listen.port));
+        let _ = write!(key, " {}", listen.port);
     } else {
         peer::push_port(key, listen.port);
     }
@@ -301,7 +303,7 @@ fn of_listener(
         key.push(' ');
         program::push_name(key, &process.exe, &process.args);
     }
-    object.push_str(&format!("/{protocol}/{}", listen.port));
+    let _ = write!(object, "/{protocol}/{}", listen.port);
     take(Behaviour {
         dimension: Dimension::Listener,
         scope,

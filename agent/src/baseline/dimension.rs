@@ -87,6 +87,7 @@ impl Context {
     }
 
     /// The context whose convergence decides whether a departure in this one is told.
+    #[must_use]
     pub const fn judged_by(self) -> Self {
         match self {
             Self::Start => Self::Start,

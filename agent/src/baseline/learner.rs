@@ -156,9 +156,8 @@ impl Baseline {
                 self.instances.insert(key, instance);
             }
         }
-        let now_s = now_ms / 1000;
         for profile in &mut self.known.profiles {
-            profile.advance(now_s, &self.known.settings);
+            profile.advance(now_ms / 1000, &self.known.settings);
         }
     }
 

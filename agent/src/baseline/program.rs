@@ -35,7 +35,9 @@ pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
             .strip_prefix(name)
             .is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
     });
-    if is_interpreter && args.split(|it| *it == 0).skip(1).take(4).any(is_inline) {
+    // What follows the first argument that is no option is the program's own.
+    let mut options = args.split(|it| *it == 0).skip(1).take_while(|it| it.starts_with(b"-"));
+    if is_interpreter && options.any(is_inline) {
         out.push_str(" -c");
     }
 }
@@ -99,6 +101,7 @@ mod tests {
         assert_eq!(called("/bin/bash", "bash -lc id"), "/bin/bash -c");
         assert_eq!(called("/usr/bin/python3.11", "python3 -c x"), "/usr/bin/python3.11 -c");
         assert_eq!(called("/usr/bin/python3.11", "python3 app.py"), "/usr/bin/python3.11");
+        assert_eq!(called("/usr/bin/python3.11", "python3 app.py -c x"), "/usr/bin/python3.11");
         assert_eq!(called("/bin/busybox", "sh -c id"), "/bin/busybox sh -c");
         assert_eq!(called("/usr/sbin/nginx", "nginx -c /etc/nginx.conf"), "/usr/sbin/nginx");
         assert_eq!(called("/usr/bin/nodejs-app", "x -e"), "/usr/bin/nodejs-app");

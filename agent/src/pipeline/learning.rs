@@ -18,14 +18,15 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct Learning {
+pub struct Learning {
     baseline: Option<Baseline>,
     orders: Receiver<Order>,
     profiles: ProfileWriter,
 }
 
 impl Learning {
-    pub(super) fn new(
+    /// Learns into `baseline`, where there is one; does as `orders` say, and has profiles written.
+    pub fn new(
         baseline: Option<Baseline>,
         orders: Receiver<Order>,
         profiles: ProfileWriter,

@@ -3,9 +3,9 @@
 //! It owns what it works with and takes no lock. Others reach it through bounded channels and end
 //! its wait with a [`Waker`](crate::probe::waker::Waker).
 
+pub mod learning;
 pub mod run;
 
 mod containers;
 mod gauges;
-mod learning;
 mod losses;

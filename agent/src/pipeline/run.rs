@@ -25,7 +25,6 @@ use crate::{
         repeats::Count,
         roster::Roster,
     },
-    baseline::{learner::Baseline, orders::Order},
     clock, memory,
     metrics::names::Metrics,
     policy::book::Book,
@@ -38,7 +37,7 @@ use crate::{
         stopping::{Means, Stopping},
     },
     response::{gates::Gates, stopper::Stopper},
-    store::{appender::Appender, profiles::ProfileWriter},
+    store::appender::Appender,
     verdict::judge::Judge,
 };
 
@@ -92,12 +91,8 @@ pub struct Parts {
     pub book: Arc<Book>,
     /// Each later book; the newest holds.
     pub books: Receiver<Arc<Book>>,
-    /// What is known of images and services; nothing is learned where it is `None`.
-    pub baseline: Option<Baseline>,
-    /// What an operator has done to that.
-    pub baseline_orders: Receiver<Order>,
-    /// Where profiles go.
-    pub profiles: ProfileWriter,
+    /// What is known of images and services.
+    pub learning: Learning,
     /// Shows the containers that run.
     pub roster: Roster,
     /// What Docker is asked.
@@ -161,7 +156,7 @@ impl Pipeline {
             ),
             notices: parts.notices,
             books: parts.books,
-            learning: Learning::new(parts.baseline, parts.baseline_orders, parts.profiles),
+            learning: parts.learning,
             judge: Judge::new(parts.book),
             roster: parts.roster,
             appender: parts.appender,

@@ -120,7 +120,7 @@ fn matches(parts: &[Part], name: &str) -> bool {
                 if length.is_none() {
                     length = Some(match token {
                         Token::Masked(text, found) if found == *mask => text.len(),
-                        _ => 0,
+                        Token::Literal(_) | Token::Varying(..) | Token::Masked(..) => 0,
                     });
                 }
             });

@@ -177,14 +177,20 @@ fn date(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn shown(name: &str) -> String {
         let mut text = String::new();
         tokens(name, &mut |token| match token {
             Token::Literal(it) => text += it,
-            Token::Varying(it, charset) => text += &format!("<{charset:?} {it}>"),
-            Token::Masked(_, mask) => text += &format!("<{}>", mask.name()),
+            Token::Varying(it, charset) => {
+                let _ = write!(text, "<{charset:?} {it}>");
+            }
+            Token::Masked(_, mask) => {
+                let _ = write!(text, "<{}>", mask.name());
+            }
         });
         text
     }

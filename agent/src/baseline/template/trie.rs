@@ -111,22 +111,19 @@ impl Trie {
         let mut node = &mut self.root;
         for name in names(template) {
             let before = node.fan_out();
-            node = match Pattern::parse(name) {
-                Some(pattern) => {
-                    // One of another width is its own: only what is learned is widened.
-                    let at = node.patterns.iter().position(|(it, _)| *it == pattern);
-                    let at = at.unwrap_or_else(|| {
-                        node.patterns.push((pattern, Node::default()));
-                        node.patterns.len() - 1
-                    });
-                    self.nodes += usize::from(node.patterns.len() + node.literals.len() > before);
-                    &mut node.patterns[at].1
-                }
-                None => {
-                    let name = name.replace("<<", "<");
-                    self.nodes += usize::from(!node.literals.contains_key(name.as_str()));
-                    node.literals.entry(name.into()).or_default()
-                }
+            node = if let Some(pattern) = Pattern::parse(name) {
+                // One of another width is its own: only what is learned is widened.
+                let at = node.patterns.iter().position(|(it, _)| *it == pattern);
+                let at = at.unwrap_or_else(|| {
+                    node.patterns.push((pattern, Node::default()));
+                    node.patterns.len() - 1
+                });
+                self.nodes += usize::from(node.fan_out() > before);
+                &mut node.patterns[at].1
+            } else {
+                let name = name.replace("<<", "<");
+                self.nodes += usize::from(!node.literals.contains_key(name.as_str()));
+                node.literals.entry(name.into()).or_default()
             };
         }
         node.leaf.replace(entry).is_none()
@@ -203,8 +200,14 @@ mod tests {
     impl Learned {
         fn of(paths: &[&str]) -> Self {
             let mut learned = Self::default();
-            paths.iter().for_each(|path| learned.learn(path));
+            learned.learn_all(paths);
             learned
+        }
+
+        fn learn_all(&mut self, paths: &[impl AsRef<str>]) {
+            for path in paths {
+                self.learn(path.as_ref());
+            }
         }
 
         fn learn(&mut self, path: &str) {
@@ -302,7 +305,7 @@ mod tests {
             paths in proptest::collection::vec("(/[a-c0-9._-]{1,6}){1,4}|(/[a-zA-Z0-9<_]{1,12}){1,3}", 1..60),
         ) {
             let mut learned = Learned::default();
-            paths.iter().for_each(|path| learned.learn(path));
+            learned.learn_all(&paths);
             let mut kept = Trie::default();
             learned.trie.visit(&mut |template, entry| assert!(kept.restore(template, entry)));
             let mut entries = BTreeSet::new();
@@ -319,9 +322,9 @@ mod tests {
             paths in proptest::collection::vec("(/[a-c0-9._-]{1,6}){1,4}", 1..40),
         ) {
             let mut learned = Learned::default();
-            paths.iter().for_each(|path| learned.learn(path));
+            learned.learn_all(&paths);
             let before = learned.templates();
-            paths.iter().for_each(|path| learned.learn(path));
+            learned.learn_all(&paths);
             prop_assert_eq!(learned.templates(), before);
         }
     }

@@ -3,6 +3,7 @@
 use plimsoll_tests::{
     event::{self, text},
     guard::alerts,
+    poll,
 };
 use serde_json::json;
 
@@ -46,8 +47,10 @@ fn what_departs_from_a_learned_image_is_told_with_its_reasons() {
     let again = json!({"rule": "new_process", "proc.origin": "init"});
     alerts(&agent, &twin);
     assert_eq!(agent.all(&twin, "alert", &again).len(), 0);
-    assert!(agent.metric("plimsoll_departures_total{dimension=\"process\"}") >= 2.0);
-    assert!(agent.metric("plimsoll_alerts_suppressed_total{reason=\"repeated\"}") >= 1.0);
+    poll::holds("the repeat is counted", || {
+        agent.metric("plimsoll_departures_total{dimension=\"process\"}") >= 2.0
+            && agent.metric("plimsoll_alerts_suppressed_total{reason=\"repeated\"}") >= 1.0
+    });
     let image = &profiles(&agent, VARIANT)[0];
     assert!(image["units"].as_u64().is_some_and(|units| units > 20), "{image}");
     agent.stop();
@@ -62,7 +65,7 @@ fn an_operator_allows_what_departed() {
     wait_until_monitored(&agent, VARIANT);
     let rule = ["--rule", "new_write", "--path", "/dev/shm/allowed"];
     agent.told(&[&["profile", "allow", "--container", &container.name][..], &rule].concat());
-    plimsoll_tests::poll::holds("the pipeline has it", || agent.metric("plimsoll_exceptions") > 0.0);
+    poll::holds("the pipeline has it", || agent.metric("plimsoll_exceptions") > 0.0);
     have_done(&container, "echo > /dev/shm/allowed; echo > /dev/shm/forbidden");
     let wanted = |path: &str| json!({"rule": "new_write", "alert.path": path});
     agent.expect(&container, "alert", &wanted("/dev/shm/forbidden"));

@@ -27,7 +27,7 @@ start_max = \"2s\"
 ";
 
 /// How long learning may take.
-const LEARNING: Duration = Duration::from_secs(120);
+const LEARNING: Duration = Duration::from_mins(2);
 
 /// An agent that learns fast.
 fn fast() -> Setup {
