@@ -65,7 +65,7 @@ pub fn get(socket: &Path, target: &str) -> Result<Lines, ClientError> {
     }
     let text = reason(lines)?;
     match status {
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Err(ClientError::Refused(text)),
+        StatusCode::BAD_REQUEST => Err(ClientError::Refused(text)),
         _ => Err(ClientError::Broken(anyhow::anyhow!(text))),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! `GET /v1/policy` is what was decided and the modes in effect, one JSON object.
 //! `GET /v1/profiles` is every profile in short, `GET /v1/profiles/WHOM` whole those of an image or
-//! service; `POST /v1/profiles/approve` and `POST /v1/profiles/reset` change them ([`profiles`]).
+//! service; `POST /v1/profiles/approve`, `reset` and `deny` change them ([`profiles`]).
 //!
 //! `POST /v1/modes`, `POST /v1/exceptions` and `DELETE /v1/exceptions/ID` change it ([`messages`]).
 

@@ -20,12 +20,37 @@ use crate::{
 /// How long the pipeline may take to do what it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The body of `POST /v1/profiles/approve` and `POST /v1/profiles/reset`.
+/// The body of `POST /v1/profiles/approve`, `reset` and `deny`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileRequest {
     /// An image, the start of a digest, or a service.
     pub whom: String,
+    /// To deny: what the ids of containers begin with whose own behaviours do not belong here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// To deny: from when on what was seen first does not belong here, in seconds since the Unix
+    /// epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_s: Option<u64>,
+}
+
+impl ProfileRequest {
+    /// What is to be done, by the last component of the path.
+    pub(super) fn act(&self, name: &str) -> Result<Act, Refusal> {
+        let bad = |text: &str| (StatusCode::BAD_REQUEST, text.to_owned());
+        let is_id = |it: &String| it.len() >= 6 && it.bytes().all(|it| it.is_ascii_hexdigit());
+        match (name, &self.container, self.since_s) {
+            ("approve", None, None) => Ok(Act::Approve),
+            ("reset", None, None) => Ok(Act::Reset),
+            ("deny", None, None) => Err(bad("name a container or a moment")),
+            ("deny", Some(id), _) if !is_id(id) => {
+                Err(bad("a container is named by at least 6 digits of its id"))
+            }
+            ("deny", container, since_s) => Ok(Act::Deny { container: container.clone(), since_s }),
+            _ => Err(bad("container and since_s go with deny")),
+        }
+    }
 }
 
 /// Who answers for profiles. Its calls wait for disk or pipeline.
@@ -46,16 +71,17 @@ impl Shelf {
         Ok(self.read()?.iter().map(|it| Summary::of(it, now_s)).collect())
     }
 
-    /// `GET /v1/profiles/WHOM`
+    /// `GET /v1/profiles/WHOM`; there are none where nobody is meant.
     pub(super) fn show(&self, whom: &str) -> Result<Vec<Saved>, Refusal> {
         let mut profiles = self.read()?;
         profiles.retain(|it| is_meant(whom, &it.subject, &it.image));
-        if profiles.is_empty() { Err(nobody(whom)) } else { Ok(profiles) }
+        Ok(profiles)
     }
 
-    /// `POST /v1/profiles/approve` and `POST /v1/profiles/reset`
+    /// `POST /v1/profiles/approve`, `reset` and `deny`
     pub(super) fn order(&self, whom: &str, act: Act) -> Result<Vec<Summary>, Refusal> {
         let (answer, answered) = bounded(1);
+        tracing::info!(whom, ?act, "profiles are to be changed");
         let order = Order { whom: whom.to_owned(), act, answer };
         let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is busy; try again".to_owned());
         self.orders.try_send(order).map_err(|_| busy())?;
@@ -64,7 +90,6 @@ impl Shelf {
         if profiles.is_empty() {
             return Err(nobody(whom));
         }
-        tracing::info!(whom, ?act, profiles = profiles.len(), "profiles changed");
         let now_s = clock::now_ns() / 1_000_000_000;
         Ok(profiles.iter().map(|it| Summary::of(it, now_s)).collect())
     }

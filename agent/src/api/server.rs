@@ -25,7 +25,6 @@ use super::{
     profiles::ProfileRequest,
     stream::{self as answer, Job},
 };
-use crate::baseline::orders::Act;
 
 /// How long connections may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(1);
@@ -151,6 +150,8 @@ async fn serve_one(stream: UnixStream, state: Arc<State>) {
 const APPROVE: &str = "/v1/profiles/approve";
 /// To have profiles forgotten.
 const RESET: &str = "/v1/profiles/reset";
+/// To have behaviours denied.
+const DENY: &str = "/v1/profiles/deny";
 /// An exception, by its id.
 const EXCEPTION: &str = "/v1/exceptions/";
 
@@ -161,7 +162,7 @@ const PROFILE: &str = "/v1/profiles/";
 fn method_of(path: &str) -> Option<&'static str> {
     match path {
         "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" => Some("GET"),
-        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET => Some("POST"),
+        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET | DENY => Some("POST"),
         _ if path.starts_with(PROFILE) => Some("GET"),
         _ if path.starts_with(EXCEPTION) => Some("DELETE"),
         _ => None,
@@ -194,10 +195,10 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
             Err(refusal) => refused(&refusal),
         },
         "/v1/profiles" => decided(move || desk.shelf.list()).await,
-        APPROVE | RESET => match policy::read::<ProfileRequest>(request.into_body()).await {
+        APPROVE | RESET | DENY => match policy::read::<ProfileRequest>(request.into_body()).await {
             Ok(body) => {
-                let act = if path == APPROVE { Act::Approve } else { Act::Reset };
-                decided(move || desk.shelf.order(&body.whom, act)).await
+                let name = path.strip_prefix(PROFILE).unwrap_or_default().to_owned();
+                decided(move || desk.shelf.order(&body.whom, body.act(&name)?)).await
             }
             Err(refusal) => refused(&refusal),
         },

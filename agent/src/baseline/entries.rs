@@ -37,6 +37,9 @@ pub struct Entry {
     pub first_s: u64,
     /// When it was seen last, likewise.
     pub last_s: u64,
+    /// Whether an operator said that it does not belong here: it is told, and never learned.
+    #[serde(default)]
+    pub is_denied: bool,
 }
 
 /// When and by whom something is done.
@@ -95,6 +98,7 @@ impl Entry {
                 *free = supporter;
             }
         }
+        self.is_denied &= other.is_denied;
         self.starts = self.starts.max(other.starts);
         self.last_start_s = self.last_start_s.max(other.last_start_s);
         self.first_s = self.first_s.min(other.first_s);
@@ -188,6 +192,22 @@ impl Entries {
                 *sole.entry(entry.seen[at].last).or_default() += 1;
             }
         }
+    }
+
+    /// Denies those for which `is_meant` holds; returns how many.
+    pub fn deny(&mut self, is_meant: impl Fn(&Entry) -> bool) -> usize {
+        let mut denied = 0;
+        for entry in self.slots.iter_mut().flatten().filter(|it| !it.is_denied && is_meant(it)) {
+            for (sole, seen) in self.sole.iter_mut().zip(&mut entry.seen) {
+                if seen.units == 1 {
+                    forget(sole, seen.last);
+                }
+                *seen = Seen::default();
+            }
+            entry.is_denied = true;
+            denied += 1;
+        }
+        denied
     }
 
     /// Removes one.

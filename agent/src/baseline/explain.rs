@@ -27,6 +27,9 @@ pub(super) fn explain(
         DepartureKind::AtStartOnly { starts } => {
             write!(text, "Seen in {starts} starts and never after one, in {units} {what}")
         }
+        DepartureKind::Denied => {
+            write!(text, "It was denied by an operator; known are {units} {what}")
+        }
         DepartureKind::OneContainer => {
             write!(text, "Of all containers only one has ever done so, in {units} {what}")
         }
@@ -57,6 +60,8 @@ pub enum DepartureKind {
     },
     /// It was seen, but only in one container, while others did without.
     OneContainer,
+    /// It was seen, and an operator said that it does not belong here.
+    Denied,
 }
 
 const fn unit_word(context: Context, units: u32) -> &'static str {

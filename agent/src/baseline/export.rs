@@ -36,7 +36,11 @@ pub fn export(profiles: &[Saved]) -> String {
                 let seen = Context::ALL.into_iter().filter(|it| entry.seen[*it as usize].units > 0);
                 let seen: Vec<&str> = seen.map(Context::name).collect();
                 let _ = writeln!(text, "    seen: [{}]", seen.join(", "));
-                let _ = writeln!(text, "    confirmed: {}", entry.is_confirmed());
+                let _ =
+                    writeln!(text, "    confirmed: {}", entry.is_confirmed() && !entry.is_denied);
+                if entry.is_denied {
+                    text.push_str("    denied: true\n");
+                }
             }
         }
     }

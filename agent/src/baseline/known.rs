@@ -104,6 +104,7 @@ impl Known {
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let vouches = entry.is_some_and(|entry| profile.vouches(entry, context));
+        let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
         if vouches {
             if let Some(number) = number.filter(|_| may_learn) {
@@ -111,7 +112,7 @@ impl Known {
             }
             return None;
         }
-        if !is_monitored {
+        if !is_monitored && !is_denied {
             if may_learn {
                 self.learn(it, member, at);
             } else {
@@ -123,6 +124,7 @@ impl Known {
             return None;
         }
         let kind = match entry {
+            Some(entry) if entry.is_denied => DepartureKind::Denied,
             Some(entry) if profile.is_doubted(entry) => DepartureKind::OneContainer,
             Some(entry) if entry.seen[Context::Start as usize].units > 0 => {
                 DepartureKind::AtStartOnly { starts: entry.seen[Context::Start as usize].units }

@@ -193,20 +193,9 @@ impl Learned {
         }
     }
 
-    /// Forgets the entries for which `is_gone` holds; returns how many.
-    pub fn forget(&mut self, is_gone: impl Fn(&Entry) -> bool) -> usize {
-        let mut kept = Self { is_full: self.is_full, ..Self::default() };
-        let mut gone = 0;
-        self.visit(&mut |scope, key, entry| {
-            if is_gone(entry) {
-                gone += 1;
-            } else {
-                kept.restore(Dimension::Process, scope, key, entry.clone());
-            }
-        });
-        kept.alike = std::mem::take(&mut self.alike);
-        *self = kept;
-        gone
+    /// Denies the entries for which `is_meant` holds; returns how many.
+    pub fn deny(&mut self, is_meant: impl Fn(&Entry) -> bool) -> usize {
+        self.entries.deny(is_meant)
     }
 
     /// The entries.

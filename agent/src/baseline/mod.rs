@@ -14,6 +14,8 @@ pub mod shield;
 
 pub mod behaviour;
 
+mod write;
+
 pub mod template;
 
 pub mod entries;

@@ -8,12 +8,19 @@ use super::{learner::Baseline, profile::Profile, saved::Saved, subject::Subject}
 const LEAST_DIGITS: usize = 6;
 
 /// What is to be done to profiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Enough is known: departures are told from now on.
     Approve,
     /// All is forgotten and learned anew.
     Reset,
+    /// What only some containers showed, or was seen first since some moment, does not belong here.
+    Deny {
+        /// What the containers' ids begin with.
+        container: Option<String>,
+        /// The moment, in seconds since the Unix epoch.
+        since_s: Option<u64>,
+    },
 }
 
 /// An order to whoever has the profiles.
@@ -36,9 +43,13 @@ impl Baseline {
             if !is_meant(&order.whom, &profile.subject, &profile.image) {
                 continue;
             }
-            match order.act {
+            match &order.act {
                 Act::Approve => profile.approve(now_s),
                 Act::Reset => profile.reset(),
+                Act::Deny { container, since_s } => {
+                    let denied = profile.deny(container.as_deref(), *since_s);
+                    tracing::info!(subject = %profile.subject, denied, "behaviours denied");
+                }
             }
             changed.push(Saved::of(profile, &settings, now_s));
         }

@@ -136,7 +136,7 @@ impl Profile {
             let least = if *by == Context::Session { LEAST_SESSIONS } else { 1 };
             entry.seen[*by as usize].units >= least
         };
-        context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
+        !entry.is_denied && context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
     }
 
     /// Whether only one container ever showed something, while others did without it for long.
@@ -258,6 +258,23 @@ impl Profile {
             }
         }
         self.is_unsaved = true;
+    }
+
+    /// Denies what only containers showed whose id begins so, and what was seen first at a moment
+    /// or later (in seconds since the Unix epoch); returns how many behaviours.
+    pub fn deny(&mut self, container: Option<&str>, since_s: Option<u64>) -> usize {
+        let hashes: Vec<u64> = (self.contributors.iter())
+            .filter(|it| container.is_some_and(|id| it.id.starts_with(&id[..id.len().min(12)])))
+            .map(|it| it.hash)
+            .collect();
+        let is_of = |entry: &Entry| {
+            let supporters: Vec<u64> = entry.supporters.into_iter().filter(|it| *it != 0).collect();
+            !supporters.is_empty() && supporters.iter().all(|it| hashes.contains(it))
+        };
+        let is_late = |entry: &Entry| since_s.is_none_or(|since_s| entry.first_s >= since_s);
+        let is_meant = |entry: &Entry| is_late(entry) && (container.is_none() || is_of(entry));
+        self.is_unsaved = true;
+        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum()
     }
 
     /// Forgets all that was learned.

@@ -14,6 +14,7 @@ use super::{
     departure::Departure,
     dimension::{Context, Dimension},
     learner::Baseline,
+    orders::{Act, Order},
     profile::MOST_BYTES,
     saved::Saved,
     settings::Settings,
@@ -37,7 +38,7 @@ struct Stage {
 
 fn container(number: u64) -> Arc<Container> {
     Arc::new(Container {
-        id: format!("{number:064x}"),
+        id: format!("{number:012x}{:052}", 0),
         image: "shop/app:1".to_owned(),
         image_digest: "sha256:00ffaa".to_owned(),
         entrypoint: "/app".to_owned(),
@@ -275,6 +276,26 @@ fn what_one_hostile_replica_of_three_did_is_not_confirmed_and_is_told() {
     assert_eq!(confirmed, ["/app", "/bin/convert"]);
     let departure = stage.run(3, "/usr/bin/perl", Some("/app")).expect("is doubted");
     assert!(stage.baseline.explain(&departure).contains("only one"));
+}
+
+#[test]
+fn what_an_operator_denied_is_told_at_once_and_never_learned_again() {
+    let mut stage = Stage::new();
+    (1..=2).for_each(|number| stage.start(number));
+    for _ in 0..5 {
+        (1..=2).for_each(|number| stage.work(number));
+        stage.run(2, "/usr/bin/perl", Some("/app"));
+        stage.pass(1);
+    }
+    assert_eq!(stage.run(2, "/usr/bin/perl", Some("/app")), None, "it is learned");
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    let id = container(2).id.clone();
+    let act = Act::Deny { container: Some(id), since_s: None };
+    stage.baseline.carry_out(&Order { whom: "shop/app".to_owned(), act, answer }, 1);
+    assert_eq!(answered.recv().map(|it| it.len()), Ok(2));
+    let departure = stage.run(1, "/usr/bin/perl", Some("/app")).expect("is denied");
+    assert!(stage.baseline.explain(&departure).contains("denied by an operator"));
+    assert_eq!(stage.run(1, "/bin/convert", Some("/app")), None, "two showed it");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Part {
     pub daily: f64,
     /// The upper bound of that, with 95 % confidence.
     pub daily_bound: f64,
+    /// Behaviours that an operator denied.
+    pub denied: usize,
     /// Departures since it is monitored.
     pub departures: u64,
     /// Directories with more names than are kept.
@@ -140,6 +142,7 @@ fn part(
         novel_units: evidence.novel_units,
         daily: assessment.daily[0],
         daily_bound: assessment.daily[1],
+        denied: learned.entries().iter().filter(|(_, entry)| entry.is_denied).count(),
         departures: profile.standing[dimension as usize].departures,
         open_directories: learned.open(),
         missing: missing(profile, assessment.state, assessment.missing_s, settings),

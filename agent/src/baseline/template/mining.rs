@@ -47,7 +47,11 @@ fn alike(node: &Node) -> Option<Found> {
         }
     }
     let is_enough = |pattern: &Pattern, names: usize| {
-        let is_there = node.patterns.iter().any(|(it, _)| it.has_shape_of(pattern));
+        // Of a pattern that is there, one more is enough where it differs in length alone.
+        let is_there = node
+            .patterns
+            .iter()
+            .any(|(it, _)| it.has_shape_of(pattern) && it.has_charsets_of(pattern));
         is_there
             || names >= if pattern.varies_in_numbers_alone() { ALIKE_IN_NUMBERS } else { ALIKE }
     };

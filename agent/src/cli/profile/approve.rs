@@ -1,6 +1,9 @@
-//! `plimsoll profile approve` and `reset`: says that enough is known, or has all learned anew.
+//! `plimsoll profile approve`, `reset` and `deny`: enough is known, nothing is, or not what some did.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::{
+    io::{self, BufRead, IsTerminal},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use hyper::Method;
@@ -17,6 +20,8 @@ use crate::{
     api::{client, params::escape, profiles::ProfileRequest},
     baseline::{saved::Saved, view::Summary},
     clock,
+    config::setting::Setting,
+    query::moment,
 };
 
 /// Say that enough is known of an image or service: what departs from it is alerted from now on.
@@ -29,6 +34,21 @@ pub(super) struct ApproveArgs {
 /// Forget what is known of an image or service, and learn it anew.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ResetArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Say that what only some containers did, or what is new since a moment, does not belong to an
+/// image: it is told whenever it happens, and never learned.
+#[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(super) struct DenyArgs {
+    /// The container, by at least 6 digits of its id
+    #[arg(long, value_name = "ID", group = "which")]
+    container: Option<String>,
+    /// What was seen first at this moment or later: 10m, 2026-12-31T00:00:00Z, or seconds since 1970
+    #[arg(long, value_name = "TIME", group = "which")]
+    since: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -56,12 +76,31 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<Exit, Failure> {
     for saved in &profiles {
         eprintln!("{}", cost(&Summary::of(saved, now_s)));
     }
-    args.common.change("/v1/profiles/approve")
+    args.common.change("/v1/profiles/approve", None, None)
 }
 
 pub(super) fn reset(args: &ResetArgs) -> Result<Exit, Failure> {
     eprintln!("all that is known of {} is forgotten and learned anew", args.common.whom);
-    args.common.change("/v1/profiles/reset")
+    args.common.change("/v1/profiles/reset", None, None)
+}
+
+pub(super) fn deny(args: &DenyArgs) -> Result<Exit, Failure> {
+    let since = args.since.as_deref().map(|text| since_ns(text, clock::now_ns())).transpose();
+    let since_s = since.map_err(Failure::usage)?.map(|since_ns| since_ns / 1_000_000_000);
+    eprintln!(
+        "what is meant is told whenever it happens, and never learned of {}",
+        args.common.whom
+    );
+    args.common.change("/v1/profiles/deny", args.container.clone(), since_s)
+}
+
+/// A time before now, or a moment.
+fn since_ns(text: &str, now_ns: u64) -> anyhow::Result<u64> {
+    if let Some(before) = Duration::parse(text) {
+        let before_ns = u64::try_from(before.as_nanos()).unwrap_or(u64::MAX);
+        return Ok(now_ns.saturating_sub(before_ns));
+    }
+    moment::parse(text).map_err(|error| anyhow!("--since: {error}"))
 }
 
 /// What approving a profile costs, in one line.
@@ -76,13 +115,18 @@ fn cost(it: &Summary) -> String {
 }
 
 impl Common {
-    fn change(&self, target: &str) -> Result<Exit, Failure> {
+    fn change(
+        &self,
+        target: &str,
+        container: Option<String>,
+        since_s: Option<u64>,
+    ) -> Result<Exit, Failure> {
         if !self.yes && !is_confirmed()? {
             eprintln!("nothing is changed");
             return Ok(Exit::Done);
         }
         let socket = self.agent.socket()?;
-        let request = ProfileRequest { whom: self.whom.clone() };
+        let request = ProfileRequest { whom: self.whom.clone(), container, since_s };
         let answer: Vec<Summary> =
             client::change(&socket, Method::POST, target, Some(&request)).map_err(ask::failure)?;
         print(&list::shown(&answer, self.output))?;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     baseline::{
         dimension::Context,
+        entries::Entry,
         saved::Saved,
         view::{Part, Summary},
     },
@@ -66,7 +67,8 @@ fn behaviours(saved: &Saved) -> Vec<serde_json::Value> {
             "by": scope,
             "behaviour": key,
             "units": units.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-            "confirmed": entry.is_confirmed(),
+            "confirmed": entry.is_confirmed() && !entry.is_denied,
+            "denied": entry.is_denied,
         })
     })
     .collect()
@@ -91,7 +93,7 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
             of.entries.iter().map(|(scope, key, entry)| {
                 let units = Context::ALL.map(|it| entry.seen[it as usize].units.to_string());
                 let key = if scope.is_empty() { key.clone() } else { format!("{scope} {key}") };
-                [of.dimension.name().to_owned(), key, units.join("/"), mark(entry.is_confirmed())]
+                [of.dimension.name().to_owned(), key, units.join("/"), mark(entry)]
             })
         });
         let rows: Vec<[String; 4]> = rows.collect();
@@ -102,8 +104,13 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
     text + "\n"
 }
 
-fn mark(is_confirmed: bool) -> String {
-    if is_confirmed { "yes" } else { "by one only" }.to_owned()
+fn mark(entry: &Entry) -> String {
+    let mark = match entry.is_confirmed() {
+        _ if entry.is_denied => "denied",
+        true => "yes",
+        false => "by one only",
+    };
+    mark.to_owned()
 }
 
 fn row(it: &Part) -> [String; 8] {
@@ -111,6 +118,10 @@ fn row(it: &Part) -> [String; 8] {
         it.state.clone()
     } else {
         format!("{} ({})", it.state, it.reason)
+    };
+    let denied = match it.denied {
+        0 => String::new(),
+        count => format!("{count} denied; "),
     };
     let open = match it.open_directories {
         0 => String::new(),
@@ -124,6 +135,6 @@ fn row(it: &Part) -> [String; 8] {
         it.units.to_string(),
         it.novel_units.to_string(),
         format!("{:.2} (at most {:.2})", it.daily, it.daily_bound),
-        format!("{open}{}", it.missing),
+        format!("{denied}{open}{}", it.missing),
     ]
 }
