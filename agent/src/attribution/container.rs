@@ -42,6 +42,8 @@ pub struct Container {
     pub health_command: Vec<String>,
     /// The program it is started with, and the first of its arguments.
     pub entrypoint: String,
+    /// All its arguments, space between them, cut where they are long.
+    pub arguments: String,
     /// The user it is started as; empty for the image's default.
     pub user: String,
     /// Ports that its image says it serves, each `port/protocol`.

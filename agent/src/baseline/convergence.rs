@@ -87,6 +87,8 @@ pub struct Evidence {
     pub units: u32,
     /// Units that showed something no other did.
     pub novel_units: u32,
+    /// How many are seen at least.
+    pub least_units: u32,
     /// Containers and starts that the units are of.
     pub starts: u32,
     /// Seconds since the first unit began.
@@ -142,7 +144,7 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
     let lost = evidence.lost as f64;
     let state = if evidence.is_full {
         State::Unmodelled(Reason::Size)
-    } else if evidence.units < settings.least_units || alone {
+    } else if evidence.units < evidence.least_units || alone {
         State::Learning(Reason::FewUnits)
     } else if is_young {
         State::Learning(Reason::Young)
@@ -194,7 +196,7 @@ fn missing_s(
         }
     }
     let by_bound = ((most * day_s) as u64).saturating_sub(evidence.age_s);
-    let by_units = f64::from(settings.least_units.saturating_sub(evidence.units)) / pace * day_s;
+    let by_units = f64::from(evidence.least_units.saturating_sub(evidence.units)) / pace * day_s;
     Some(by_clock.max(by_bound).max(by_units as u64))
 }
 
@@ -207,6 +209,7 @@ mod tests {
     fn settled(units: u32, days: u64) -> Evidence {
         Evidence {
             units,
+            least_units: 24,
             starts: 2,
             age_s: days * DAY_S,
             is_active: true,
@@ -231,7 +234,7 @@ mod tests {
     fn quiet_days_make_a_dimension_monitored_and_each_gate_holds_it_back() {
         assert_eq!(state(settled(72, 3)), State::Monitor);
         let few = State::Learning(Reason::FewUnits);
-        assert_eq!(state(settled(2, 3)), few);
+        assert_eq!(state(settled(23, 3)), few);
         assert_eq!(state(Evidence { starts: 1, ..settled(72, 3) }), few);
         assert_eq!(state(Evidence { starts: 1, ..settled(200, 8) }), State::Monitor);
         let young = Evidence { age_s: DAY_S / 2, ..settled(72, 1) };

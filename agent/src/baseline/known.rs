@@ -18,6 +18,7 @@ use super::{
     learned::Learnt,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
+    stable_hash::stable_hash,
     subject::Subject,
 };
 use crate::attribution::container::Container;
@@ -83,6 +84,7 @@ impl Known {
         profile.starts = profile.starts.saturating_add(1);
         if let Some(contributor) = profile.contributor(hash, &container.id) {
             contributor.starts = contributor.starts.saturating_add(1);
+            contributor.role = stable_hash(Subject::role_of(container).as_bytes());
         }
         profile.last_unit += 1;
         profile.is_unsaved = true;

@@ -18,6 +18,7 @@ use super::{
     known::Known,
     profile::Profile,
     settings::Settings,
+    stable_hash::stable_hash,
     subject::Subject,
 };
 use crate::attribution::{
@@ -246,13 +247,4 @@ fn tells_readiness(container: &Container, listen: &Listen) -> bool {
     let port = format!("{}/{}", listen.port, super::peer::protocol(listen.protocol));
     let is_local = address(listen.address).to_canonical().is_loopback();
     !is_local && (container.exposed.is_empty() || container.exposed.contains(&port))
-}
-
-/// FNV-1a of 64 bits, the same in every run; never 0.
-pub fn stable_hash(bytes: &[u8]) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let hash =
-        bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
-    hash.max(1)
 }

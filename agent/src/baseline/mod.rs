@@ -6,6 +6,8 @@
 pub mod dimension;
 pub mod subject;
 
+pub mod stable_hash;
+
 pub mod program;
 
 pub mod peer;

@@ -7,7 +7,7 @@ use super::{
     dimension::{Context, Dimension},
     entries::{Entry, Occasion},
     learned::Learned,
-    settings::Settings,
+    settings::{LEAST_STARTS, Settings},
     subject::Subject,
 };
 
@@ -40,6 +40,8 @@ pub struct Contributor {
     pub hash: u64,
     /// The first digits of its id.
     pub id: String,
+    /// Hash of what makes it a replica of others.
+    pub role: u64,
     /// Units of it.
     pub units: u32,
     /// Starts of it.
@@ -144,18 +146,24 @@ impl Profile {
         if entry.is_confirmed() {
             return false;
         }
-        let is_doubter =
-            |it: &&Contributor| it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash);
+        // Who was started otherwise is not expected to do the same.
+        let mut all = self.contributors.iter();
+        let Some(role) = all.find(|it| entry.supporters.contains(&it.hash)).map(|it| it.role)
+        else {
+            return false;
+        };
+        let is_doubter = |it: &&Contributor| {
+            it.role == role && it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash)
+        };
         self.contributors.iter().filter(is_doubter).count() >= LEAST_DOUBTERS
     }
 
-    /// The containers that it was learned from have one more; returns its place.
+    /// The part of a container, made where it has none yet; who gave least makes room.
     pub fn contributor(&mut self, hash: u64, id: &str) -> Option<&mut Contributor> {
         if let Some(at) = self.contributors.iter().position(|it| it.hash == hash) {
             return self.contributors.get_mut(at);
         }
         if self.contributors.len() >= MOST_CONTRIBUTORS {
-            // Who gave least makes room.
             let (least, _) = self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
             self.contributors.swap_remove(least);
         }
@@ -185,6 +193,7 @@ impl Profile {
         Evidence {
             units: exposure.units,
             novel_units: learned.entries().novel_units(context).saturating_add(frozen),
+            least_units: LEAST_STARTS,
             starts: self.starts.max(self.contributors.len() as u32),
             age_s: if exposure.first_s == 0 { 0 } else { now_s.saturating_sub(exposure.first_s) },
             is_active: true,
@@ -202,8 +211,10 @@ impl Profile {
         now_s: u64,
         settings: &Settings,
     ) -> Assessment {
+        let is_start = context == Context::Start;
         let evidence = Evidence {
-            is_active: context == Context::Start || self.is_active(settings),
+            is_active: is_start || self.is_active(settings),
+            least_units: if is_start { LEAST_STARTS } else { settings.least_units },
             ..self.evidence(dimension, context, now_s)
         };
         let mut assessment = assess(&evidence, settings);

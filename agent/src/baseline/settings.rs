@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Seconds of a day.
 pub const DAY_S: u64 = 86_400;
 
+/// Starts that are seen at least.
+pub const LEAST_STARTS: u32 = 3;
+
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -12,7 +15,7 @@ pub struct Settings {
     pub unit_s: u64,
     /// How long at least is learned, in seconds, at scale 1.
     pub ready_after_s: u64,
-    /// Units that are seen at least.
+    /// Units of steady work that are seen at least.
     pub least_units: u32,
     /// Connections that a service has accepted at least.
     pub least_accepts: u32,
@@ -33,7 +36,7 @@ impl Default for Settings {
         Self {
             unit_s: 3600,
             ready_after_s: DAY_S,
-            least_units: 3,
+            least_units: 24,
             least_accepts: 100,
             most_daily_percent: 100,
             time_scale: 1,

@@ -47,6 +47,19 @@ impl Subject {
         Some(Self::Service { name })
     }
 
+    /// What makes containers of one image replicas, which do the same: their service, else all their
+    /// arguments.
+    pub fn role_of(container: &Container) -> String {
+        let Container { service, compose_project, compose_service, arguments, .. } = container;
+        if !service.is_empty() {
+            service.clone()
+        } else if !compose_service.is_empty() {
+            format!("{compose_project}.{compose_service}")
+        } else {
+            arguments.clone()
+        }
+    }
+
     /// Whether it is an image.
     pub fn is_image(&self) -> bool {
         matches!(self, Self::Image { .. })

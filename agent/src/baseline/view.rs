@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    convergence::{Reason, State},
+    convergence::{Assessment, Reason, State},
     dimension::{Context, Dimension},
     explain::span,
     profile::Profile,
     saved::Saved,
-    settings::Settings,
+    settings::{LEAST_STARTS, Settings},
 };
 
 /// A profile in short.
@@ -145,13 +145,19 @@ fn part(
         denied: learned.entries().iter().filter(|(_, entry)| entry.is_denied).count(),
         departures: profile.standing[dimension as usize].departures,
         open_directories: learned.open(),
-        missing: missing(profile, assessment.state, assessment.missing_s, settings),
+        missing: missing(profile, context, &assessment, settings),
     }
 }
 
 /// What is missing, in words.
-fn missing(profile: &Profile, state: State, missing_s: Option<u64>, settings: &Settings) -> String {
-    let what = match state {
+fn missing(
+    profile: &Profile,
+    context: Context,
+    assessment: &Assessment,
+    settings: &Settings,
+) -> String {
+    let least = if context == Context::Start { LEAST_STARTS } else { settings.least_units };
+    let what = match assessment.state {
         State::Monitor => return String::new(),
         State::Unmodelled(Reason::Size) => {
             return "more than is kept: only rules that need no learning hold".to_owned();
@@ -160,7 +166,7 @@ fn missing(profile: &Profile, state: State, missing_s: Option<u64>, settings: &S
             return "always something new: reset it or narrow its work".to_owned();
         }
         State::Learning(Reason::FewUnits) => {
-            format!("{} units or more, of two containers or two starts", settings.least_units)
+            format!("{least} units, of two containers or two starts")
         }
         State::Learning(Reason::Young) => "time".to_owned(),
         State::Learning(Reason::Idle) if profile.has_listener => {
@@ -170,7 +176,7 @@ fn missing(profile: &Profile, state: State, missing_s: Option<u64>, settings: &S
         State::Learning(Reason::Drops) => "observations that are not lost".to_owned(),
         State::Learning(_) => "units without anything new".to_owned(),
     };
-    match missing_s {
+    match assessment.missing_s {
         Some(seconds) => format!("{what}; about {}", span(seconds)),
         None => format!("{what}; nobody can tell how long"),
     }

@@ -78,8 +78,8 @@ sections! {
         unit: Duration = "1h",
         /// How long each image is learned at least, whatever was seen.
         ready_after: Duration = "1d",
-        /// How many units are seen at least.
-        min_units: u32 = "3",
+        /// How many units are seen at least; of starts, three.
+        min_units: u32 = "24",
         /// How many connections a service has accepted at least, so that its silence says something.
         min_accepts: u32 = "100",
         /// How many alerts of new behaviours a day and image may be expected at most once it is

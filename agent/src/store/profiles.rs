@@ -12,8 +12,8 @@ use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::baseline::{
-    learner::stable_hash,
     saved::{FORMAT, Saved},
+    stable_hash::stable_hash,
     subject::Subject,
 };
 

@@ -16,8 +16,12 @@ pub(super) fn reason(breach: &Breach<'_>, outcome: u8, exe: Option<&[u8]>) -> St
     let Breach { rule, path, layer } = *breach;
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    if !path.is_empty() {
+    // Peers, ports and privileges are written as paths and lie nowhere.
+    let lies = rule.class() != Class::Network && rule != Rule::NewPrivilege;
+    if !path.is_empty() && lies {
         let _ = write!(text, ": {} ({})", readable(path), place(layer));
+    } else if !path.is_empty() {
+        let _ = write!(text, ": {}", readable(path));
     }
     // A program that runs is its process's own.
     let is_itself = |exe: &&[u8]| rule.class() == Class::Exec && *exe == path;

@@ -23,7 +23,7 @@ fn what_one_hostile_replica_of_three_does_is_not_confirmed_and_is_told() {
     let confirmed: Vec<&Value> = behaviours.filter(|it| it["confirmed"] == true).collect();
     for evil in ["192.0.2.66", "/dev/shm/evil", "/bin/busybox stat"] {
         let is_evil = |it: &&Value| it["behaviour"].as_str().is_some_and(|it| it.contains(evil));
-        assert!(!confirmed.iter().any(|it| is_evil(it)), "{evil}: {confirmed:#?}");
+        assert!(!confirmed.iter().any(is_evil), "{evil}: {confirmed:#?}");
     }
     agent.expect(&hostile, "alert", &json!({"rule": "new_peer"}));
     agent.stop();
