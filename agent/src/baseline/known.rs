@@ -66,7 +66,13 @@ impl Known {
     }
 
     /// A container becomes part of its subject's profile.
-    pub fn join(&mut self, subject: Subject, container: &Container, hash: u64) -> Option<Member> {
+    pub fn join(
+        &mut self,
+        subject: Subject,
+        container: &Container,
+        hash: u64,
+        sees_start: bool,
+    ) -> Option<Member> {
         let place = match self.places.get(&subject) {
             Some(place) => *place,
             None if self.profiles.len() >= MOST_PROFILES => {
@@ -81,9 +87,11 @@ impl Known {
         };
         let profile = &mut self.profiles[place];
         profile.image.clone_from(&container.image);
-        profile.starts = profile.starts.saturating_add(1);
+        if sees_start {
+            profile.starts = profile.starts.saturating_add(1);
+        }
         if let Some(contributor) = profile.contributor(hash, &container.id) {
-            contributor.starts = contributor.starts.saturating_add(1);
+            contributor.starts = contributor.starts.saturating_add(u32::from(sees_start));
             contributor.role = stable_hash(Subject::role_of(container).as_bytes());
         }
         profile.last_unit += 1;

@@ -107,7 +107,8 @@ impl Baseline {
         let mut instance = Instance::new(container.clone(), hash, now_ms, sees_start);
         let subjects = [Subject::image_of(container), Subject::service_of(container)];
         for (member, subject) in instance.members.iter_mut().zip(subjects) {
-            *member = subject.and_then(|subject| self.known.join(subject, container, hash));
+            *member =
+                subject.and_then(|subject| self.known.join(subject, container, hash, sees_start));
         }
         self.instances.insert(key, instance);
     }
@@ -177,7 +178,10 @@ fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<
     let process = observation.process.map(|it| &**it);
     known.roll(instance, now_ms);
     let count = u64::from(record.header.count);
-    let accepted = record.read::<Accept>().is_some();
+    // Health checks come over loopback: that somebody uses the service they do not say.
+    let accepted = record
+        .read::<Accept>()
+        .is_some_and(|(accept, _)| !address(accept.peer).to_canonical().is_loopback());
     let listens = record.read::<Listen>();
     let gap = record.read::<Gap>();
     let is_own =

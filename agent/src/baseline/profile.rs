@@ -74,7 +74,7 @@ pub struct Profile {
     pub exposure: [Exposure; Context::COUNT],
     /// The containers it was learned from, as far as they are remembered.
     pub contributors: Vec<Contributor>,
-    /// Starts that were seen, and containers that ran already when they were.
+    /// Starts that were seen.
     pub starts: u32,
     /// Connections that were accepted.
     pub accepts: u64,
@@ -291,7 +291,11 @@ impl Profile {
     /// Forgets all that was learned.
     pub fn reset(&mut self) {
         let empty = Self::new(self.subject.clone());
-        let last_unit = self.last_unit;
-        *self = Self { image: std::mem::take(&mut self.image), last_unit, ..empty };
+        let (last_unit, mut contributors) =
+            (self.last_unit, std::mem::take(&mut self.contributors));
+        for contributor in &mut contributors {
+            (contributor.units, contributor.starts) = (0, 0);
+        }
+        *self = Self { image: std::mem::take(&mut self.image), last_unit, contributors, ..empty };
     }
 }

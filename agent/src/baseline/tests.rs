@@ -1,6 +1,6 @@
 //! Learning as a whole, from observations to departures.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
@@ -119,7 +119,8 @@ impl Stage {
         self.see(number, Some(&app), &write("/cache/page.html", 0o100_644), None);
         self.see(number, Some(&app), &connect(5432), Some("db"));
         let header = Header { count: 50, ..Header::default() };
-        let accept = Accept { port: 80, ..Accept::default() };
+        let peer = Ipv4Addr::new(10, 0, 0, 9).to_ipv6_mapped().octets();
+        let accept = Accept { port: 80, peer, ..Accept::default() };
         self.see(number, Some(&app), &encode(header, accept, &[]), None);
     }
 

@@ -96,7 +96,9 @@ sections! {
         start_min: Duration = "10s",
         /// How long the start of a container takes at most.
         start_max: Duration = "5m",
-        /// How many alerts of departures an image may raise in an hour; those beyond it are counted.
+        /// How many incidents an image may raise in an hour by departures: what one subtree of
+        /// processes does within five minutes is one. Departures beyond it are counted, but for those
+        /// of severity high.
         max_hourly: u32 = "20",
     }
     /// What is done about acts that are to be stopped.

@@ -9,6 +9,8 @@ use crate::baseline::departure::Departure;
 
 /// When repeats are told after the first, in nanoseconds; from the last on in steps of it.
 const STEPS_NS: [u64; 3] = [3_600_000_000_000, 6 * 3_600_000_000_000, 24 * 3_600_000_000_000];
+/// How long departures of one subtree of processes are one incident, in nanoseconds.
+const INCIDENT_NS: u64 = 300_000_000_000;
 /// The time that a budget is for, in nanoseconds.
 const HOUR_NS: u64 = 3_600_000_000_000;
 /// Departures remembered at most; beyond it those not seen for longest are forgotten.
@@ -18,10 +20,37 @@ const MOST_REMEMBERED: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Departures {
     told: HashMap<u64, Told>,
-    /// By profile: when its hour began, and what was told in it.
-    budgets: HashMap<usize, (u64, u32)>,
+    /// By profile.
+    budgets: HashMap<usize, Budget>,
     suppressed: u64,
     repeated: u64,
+}
+
+/// What an image has raised in an hour.
+#[derive(Debug, Default)]
+struct Budget {
+    began_ns: u64,
+    used: u32,
+    /// Until when each incident goes on.
+    incidents: HashMap<u64, u64>,
+}
+
+impl Budget {
+    /// Whether a departure of an incident may be told; one that goes on costs nothing.
+    fn allows(&mut self, incident: u64, now_ns: u64, most_hourly: u32) -> bool {
+        if now_ns.saturating_sub(self.began_ns) >= HOUR_NS {
+            *self = Self { began_ns: now_ns, ..Self::default() };
+        }
+        if self.incidents.get(&incident).is_some_and(|until_ns| now_ns < *until_ns) {
+            return true;
+        }
+        if self.used >= most_hourly {
+            return false;
+        }
+        self.used += 1;
+        self.incidents.insert(incident, now_ns.saturating_add(INCIDENT_NS));
+        true
+    }
 }
 
 #[derive(Debug)]
@@ -51,8 +80,16 @@ pub enum Turn {
 }
 
 impl Departures {
-    /// Decides about a departure that stands for `count` acts; the moment counts since the epoch.
-    pub fn turn(&mut self, of: &Departure, count: u64, now_ns: u64, most_hourly: u32) -> Turn {
+    /// Decides about a departure that stands for `count` acts and is part of an incident; the moment
+    /// counts since the epoch.
+    pub fn turn(
+        &mut self,
+        of: &Departure,
+        incident: u64,
+        count: u64,
+        now_ns: u64,
+        most_hourly: u32,
+    ) -> Turn {
         let is_known = self.told.contains_key(&of.fingerprint);
         if !is_known && self.told.len() >= MOST_REMEMBERED {
             self.forget_oldest();
@@ -71,15 +108,12 @@ impl Departures {
             self.repeated += count;
             return Turn::Counted;
         }
-        let (began_ns, used) = self.budgets.entry(of.profile).or_insert((now_ns, 0));
-        if now_ns.saturating_sub(*began_ns) >= HOUR_NS {
-            (*began_ns, *used) = (now_ns, 0);
-        }
-        if *used >= most_hourly && of.rule.info().severity < Severity::Critical {
+        let budget = self.budgets.entry(of.profile).or_default();
+        let is_allowed = budget.allows(incident, now_ns, most_hourly);
+        if !is_allowed && of.rule.info().severity < Severity::High {
             self.suppressed += count;
             return Turn::Suppressed;
         }
-        *used += 1;
         if !told.is_owed {
             while passed_ns >= step_ns(told.steps) {
                 told.steps += 1;
@@ -144,7 +178,7 @@ mod tests {
     #[test]
     fn the_first_is_told_at_once_and_repeats_after_an_hour_six_and_a_day() {
         let mut departures = Departures::default();
-        let mut turn = |hour: u64| departures.turn(&departure(1), 1, hour * HOUR_NS, 20);
+        let mut turn = |hour: u64| departures.turn(&departure(1), 1, 1, hour * HOUR_NS, 20);
         assert_eq!(turn(0), Turn::Tell { count: 1 });
         assert_eq!(turn(0), Turn::Counted);
         assert_eq!(turn(1), Turn::Tell { count: 2 });
@@ -161,20 +195,24 @@ mod tests {
     fn an_image_has_a_budget_and_what_it_exceeds_is_told_later() {
         let mut departures = Departures::default();
         for it in 0..20 {
-            assert!(matches!(departures.turn(&departure(it), 1, 0, 20), Turn::Tell { .. }));
+            assert_eq!(departures.turn(&departure(it), it, 1, 0, 20), Turn::Tell { count: 1 });
         }
-        assert_eq!(departures.turn(&departure(20), 1, 1, 20), Turn::Suppressed);
+        assert_eq!(departures.turn(&departure(20), 20, 1, 1, 20), Turn::Suppressed);
         assert_eq!(departures.suppressed(), 1);
-        assert_eq!(departures.turn(&departure(20), 1, HOUR_NS, 20), Turn::Tell { count: 2 });
+        // What belongs to an incident that was told, or is bad, is told all the same.
+        assert_eq!(departures.turn(&departure(21), 19, 1, 1, 20), Turn::Tell { count: 1 });
+        let bad = Departure { rule: Rule::NewSensitiveWrite, ..departure(22) };
+        assert_eq!(departures.turn(&bad, 22, 1, 1, 20), Turn::Tell { count: 1 });
+        assert_eq!(departures.turn(&departure(20), 20, 1, HOUR_NS, 20), Turn::Tell { count: 2 });
         let other = Departure { profile: 1, ..departure(99) };
-        assert!(matches!(departures.turn(&other, 1, 1, 20), Turn::Tell { .. }));
+        assert_eq!(departures.turn(&other, 20, 1, 1, 20), Turn::Tell { count: 1 });
     }
 
     #[test]
     fn a_flood_of_departures_is_not_remembered_without_end() {
         let mut departures = Departures::default();
         (0..20_000).for_each(|it| {
-            departures.turn(&departure(it), 1, it, 20);
+            departures.turn(&departure(it), it, 1, it, 20);
         });
         assert!(departures.told.len() <= MOST_REMEMBERED);
     }

@@ -28,6 +28,9 @@ use crate::{
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
 const WINDOW_NS: u64 = 10_000_000_000;
 
+/// How old a process may be to have begun the subtree of an incident, in nanoseconds.
+const YOUNG_NS: u64 = 300_000_000_000;
+
 /// Alerts that are counted on at most; beyond it each is told.
 const MOST_COUNTED: usize = 4096;
 
@@ -192,7 +195,8 @@ impl Judge {
             return;
         }
         let most_hourly = baseline.settings().most_hourly;
-        let turn = self.departures.turn(departure, count, observation.ts_ns, most_hourly);
+        let incident = self.hasher.hash_one(incident(observation));
+        let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
         let Turn::Tell { count } = turn else { return };
         let exe = observation.process.map(|process| &*process.exe);
         let what = explain::reason(&breach, outcome::DONE, exe);
@@ -238,6 +242,20 @@ impl Judge {
         let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
         self.hasher.hash_one((header.cgroup_id, rule, header.outcome, file, exe))
     }
+}
+
+/// What makes departures one incident: the container, and the process that the youngest subtree of
+/// processes began with.
+fn incident(observation: &Observation<'_>) -> (u64, u32, u64) {
+    let header = &observation.record.header;
+    let Some(process) = observation.process else { return (header.cgroup_id, 0, 0) };
+    let is_young = |start_ns: u64| header.boot_ns.saturating_sub(start_ns) < YOUNG_NS;
+    let ancestors = process.lineage.ancestors.iter().map(|it| (it.pid, it.start_ns));
+    let (pid, start_ns) = ancestors
+        .take_while(|(_, start_ns)| is_young(*start_ns))
+        .last()
+        .unwrap_or((process.pid, process.start_ns));
+    (header.cgroup_id, pid, start_ns)
 }
 
 fn directory(path: &[u8]) -> &[u8] {

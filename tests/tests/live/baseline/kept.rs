@@ -39,7 +39,7 @@ fn what_was_learned_outlives_an_agent_that_is_killed_again_and_again() {
 
 #[test]
 fn a_damaged_profile_is_set_aside_and_learned_anew() {
-    const VARIANT: &str = "-a";
+    const VARIANT: &str = "-bu";
     let home = tempfile::tempdir().expect("a directory");
     let agent = fast().data_dir(home.path()).start();
     let _container = worker(VARIANT);

@@ -58,7 +58,10 @@ fn have_done(container: &Container, script: &str) {
 /// The profiles of the test image in this use.
 fn profiles(agent: &Agent, variant: &str) -> Vec<Value> {
     let all = agent.told(&["profile", "list"]);
-    let is_variant = |it: &Value| it["subject"].as_str().is_some_and(|it| it.contains(variant));
+    let is_variant = |it: &Value| {
+        let subject = it["subject"].as_str().unwrap_or_default();
+        subject.split([' ', '(', ')']).any(|word| word == variant)
+    };
     all.into_iter().filter(is_variant).collect()
 }
 
