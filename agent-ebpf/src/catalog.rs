@@ -115,6 +115,8 @@ pub enum Hook {
 pub enum CgroupHook {
     /// `connect`, `sendmsg`, `bind` on IPv4 and IPv6 sockets.
     SockAddr,
+    /// `socket`, where it makes an IPv4 or IPv6 socket.
+    Sock,
     /// Packets leaving.
     Egress,
     /// Packets arriving.
@@ -138,6 +140,7 @@ pub const SHARED_PROBES: &[Probe] = &[
     Probe::required("on_cgroup_mkdir", Hook::Tracepoint("cgroup_mkdir")),
     Probe::required("on_cgroup_rmdir", Hook::Tracepoint("cgroup_rmdir")),
     Probe::required("on_cgroup_attach", Hook::Tracepoint("cgroup_attach_task")),
+    Probe::required("guard_socket", Hook::Cgroup(CgroupHook::Sock)),
 ];
 
 /// Programs that refuse acts before they take effect, and the class of the rules they hold.
@@ -156,6 +159,17 @@ pub const GUARDS: &[(Class, Probe)] = &[
     (Class::File, Probe::optional("guard_truncate", Hook::Lsm("path_truncate"))),
     (Class::File, Probe::optional("guard_chmod", Hook::Lsm("path_chmod"))),
     (Class::File, Probe::optional("guard_chown", Hook::Lsm("path_chown"))),
+];
+
+/// Programs that refuse what a container does in the network, and raise events or not.
+pub const NETWORK_GUARDS: &[&str] = &[
+    "on_connect4",
+    "on_connect6",
+    "on_sendmsg4",
+    "on_sendmsg6",
+    "on_bind4",
+    "on_bind6",
+    "guard_socket",
 ];
 
 /// The one program at system call exit, which raises several events.

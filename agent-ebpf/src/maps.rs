@@ -9,7 +9,8 @@ use aya_ebpf::{
 };
 use plimsoll_ebpf::{
     orders::{
-        Allowed, AllowedPath, ID_BYTES, Lost, LostKey, Policy, Seen, Share, Traffic, Watched,
+        Allowed, AllowedPath, AllowedPeer, ID_BYTES, Lost, LostKey, Policy, Seen, Share, Traffic,
+        Watched,
     },
     record::HEADER_BYTES,
 };
@@ -39,6 +40,10 @@ pub static PENDING: HashMap<[u8; ID_BYTES], Policy> = HashMap::with_max_entries(
 #[map]
 pub static ALLOWED: LpmTrie<AllowedPath, Allowed> = LpmTrie::with_max_entries(65536, 0);
 
+/// Peers and ports that are let pass all the same.
+#[map]
+pub static PEERS: LpmTrie<AllowedPeer, Allowed> = LpmTrie::with_max_entries(65536, 0);
+
 /// Processes of the container runtime that have entered a container and do not run a program of it
 /// yet, with the time of their start.
 #[map]
@@ -53,9 +58,9 @@ pub static WRITTEN: LruHashMap<[u64; 3], u64> = LruHashMap::with_max_entries(163
 #[map]
 pub static FOLLOW_UPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-/// The cgroup of the agent's thread that knocked last.
+/// The agent's last knock, by [`plimsoll_ebpf::orders::knocked`].
 #[map]
-pub static AGENT_CGROUP: Array<u64> = Array::with_max_entries(1, 0);
+pub static KNOCKED: Array<u64> = Array::with_max_entries(2, 0);
 
 /// What each container has put on the rings while they were under pressure.
 #[map]

@@ -150,7 +150,8 @@ pub const ID_BYTES: usize = 64;
 pub mod stop {
     use crate::rules::Class;
 
-    /// Files of every layer are treated as the image's: for the agent's test of its own hooks.
+    /// Files of every layer are treated as the image's, and loopback as anybody: for the agent's
+    /// test of its own hooks.
     pub const EVERY_LAYER: u32 = 1 << 16;
 
     /// Acts of a class are refused where a hook can.
@@ -197,12 +198,40 @@ pub struct Allowed {
     pub reserved: u32,
 }
 
+/// Key of the trie `PEERS`, without its length in bits: whom a container may address, or where it
+/// may wait for others. Its value is an [`Allowed`] without components.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+pub struct AllowedPeer {
+    /// [`Policy::exceptions`]
+    pub set: u32,
+    /// Number of the rule.
+    pub rule: u8,
+    /// Protocol number of the Internet assigned numbers, or [`crate::rules::RAW`].
+    pub protocol: u8,
+    /// Port in host order; 0 for any.
+    pub port: u16,
+    /// The address, or how it begins; IPv4 mapped into IPv6.
+    pub address: [u32; 4],
+}
+
+/// Bits of an [`AllowedPeer`] before its address.
+pub const PEER_HEAD_BITS: u32 = 64;
+
 /// The container that the agent is to itself while it tests its hooks: the root of the hierarchy,
 /// which is nobody's. What is told of it is for nobody.
 pub const SELF_TEST: u64 = 1;
 
 /// `cmd` of the `bpf` system call with which the agent knocks; the kernel refuses it (`EINVAL`).
 pub const KNOCK: u32 = 0x504c_494d;
+
+/// Indices into the map `KNOCKED`.
+pub mod knocked {
+    /// The cgroup of the thread that knocked last.
+    pub const CGROUP: u32 = 0;
+    /// When that was, in nanoseconds since boot.
+    pub const AT_NS: u32 = 1;
+}
 
 /// What the kernel side does at the end of a system call. One word, so that one load tells that a
 /// call is of no interest.

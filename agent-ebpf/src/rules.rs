@@ -169,7 +169,19 @@ rules! {
         "Whoever runs the file gains its owner's rights. Package installations do this; nothing else has a reason to in a running container.";
     12 AgentAttacked "agent_attacked" Exec Critical "T1562.001" "defense-evasion"
         "A container's process reached for the kernel's programs or for the agent itself."
-        "It tried to load programs or modules into the kernel, or to kill, stop or trace the agent, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
+        "It tried to load programs or modules into the kernel, to kill, stop or trace the agent, to write its store, to unmount or remove its pins, or to ask it on its socket, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
+    13 ForeignPeer "foreign_peer" Network Medium "T1071" "command-and-control"
+        "A process addressed a peer that is not on its container's list."
+        "The list is what exceptions of this rule name: addresses, ports and protocols. Loopback is always free. Where the class is not enforced this shows what would have to be on the list; a service whose peers are few and fixed is worth one.";
+    14 ForeignListener "foreign_listener" Network Medium "T1571" "command-and-control"
+        "A process opened a port that its image does not announce."
+        "An image announces ports by EXPOSE; others are named by exceptions of this rule. Loopback is free. A shell that waits for its master listens on a port that nobody announced; so does a service whose image announces none.";
+    15 MetadataService "metadata_service" Network High "T1552.005" "credential-access"
+        "A process addressed the metadata service of the cloud that the host runs in."
+        "Whoever reaches it can ask for the host's own credentials. Few containers have a reason to: allow it to those, and let the others have none.";
+    16 RawSocket "raw_socket" Network Medium "T1095" "command-and-control"
+        "A process opened a socket past the protocols whose peers are judged."
+        "Raw and packet sockets send to anybody without being asked, and so do protocols other than TCP and UDP. ping and other tools of diagnosis use them; services do not.";
     32 NewProcess "new_process" Exec Medium "T1059" "execution"
         "A program of the image ran that this image was not seen to run."
         "Enough of the image is known to tell: the alert says how much, and what comes nearest. A new release does this, and so does whoever looks around after breaking in. How images are learned is in baseline.md.";
@@ -251,6 +263,52 @@ pub const fn of_write(code: u8, mode: u32) -> Option<Rule> {
         _ => None,
     }
 }
+
+/// The rule that addressing a peer breaks; IPv4 addresses are mapped into IPv6.
+#[inline(always)]
+pub const fn of_peer(address: [u32; 4]) -> Option<Rule> {
+    if is_local(address) {
+        return None;
+    }
+    let is_mapped = address[0] == 0 && address[1] == 0 && address[2] == MAPPED;
+    // The one address that all clouds agree on, and the IPv6 one of the largest.
+    if is_mapped && address[3] == u32::from_ne_bytes([169, 254, 169, 254])
+        || address[0] == u32::from_ne_bytes([0xfd, 0, 0x0e, 0xc2])
+            && address[1] == 0
+            && address[2] == 0
+            && address[3] == u32::from_ne_bytes([0, 0, 2, 0x54])
+    {
+        return Some(Rule::MetadataService);
+    }
+    Some(Rule::ForeignPeer)
+}
+
+/// The rule that waiting for peers at a local address breaks. The kernel chooses port 0.
+#[inline(always)]
+pub const fn of_listener(address: [u32; 4], port: u16) -> Option<Rule> {
+    let is_any = address[3] == 0;
+    if port == 0 || !is_any && is_local(address) { None } else { Some(Rule::ForeignListener) }
+}
+
+/// The third word of an IPv4 address that is mapped into IPv6.
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
+/// Whether an address is the container itself: loopback, or none, which stands for it.
+#[inline(always)]
+const fn is_local(address: [u32; 4]) -> bool {
+    let [a, b, c, d] = address;
+    if a != 0 || b != 0 {
+        return false;
+    }
+    if c == MAPPED {
+        return d == 0 || d.to_ne_bytes()[0] == 127;
+    }
+    c == 0 && (d == 0 || d == 1_u32.to_be())
+}
+
+/// The protocol by which raw sockets, and those of protocols whose peers are not judged, go in
+/// allowances: that of raw packets, which no socket has on the wire.
+pub const RAW: u8 = 255;
 
 /// How a class is treated in a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -341,6 +399,39 @@ mod tests {
             of_program(layer::MEMFD, flags::UNLINKED, false),
             Some(Rule::ExecutableInMemory)
         );
+    }
+
+    #[test]
+    fn the_container_itself_is_no_foreign_peer() {
+        let words = |text: &str| {
+            let address: std::net::IpAddr = text.parse().expect("is an address");
+            let bytes = match address {
+                std::net::IpAddr::V4(it) => it.to_ipv6_mapped().octets(),
+                std::net::IpAddr::V6(it) => it.octets(),
+            };
+            [0, 4, 8, 12].map(|at| {
+                u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+            })
+        };
+        for local in ["127.0.0.1", "127.9.8.7", "0.0.0.0", "::1", "::"] {
+            assert_eq!(of_peer(words(local)), None, "{local}");
+        }
+        for foreign in ["10.0.0.1", "128.0.0.1", "::2", "fe80::1", "1.0.0.127"] {
+            assert_eq!(of_peer(words(foreign)), Some(Rule::ForeignPeer), "{foreign}");
+        }
+        for metadata in ["169.254.169.254", "fd00:ec2::254"] {
+            assert_eq!(of_peer(words(metadata)), Some(Rule::MetadataService));
+        }
+        for (address, port, rule) in [
+            ("0.0.0.0", 80, Some(Rule::ForeignListener)),
+            ("::", 80, Some(Rule::ForeignListener)),
+            ("10.0.0.1", 80, Some(Rule::ForeignListener)),
+            ("127.0.0.1", 80, None),
+            ("::1", 80, None),
+            ("0.0.0.0", 0, None),
+        ] {
+            assert_eq!(of_listener(words(address), port), rule, "{address}");
+        }
     }
 
     #[test]

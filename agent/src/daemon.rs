@@ -3,18 +3,16 @@
 use std::{
     fs,
     future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
-use plimsoll_ebpf::orders::Settings;
 use serde_json::json;
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -25,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, policy::Desk, profiles::Shelf, server::Limits as QueryLimits},
+    api::{self, door::Door, policy::Desk, profiles::Shelf, server::Limits as QueryLimits},
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
@@ -45,6 +43,7 @@ use crate::{
     pipeline::{
         learning::Learning,
         run::{Parts, Pipeline},
+        stranger::Stranger,
     },
     policy::{
         book::Book,
@@ -52,13 +51,7 @@ use crate::{
         keeper::{Keeper, Publisher},
     },
     probe::{
-        load::{self, LoadOptions, Loaded},
-        lsm,
-        orders::Orders,
-        policies::Policies,
-        ring::Rings,
-        selftest,
-        support::{Outcome, ProbeStatus},
+        armed::{Armed, WAKEUP, own_pid},
         waker::Waker,
     },
     store::{
@@ -67,6 +60,7 @@ use crate::{
         open::open,
         profiles::{self, ProfileWriter},
     },
+    verdict::own::Own,
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
@@ -75,11 +69,10 @@ const DOCKER_QUEUE: usize = 4096;
 const ORDERS: usize = 16;
 /// Books that wait between the command line and the pipeline; only the newest matters.
 const BOOKS: usize = 16;
+/// Containers' processes that asked the agent, and wait to be told.
+const STRANGERS: usize = 64;
 /// Threads for what waits for the disk beside the pipeline and the store.
 const BLOCKING_THREADS: usize = 2;
-/// For what is not urgent the kernel side wakes the agent at most once in this time: a wakeup
-/// costs more than the record it is for.
-const WAKEUP: Duration = Duration::from_millis(50);
 /// How old the last echo of a knock may be before the agent is not healthy.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the pipeline may take to drain and flush at the end.
@@ -115,14 +108,17 @@ async fn serve(
     let appender = open_store(config)?;
     let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
-    let armed = Armed::load(config, &cgroups, &waker)?;
+    let armed = Armed::load(config, &cgroups.path, &waker)?;
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health());
     let (learning, shelf) = open_learning(config, &waker)?;
     let (desk, books) = open_desk(config, &waker, shelf)?;
+    let keeper = Arc::clone(&desk.keeper);
+    let (door, strangers) = open_door(config, &waker);
     tasks.spawn(desk.clone().keep(stop.clone()));
-    doors.serve(config, &shared, desk.clone(), &stop, &mut tasks);
+    let roster = desk.roster.clone();
+    doors.serve(config, &shared, desk, door, &stop, &mut tasks);
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
     let parts = Parts {
@@ -130,6 +126,7 @@ async fn serve(
         rings: armed.rings,
         orders: armed.orders,
         policies: armed.policies,
+        predecessors: armed.predecessors,
         ring_bytes: ring_bytes(config),
         wakeup: WAKEUP,
         node: Arc::new(node(config)),
@@ -138,28 +135,21 @@ async fn serve(
         cgroups,
         notices,
         fanotify: config.response.fanotify,
-        book: desk.keeper.book(),
+        book: keeper.book(),
+        own: own(config),
         books,
         learning,
-        roster: desk.roster,
+        strangers,
+        roster,
         ask,
         appender,
         metrics: shared.metrics.clone(),
         has_run_stats: armed.run_stats.is_some(),
     };
     let mut pipeline = spawn_pipeline(Pipeline::new(parts, tell_ready), stop.clone())?;
-    let announce = async {
-        if is_ready.await.is_ok() {
-            shared.is_ready.store(true, Ordering::Release);
-            let containers = shared.containers();
-            tracing::info!(programs, containers, took = ?clock::since(start), "ready");
-            ready();
-        }
-        std::future::pending::<()>().await;
-    };
     tokio::select! {
         () = shutdown => {}
-        () = announce => {}
+        () = announce(is_ready, &shared, programs, start, ready) => {}
         ended = &mut pipeline => {
             // Nobody told it to end.
             let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
@@ -169,10 +159,33 @@ async fn serve(
     tracing::info!("stopping");
     stop.cancel();
     waker.wake();
-    let ended = timeout(END_PATIENCE, pipeline).await;
-    desk.keeper.close(clock::now_ns());
+    let ended = end(pipeline).await;
+    keeper.close(clock::now_ns());
     let _ = fs::remove_file(&config.agent.socket);
     ended
+}
+
+/// Says once that the agent is armed, and goes on for ever.
+async fn announce(
+    is_ready: oneshot::Receiver<()>,
+    shared: &Shared,
+    programs: usize,
+    start: Instant,
+    ready: impl FnOnce(),
+) {
+    if is_ready.await.is_ok() {
+        shared.is_ready.store(true, Ordering::Release);
+        let containers = shared.containers();
+        tracing::info!(programs, containers, took = ?clock::since(start), "ready");
+        ready();
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Waits for the pipeline's end.
+async fn end(pipeline: oneshot::Receiver<anyhow::Result<()>>) -> anyhow::Result<()> {
+    timeout(END_PATIENCE, pipeline)
+        .await
         .context("the pipeline does not end in time: what it had not stored is lost")?
         .unwrap_or_else(|_| Err(anyhow!("the pipeline's thread has panicked")))
 }
@@ -198,6 +211,7 @@ impl Doors {
         config: &Config,
         shared: &Shared,
         desk: Desk,
+        door: Door,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
@@ -211,6 +225,7 @@ impl Doors {
         let store = config.agent.data_dir.clone();
         let limits = QueryLimits::default();
         let state = api::server::State::new(store, limits, desk, move || status.status());
+        let state = state.behind(door);
         tasks.spawn(api::server::serve(self.api, state, stop.clone().cancelled_owned()));
     }
 }
@@ -298,89 +313,19 @@ fn learn_settings(config: &Config) -> LearnSettings {
     }
 }
 
-/// The kernel side, loaded.
-struct Armed {
-    loaded: Loaded,
-    rings: Rings,
-    orders: Orders,
-    policies: Policies,
-    /// While it is held, the kernel counts the runs of programs.
-    run_stats: Option<std::os::fd::OwnedFd>,
+/// Keeps containers from asking; the receiver gets those that tried.
+fn open_door(config: &Config, waker: &Waker) -> (Door, crossbeam_channel::Receiver<Stranger>) {
+    let (tell, strangers) = crossbeam_channel::bounded(STRANGERS);
+    let (proc_root, waker) = (config.host.proc_root(), waker.clone());
+    let pid = own_pid(&proc_root);
+    (Door::new(&proc_root, pid, tell, move || waker.wake()), strangers)
 }
 
-impl Armed {
-    fn load(config: &Config, cgroups: &CgroupRoot, waker: &Waker) -> anyhow::Result<Self> {
-        let [priority, bulk] = ring_bytes(config);
-        let lsm = lsm::usable();
-        let options = LoadOptions {
-            cgroup_root: &cgroups.path,
-            priority_ring_bytes: priority,
-            bulk_ring_bytes: bulk,
-            max_cgroups: config.probe.max_cgroups,
-            lsm: lsm.as_ref().copied().map_err(String::as_str),
-            settings: Settings {
-                window_ns: config.probe.window.as_nanos() as u64,
-                seed: random(),
-                bulk_pressure: u64::from(bulk) / 2,
-                bulk_share: u64::from(bulk) / 8,
-                // Room enough for a flood that keeps the agent from running for a while; what is
-                // left then is for the others.
-                priority_pressure: u64::from(priority) / 4 * 3,
-                priority_share: u64::from(priority) / 16,
-                wakeup_ns: WAKEUP.as_nanos() as u64,
-                agent_pid: own_pid(&config.host.proc_root()),
-                has_typed_task: u32::from(load::has_typed_task()),
-                is_preemptible: u32::from(load::is_preemptible(lsm.is_ok())),
-                fmode_backing: load::fmode_backing(),
-            },
-        };
-        let mut loaded = load::load(options)?;
-        let rings = Rings::take(&mut loaded.ebpf, waker)?;
-        let mut orders = Orders::take(&mut loaded.ebpf)?;
-        let mut policies = Policies::take(&mut loaded.ebpf)?;
-        let proc_root = config.host.proc_root();
-        let place = &config.agent.data_dir;
-        selftest::run(&mut loaded, &mut orders, &mut policies, place, &proc_root);
-        tell_missing(&loaded.probes);
-        let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
-        Ok(Self { loaded, rings, orders, policies, run_stats })
-    }
-}
-
-/// Tells which programs do not run, in one line for each reason.
-fn tell_missing(probes: &[ProbeStatus]) {
-    let mut told: Vec<&Outcome> = vec![&Outcome::Attached];
-    for ProbeStatus { outcome, .. } in probes {
-        if told.contains(&outcome) {
-            continue;
-        }
-        told.push(outcome);
-        let alike = probes.iter().filter(|it| it.outcome == *outcome).map(|it| it.program);
-        let programs = alike.collect::<Vec<_>>().join(" ");
-        match outcome {
-            Outcome::Attached => {}
-            Outcome::Unsupported(why) => tracing::info!(programs, why, "not used"),
-            Outcome::Broken(why) => tracing::warn!(programs, why, "not working"),
-        }
-    }
-}
-
-fn enable_run_stats() -> Option<std::os::fd::OwnedFd> {
-    aya::sys::enable_stats(aya::sys::Stats::RunTime)
-        .inspect_err(|error| tracing::warn!(%error, "the kernel does not count runs of programs"))
-        .ok()
-}
-
-/// A number that nobody can guess.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-/// This process's id in the host's namespace: the agent may run in a container.
-fn own_pid(proc_root: &Path) -> u32 {
-    let own = fs::read_link(proc_root.join("self")).ok();
-    let own = own.and_then(|link| link.to_str()?.parse().ok());
-    own.unwrap_or_else(std::process::id)
+/// What of the host is the agent's.
+fn own(config: &Config) -> Own {
+    let places = [&config.agent.data_dir, &config.agent.socket, &config.response.pins];
+    let places = places.map(PathBuf::as_path);
+    Own::new(&places, own_pid(&config.host.proc_root()))
 }
 
 fn ring_bytes(config: &Config) -> [u32; 2] {

@@ -155,7 +155,8 @@ fn free_address() -> SocketAddr {
 pub struct Agent {
     process: Process,
     binary: PathBuf,
-    socket: PathBuf,
+    /// Where it answers.
+    pub socket: PathBuf,
     /// Where its metrics are.
     pub metrics: SocketAddr,
     home: TempDir,

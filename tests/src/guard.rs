@@ -16,6 +16,12 @@ const MONITORING: &str = r#"
 [modes]
 exec = "monitor"
 file = "monitor"
+network = "monitor"
+[[exception]]
+service = "talks-*"
+rule = "foreign_peer"
+peer = "*:7411"
+reason = "talks to this port"
 [[exception]]
 image = "plimsoll-test/busybox:*"
 rules = ["executable_in_mount", "foreign_script"]
@@ -41,6 +47,25 @@ file = "enforce"
 service = "stop-all"
 exec = "enforce"
 file = "enforce"
+[[policy]]
+service = "stop-network"
+network = "enforce"
+[[exception]]
+service = "stop-*"
+rule = "foreign_peer"
+peer = "*:7401/tcp"
+reason = "one port of anybody"
+[[exception]]
+service = "stop-*"
+rule = "foreign_peer"
+peer = "*:7402/udp"
+reason = "over"
+expires = "2020-01-01T00:00:00Z"
+[[exception]]
+service = "stop-*"
+rule = "foreign_listener"
+peer = "*:7403/tcp"
+reason = "one port of its own"
 [[exception]]
 service = "stop-*"
 rules = ["new_executable", "write_outside_volumes"]
@@ -71,6 +96,8 @@ pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 pub const PROGRAMS: &str = "--label=com.docker.compose.service=stop-programs";
 /// Writes of such a container are stopped, and its programs watched.
 pub const FILES: &str = "--label=com.docker.compose.service=stop-files";
+/// What such a container does in the network is stopped.
+pub const NETWORK: &str = "--label=com.docker.compose.service=stop-network";
 /// Both are stopped.
 pub const ALL: &str = "--label=com.docker.compose.service=stop-all";
 
@@ -190,10 +217,15 @@ impl Stop {
     /// Whether a command was stopped. Where processes are killed, the start of a program may have
     /// been refused before by other means.
     pub fn is_seen_in(self, output: &Output) -> bool {
-        let said = |text: &[u8]| String::from_utf8_lossy(text).contains("peration not permitted");
-        let is_refused = !output.status.success() && (said(&output.stderr) || said(&output.stdout));
+        let is_refused = !output.status.success() && says_refused(output);
         is_refused || self == Self::Killed && output.status.code() == Some(137)
     }
+}
+
+/// Whether a command tells of `EPERM`, however it ended.
+pub fn says_refused(output: &Output) -> bool {
+    let said = |text: &[u8]| String::from_utf8_lossy(text).contains("peration not permitted");
+    said(&output.stderr) || said(&output.stdout)
 }
 
 /// Whether an alert says that the act was stopped.

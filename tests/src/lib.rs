@@ -2,11 +2,13 @@
 #![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
 
 pub mod agent;
+pub mod bpffs;
 pub mod cgroup;
 pub mod docker;
 pub mod event;
 pub mod guard;
 pub mod http;
+pub mod maps;
 pub mod poll;
 pub mod process;
 pub mod require;

@@ -5,6 +5,7 @@
 
 mod exec;
 mod file;
+pub mod network;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated};
 use plimsoll_ebpf::{

@@ -16,6 +16,8 @@ pub struct Alert {
     pub mode: u8,
     /// What it was done with or to: a program, a script, a file.
     pub path: Span,
+    /// The peer or the local address that it is about.
+    pub peer: Span,
     /// Where that lies, as a word.
     pub layer: Span,
     /// Why this is an alert, in one sentence or two.
@@ -69,6 +71,12 @@ mod meaning {
                 ValueType::Path,
                 "The program, script or file that it is about.",
                 |e, tail| (e.path.len > 0).then(|| Value::Path(tail.get(e.path))),
+            ),
+            Field::noted(
+                "alert.peer",
+                ValueType::Text,
+                "The peer that it is about, or the address at which peers are waited for.",
+                |e, tail| (e.peer.len > 0).then(|| Value::Text(tail.get(e.peer))),
             ),
             Field::noted(
                 "alert.layer",

@@ -58,6 +58,9 @@ pub mod op {
     /// `ptrace`, where the agent is meant
     pub const PTRACE_AGENT: u8 = 25;
 
+    /// A connection to the agent's socket, which the agent tells itself
+    pub const AGENT_SOCKET: u8 = 26;
+
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
     pub const fn name(op: u8) -> &'static str {
@@ -86,6 +89,7 @@ pub mod op {
             IO_PORTS => "io_ports",
             SIGNAL_AGENT => "signal_agent",
             PTRACE_AGENT => "ptrace_agent",
+            AGENT_SOCKET => "agent_socket",
             _ => "unknown",
         }
     }

@@ -3,17 +3,16 @@
 use aya_ebpf::{bindings::bpf_sock_addr, macros::cgroup_sock_addr, programs::SockAddrContext};
 use plimsoll_ebpf::{
     events::{connect::Connect, listen::Listen},
-    record::Wire,
+    record::{Header, Wire},
+    rules::outcome,
 };
 
 use crate::{
     emit::{Ring, emit},
+    enforce::network::{ALLOW, Endpoint, REFUSE, stops_listener, stops_peer},
     filter::{self, Act},
     task,
 };
-
-/// What these hooks return to let the call go on.
-const ALLOW: i32 = 1;
 
 const SOCK_DGRAM: u32 = 2;
 const PROTOCOL_UDP: u32 = 17;
@@ -115,18 +114,34 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
         let address = ctx.sock_addr;
         (u16::from_be((*address).user_port as u16), (*address).protocol)
     };
+    let peer = Endpoint { address: words, port, protocol: protocol as u8 };
+    let outcome = outcome_of(stops_peer(container, peer));
     let place = u32::from(port) << 16 | protocol & 0xffff;
-    let act = act(container, words, place, Connect::KIND, u32::from(datagram));
-    let Some(report) = filter::report(&act) else { return ALLOW };
-    let header = report.header(task::header(container));
-    let body =
-        Connect { address: bytes(words), port, protocol: protocol as u8, datagram, reserved: 0 };
-    emit(Ring::Bulk, header, body);
-    ALLOW
+    let detail = u32::from(outcome) << 8 | u32::from(datagram);
+    let act = act(container, words, place, Connect::KIND, detail);
+    if let Some(report) = filter::report(&act) {
+        let header = Header { outcome, ..report.header(task::header(container)) };
+        let protocol = protocol as u8;
+        let body = Connect { address: bytes(words), port, protocol, datagram, reserved: 0 };
+        emit(ring(outcome), header, body);
+    }
+    answer(outcome)
+}
+
+const fn outcome_of(is_stopped: bool) -> u8 {
+    if is_stopped { outcome::DENIED } else { outcome::DONE }
+}
+
+const fn answer(outcome: u8) -> i32 {
+    if outcome == outcome::DENIED { REFUSE } else { ALLOW }
+}
+
+const fn ring(outcome: u8) -> Ring {
+    if outcome == outcome::DENIED { Ring::Priority { urgent: true } } else { Ring::Bulk }
 }
 
 /// A datagram socket that takes a port of its choice waits for peers; streams are seen when they
-/// listen.
+/// listen, and here where they are refused.
 #[inline(always)]
 fn on_bind(ctx: &SockAddrContext, words: [u32; 4]) -> i32 {
     // SAFETY: the context of this hook; the verifier checks the loads.
@@ -134,15 +149,23 @@ fn on_bind(ctx: &SockAddrContext, words: [u32; 4]) -> i32 {
         let address = ctx.sock_addr;
         (u16::from_be((*address).user_port as u16), (*address).type_, (*address).protocol)
     };
-    if kind != SOCK_DGRAM || protocol != PROTOCOL_UDP || port == 0 {
+    if port == 0 {
         return ALLOW;
     }
     let Some(container) = filter::current_container() else { return ALLOW };
+    let local = Endpoint { address: words, port, protocol: protocol as u8 };
+    let outcome = outcome_of(stops_listener(container, local));
+    let is_told = kind == SOCK_DGRAM && protocol == PROTOCOL_UDP || outcome == outcome::DENIED;
+    if !is_told {
+        return ALLOW;
+    }
     let place = u32::from(port) << 16 | protocol;
-    let act = act(container, words, place, Listen::KIND, 0);
-    let Some(report) = filter::report(&act) else { return ALLOW };
-    let header = report.header(task::header(container));
-    let body = Listen { address: bytes(words), port, protocol: protocol as u8, reserved: [0; 5] };
-    emit(Ring::Bulk, header, body);
-    ALLOW
+    let act = act(container, words, place, Listen::KIND, u32::from(outcome) << 8);
+    if let Some(report) = filter::report(&act) {
+        let header = Header { outcome, ..report.header(task::header(container)) };
+        let protocol = protocol as u8;
+        let body = Listen { address: bytes(words), port, protocol, reserved: [0; 5] };
+        emit(ring(outcome), header, body);
+    }
+    answer(outcome)
 }

@@ -5,7 +5,7 @@ use aya_ebpf::{
 };
 use plimsoll_ebpf::{
     events::privilege::{Privilege, op},
-    orders::KNOCK,
+    orders::{KNOCK, knocked},
     record::{Span, Wire},
     signals::Heartbeat,
 };
@@ -14,7 +14,7 @@ use super::syscall::Call;
 use crate::{
     emit::{Draft, Ring, emit},
     filter::{self, Act},
-    maps::AGENT_CGROUP,
+    maps::KNOCKED,
     task,
 };
 
@@ -28,9 +28,14 @@ pub fn answers_knock(call: &Call) -> bool {
     if header.pid != setting!(agent_pid) {
         return false;
     }
-    if let Some(cgroup) = AGENT_CGROUP.get_ptr_mut(0) {
-        // SAFETY: the map returned a valid pointer, and the helper takes none.
-        unsafe { *cgroup = bpf_get_current_cgroup_id() };
+    if let (Some(cgroup), Some(at_ns)) =
+        (KNOCKED.get_ptr_mut(knocked::CGROUP), KNOCKED.get_ptr_mut(knocked::AT_NS))
+    {
+        // SAFETY: the map returned valid pointers, and the helper takes none.
+        unsafe {
+            *cgroup = bpf_get_current_cgroup_id();
+            *at_ns = header.boot_ns;
+        }
     }
     let number = call.argument(3);
     emit(Ring::Priority { urgent: true }, header, Heartbeat { number });

@@ -11,8 +11,8 @@ use crate::{
         modes::SomeModes,
         names,
         pattern::Pattern,
+        place::Place,
         selector::Selector,
-        template::Template,
     },
     query::moment::{self, rfc3339},
 };
@@ -60,7 +60,7 @@ pub struct ExceptionRequest {
     /// Name of the rule.
     pub rule: String,
     /// Where it may be broken.
-    pub path: Template,
+    pub place: Place,
     /// When that ends, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -106,7 +106,7 @@ pub struct ExceptionLine {
     /// The rule that may be broken.
     pub rule: String,
     /// Where.
-    pub path: String,
+    pub place: String,
     /// Why; may be empty.
     pub reason: String,
     /// When it ends, as RFC 3339.
@@ -204,7 +204,7 @@ impl ExceptionRequest {
                 container: self.container,
             },
             rule: names::rule(&self.rule).map_err(|error| error.to_string())?,
-            path: self.path,
+            place: self.place,
             expires_ns: expires_ns.map_err(|error| format!("expires: {error}"))?,
             reason: self.reason,
         })
@@ -218,7 +218,7 @@ impl ExceptionLine {
             id: it.id.clone(),
             selector: it.selector.clone(),
             rule: it.rule.info().name.to_owned(),
-            path: it.path.as_str().to_owned(),
+            place: it.place.as_str().to_owned(),
             reason: it.reason.clone(),
             expires: it.expires_ns.map(rfc3339),
             expired: it.is_expired(now_ns),

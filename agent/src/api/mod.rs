@@ -11,6 +11,7 @@
 //! `POST /v1/modes`, `POST /v1/exceptions` and `DELETE /v1/exceptions/ID` change it ([`messages`]).
 
 pub mod client;
+pub mod door;
 pub mod messages;
 pub mod params;
 pub mod policy;

@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    door::Door,
     params::{Params, unescape},
     policy::{self, Desk, Refusal},
     profiles::ProfileRequest,
@@ -54,6 +55,7 @@ pub struct State {
     limits: Limits,
     queries: Arc<Semaphore>,
     desk: Desk,
+    door: Option<Door>,
     status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     shutdown: CancellationToken,
 }
@@ -72,9 +74,16 @@ impl State {
             limits,
             queries: Arc::new(Semaphore::new(limits.concurrent)),
             desk,
+            door: None,
             status: Box::new(status),
             shutdown: CancellationToken::new(),
         }
+    }
+
+    /// With somebody at the door.
+    #[must_use]
+    pub fn behind(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
     }
 }
 
@@ -93,8 +102,9 @@ pub async fn serve(listener: UnixListener, state: State, shutdown: impl Future<O
         };
         let Some((stream, permit)) = accepted else { continue };
         let state = Arc::clone(&state);
+        let is_let_in = state.door.as_ref().is_none_or(|door| door.lets_in(&stream));
         tracker.spawn(async move {
-            serve_one(stream, state).await;
+            serve_one(stream, state, is_let_in).await;
             drop(permit);
         });
     }
@@ -122,11 +132,17 @@ async fn accept(
     }
 }
 
-async fn serve_one(stream: UnixStream, state: Arc<State>) {
+async fn serve_one(stream: UnixStream, state: Arc<State>, is_let_in: bool) {
     let shutdown = state.shutdown.clone();
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(route(request, &state).await) }
+        async move {
+            if !is_let_in {
+                let text = "containers are not answered: ask from the host";
+                return Ok::<_, Infallible>(fault(StatusCode::FORBIDDEN, text));
+            }
+            Ok(route(request, &state).await)
+        }
     });
     let connection = http1::Builder::new()
         .half_close(true)

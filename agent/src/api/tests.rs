@@ -195,7 +195,7 @@ fn modes_and_exceptions_are_changed_and_told() {
     assert_eq!(told["policies"][0]["modes"], json!({"exec": "enforce"}));
     assert_eq!(told["containers"][0]["modes"]["exec"], "enforce");
     let body = json!({
-        "image": "nginx", "rule": "new_executable", "path": "/opt/**", "reason": "r",
+        "image": "nginx", "rule": "new_executable", "place": "/opt/**", "reason": "r",
         "expires": "2100-01-01T00:00:00Z",
     });
     let allowed = change("POST", "/v1/exceptions", Some(body)).expect("is allowed");
@@ -224,17 +224,17 @@ fn a_change_that_cannot_be_is_refused_in_one_line() {
         ("/v1/modes", r#"{"exec": "default"}"#, 409, "no mode was set"),
         (
             "/v1/exceptions",
-            r#"{"image": "a", "rule": "new_executable", "path": "/**"}"#,
+            r#"{"image": "a", "rule": "new_executable", "place": "/**"}"#,
             400,
             "too wide",
         ),
         (
             "/v1/exceptions",
-            r#"{"rule": "new_executable", "path": "/a"}"#,
+            r#"{"rule": "new_executable", "place": "/a"}"#,
             400,
             "for every container is too wide",
         ),
-        ("/v1/exceptions", r#"{"image": "a", "rule": "x", "path": "/a"}"#, 400, "'x' is no rule"),
+        ("/v1/exceptions", r#"{"image": "a", "rule": "x", "place": "/a"}"#, 400, "'x' is no rule"),
         ("/v1/policy", "", 405, "/v1/policy answers GET only"),
     ] {
         let (found, answer) = post(&served, target, body);

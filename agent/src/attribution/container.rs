@@ -38,6 +38,8 @@ pub struct Container {
     pub compose_service: String,
     /// What is mounted into it, longest destination first.
     pub mounts: Vec<Mount>,
+    /// Ports that the image or whoever started it announces, each with the number of its protocol.
+    pub announced: Vec<(u16, u8)>,
     /// Command of the health check as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
     /// The program it is started with, and the first of its arguments.
@@ -46,8 +48,6 @@ pub struct Container {
     pub arguments: String,
     /// The user it is started as; empty for the image's default.
     pub user: String,
-    /// Ports that its image says it serves, each `port/protocol`.
-    pub exposed: Vec<String>,
     /// Process id of its first process in the host's namespace; 0 before it starts.
     pub init_pid: u32,
     /// The layers of its root file system; `None` where that is no overlay.
@@ -59,6 +59,8 @@ pub struct Container {
 pub struct Mount {
     /// Path in the container.
     pub destination: String,
+    /// Path on the host; empty where there is none.
+    pub source: String,
     /// What it is.
     pub kind: MountKind,
 }
@@ -76,13 +78,30 @@ pub enum MountKind {
 }
 
 impl Container {
+    /// Whether it announces that it waits for peers at a port.
+    pub fn announces(&self, port: u16, protocol: u8) -> bool {
+        self.announced.contains(&(port, protocol))
+    }
+
     /// What is mounted where this path lies, if anything is.
     pub fn mount_of(&self, path: &[u8]) -> Option<MountKind> {
-        let below = |destination: &str| {
-            path.strip_prefix(destination.as_bytes())
-                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || destination == "/")
-        };
-        self.mounts.iter().find(|mount| below(&mount.destination)).map(|mount| mount.kind)
+        self.mount_above(path).map(|(mount, _)| mount.kind)
+    }
+
+    /// The path on the host of what lies at this path, if it is mounted from there.
+    pub fn host_path(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let (mount, rest) = self.mount_above(path)?;
+        let source = mount.source.as_bytes();
+        (!source.is_empty()).then(|| [source, rest].concat())
+    }
+
+    /// The mount in which a path lies, and what of the path is below it.
+    fn mount_above<'p>(&self, path: &'p [u8]) -> Option<(&Mount, &'p [u8])> {
+        self.mounts.iter().find_map(|mount| {
+            let rest = path.strip_prefix(mount.destination.as_bytes())?;
+            let is_below = rest.is_empty() || rest[0] == b'/' || mount.destination == "/";
+            is_below.then_some((mount, rest))
+        })
     }
 }
 
@@ -140,13 +159,23 @@ mod tests {
 
     #[test]
     fn a_path_belongs_to_the_mount_above_it_and_to_no_namesake() {
-        let mount = |destination: &str, kind| Mount { destination: destination.to_owned(), kind };
+        let mount = |destination: &str, source: &str, kind| Mount {
+            destination: destination.to_owned(),
+            source: source.to_owned(),
+            kind,
+        };
         let container = Container {
-            mounts: vec![mount("/data/cache", MountKind::Tmpfs), mount("/data", MountKind::Volume)],
+            mounts: vec![
+                mount("/data/cache", "", MountKind::Tmpfs),
+                mount("/data", "/srv/it", MountKind::Volume),
+            ],
             ..Container::default()
         };
         assert_eq!(container.mount_of(b"/data/x"), Some(MountKind::Volume));
         assert_eq!(container.mount_of(b"/data/cache/y"), Some(MountKind::Tmpfs));
         assert_eq!(container.mount_of(b"/database"), None);
+        assert_eq!(container.host_path(b"/data/x/y").as_deref(), Some(&b"/srv/it/x/y"[..]));
+        assert_eq!(container.host_path(b"/data").as_deref(), Some(&b"/srv/it"[..]));
+        assert_eq!(container.host_path(b"/data/cache/y"), None);
     }
 }

@@ -4,7 +4,7 @@
 //! that is not known yet are held, in bounded number, until it is.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -18,6 +18,9 @@ const MOST_HELD_BYTES: usize = 16 << 20;
 
 /// A container may hold this part of what may be held.
 const SHARE: usize = 2;
+
+/// Containers that are known at most where some do not run; those that do are bounded by the kernel.
+const MOST_AT_REST: usize = 16_384;
 
 /// Cgroups of no container that are remembered, for records that are under way already.
 const MOST_DISMISSED: usize = 1024;
@@ -89,6 +92,8 @@ struct Held {
 pub struct Directory {
     cgroups: HashMap<u64, Cgroup>,
     by_id: HashMap<String, Arc<Container>>,
+    /// Those of them that Docker has removed.
+    destroyed: HashSet<String>,
     /// Cgroups below a container's own, which they belong to.
     below: HashMap<u64, u64>,
     dismissed: VecDeque<u64>,
@@ -221,9 +226,18 @@ impl Directory {
         there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, it.container.as_ref()?)))
     }
 
-    /// Every container that is known, whether it runs or not.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Container>> {
-        self.by_id.values()
+    /// Every container that runs or may be started.
+    pub fn expected(&self) -> impl Iterator<Item = &Arc<Container>> {
+        self.by_id.values().filter(|it| !self.destroyed.contains(&it.id))
+    }
+
+    /// Docker removed a container: it is started no more.
+    pub fn destroyed(&mut self, id: &str) {
+        if self.cgroups.values().any(|it| it.id == id) {
+            self.destroyed.insert(id.to_owned());
+        } else {
+            self.by_id.remove(id);
+        }
     }
 
     /// The container with this id.
@@ -309,6 +323,16 @@ impl Directory {
         released
     }
 
+    /// Forgets a container whose last cgroup is forgotten, unless it may be started again.
+    fn forget_container(&mut self, id: &str) {
+        if self.cgroups.values().any(|it| it.id == id) {
+            return;
+        }
+        if self.destroyed.remove(id) || self.by_id.len() > MOST_AT_REST {
+            self.by_id.remove(id);
+        }
+    }
+
     fn forget(&mut self, now_ns: u64) {
         let is_over =
             |it: &Cgroup| it.gone_ns.is_some_and(|gone| now_ns.saturating_sub(gone) > REMEMBER_NS);
@@ -317,9 +341,7 @@ impl Directory {
         for cgroup_id in over {
             self.release(cgroup_id);
             if let Some(cgroup) = self.cgroups.remove(&cgroup_id) {
-                if !self.cgroups.values().any(|it| it.id == cgroup.id) {
-                    self.by_id.remove(&cgroup.id);
-                }
+                self.forget_container(&cgroup.id);
                 self.below.retain(|_, container| *container != cgroup_id);
                 self.requests.push(Request::Forget { container: cgroup_id });
             }
@@ -341,6 +363,28 @@ mod tests {
             init_pid,
             ..Container::default()
         })
+    }
+
+    #[test]
+    fn a_container_is_expected_until_docker_removes_it() {
+        let mut directory = Directory::new(8);
+        let expected = |directory: &Directory| directory.expected().count();
+        directory.known(container(0));
+        assert_eq!(expected(&directory), 1, "it was created");
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.removed(5, SECOND);
+        directory.tick(REMEMBER_NS * 2, SECOND);
+        assert_eq!(expected(&directory), 1, "it may be started again");
+        directory.made(6, "/docker/aa", Some(ID), REMEMBER_NS * 2);
+        directory.destroyed(ID);
+        assert_eq!(expected(&directory), 0);
+        assert!(matches!(directory.standing(6), Standing::Known(_)), "what it did is still its");
+        directory.removed(6, REMEMBER_NS * 2);
+        directory.tick(REMEMBER_NS * 4, SECOND);
+        assert!(directory.by_id(ID).is_none());
+        directory.known(container(0));
+        directory.destroyed(ID);
+        assert!(directory.by_id(ID).is_none(), "it never ran");
     }
 
     #[test]
@@ -406,6 +450,7 @@ mod tests {
         directory.known(container(0));
         directory.made(5, "/docker/aa", Some(ID), 0);
         directory.removed(5, SECOND);
+        directory.destroyed(ID);
         directory.tick(600 * SECOND, SECOND);
         assert!(matches!(directory.standing(5), Standing::Known(_)));
         directory.tick(602 * SECOND, SECOND);

@@ -35,11 +35,11 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         image: without_digest(asked).to_owned(),
         image_digest: digest(asked, image_id, repo_digests),
         mounts: mounts(response),
+        announced: config.map(announced).unwrap_or_default(),
         health_command: config.map(health_command).unwrap_or_default(),
         entrypoint: entrypoint(response),
         arguments: arguments(response),
         user: config.and_then(|it| it.user.clone()).unwrap_or_default(),
-        exposed: config.and_then(|it| it.exposed_ports.clone()).unwrap_or_default(),
         init_pid: init_pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
         layers: response.graph_driver.as_ref().and_then(|it| layers(&it.data)),
         ..Container::default()
@@ -114,6 +114,26 @@ fn repository(image: &str) -> &str {
     name.strip_prefix("library/").unwrap_or(name)
 }
 
+/// Ports of `EXPOSE` and `--expose`, and those that are published.
+fn announced(config: &ContainerConfig) -> Vec<(u16, u8)> {
+    let told = config.exposed_ports.iter().flatten();
+    let mut ports: Vec<(u16, u8)> = told.filter_map(|it| port(it)).collect();
+    // Docker's maps come in any order, and equal news is no news.
+    ports.sort_unstable();
+    ports
+}
+
+/// `80/tcp`
+fn port(text: &str) -> Option<(u16, u8)> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = match protocol {
+        "tcp" => 6,
+        "udp" => 17,
+        _ => return None,
+    };
+    Some((port.parse().ok()?, protocol))
+}
+
 /// The command of the health check as Docker executes it.
 fn health_command(config: &ContainerConfig) -> Vec<String> {
     let test = config.healthcheck.as_ref().and_then(|it| it.test.as_deref()).unwrap_or_default();
@@ -153,7 +173,7 @@ fn layers(driver: &HashMap<String, String>) -> Option<Layers> {
 }
 
 fn mount(destination: &str, kind: MountKind) -> Mount {
-    Mount { destination: destination.to_owned(), kind }
+    Mount { destination: destination.to_owned(), source: String::new(), kind }
 }
 
 fn mounts(response: &ContainerInspectResponse) -> Vec<Mount> {
@@ -163,7 +183,8 @@ fn mounts(response: &ContainerInspectResponse) -> Vec<Mount> {
             Some("volume" | "cluster") => MountKind::Volume,
             _ => MountKind::Bind,
         };
-        Some(mount(it.destination.as_deref()?, kind))
+        let source = it.source.clone().unwrap_or_default();
+        Some(Mount { source, ..mount(it.destination.as_deref()?, kind) })
     });
     let tmpfs = response.host_config.iter().filter_map(|it| it.tmpfs.as_ref());
     let tmpfs = tmpfs.flat_map(HashMap::keys).map(|place| mount(place, MountKind::Tmpfs));

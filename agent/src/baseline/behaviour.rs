@@ -11,7 +11,7 @@ use plimsoll_ebpf::{
         listen::Listen,
         privilege::{self, Privilege},
     },
-    layer::{self, code},
+    layer::code,
     record::flags,
     rules,
     value::{Value, address},
@@ -40,7 +40,7 @@ pub struct Behaviour<'a> {
     pub key: &'a str,
     /// How it may be learned.
     pub learning: Learning,
-    /// The program, file or peer, as an exception names it.
+    /// The program, file or privilege, as an exception names it; empty for peers and ports.
     pub object: &'a str,
     /// Code of the layer of a file.
     pub layer: u8,
@@ -112,8 +112,6 @@ pub fn behaviours(
         of_listener(&listen, container, process, scratch, take);
     } else if let Some((connect, _)) = record.read::<Connect>() {
         peer::push_key(key, &connect, address(connect.address), observation.peer_name);
-        object.push('/');
-        object.push_str(&key.replace(' ', "/"));
         take(Behaviour {
             dimension: Dimension::Peer,
             scope,
@@ -208,8 +206,7 @@ fn of_listener(
     if is_loopback {
         key.push_str(" loopback");
     }
-    let exposed = format_args!("{}/{protocol}", listen.port).to_string();
-    if container.exposed.contains(&exposed) {
+    if container.announces(listen.port, listen.protocol) {
         let _ = write!(key, " {}", listen.port);
     } else {
         peer::push_port(key, listen.port);
@@ -218,7 +215,6 @@ fn of_listener(
         key.push(' ');
         program::push_name(key, &process.exe, &process.args);
     }
-    let _ = write!(object, "/{protocol}/{}", listen.port);
     take(Behaviour {
         dimension: Dimension::Listener,
         scope,
@@ -263,9 +259,4 @@ fn of_privilege(
         object,
         layer: code::UNKNOWN,
     });
-}
-
-/// The name of the layer in which a behaviour's object lies; empty where it has none.
-pub fn layer_name(code: u8) -> &'static str {
-    if code == layer::code::UNKNOWN { "" } else { layer::name(code) }
 }

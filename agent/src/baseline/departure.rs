@@ -24,7 +24,7 @@ pub struct Departure {
     pub scope: String,
     /// The key, or the path.
     pub key: String,
-    /// The program, file or peer, as an exception names it.
+    /// The program, file or privilege, as an exception names it; empty for peers and ports.
     pub object: String,
     /// Code of the layer of a file.
     pub layer: u8,

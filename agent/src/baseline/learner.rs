@@ -34,13 +34,21 @@ pub struct Baseline {
     instances: HashMap<u64, Instance>,
     scratch: Scratch,
     now_ms: u64,
+    /// The profile that is looked at first when some are kept.
+    pub(super) next_unsaved: usize,
 }
 
 impl Baseline {
     /// Learns from nothing.
     pub fn new(settings: Settings) -> Self {
         let known = Known::new(settings);
-        Self { known, instances: HashMap::new(), scratch: Scratch::default(), now_ms: 0 }
+        Self {
+            known,
+            instances: HashMap::new(),
+            scratch: Scratch::default(),
+            now_ms: 0,
+            next_unsaved: 0,
+        }
     }
 
     /// Goes on with a profile that was kept.
@@ -248,7 +256,7 @@ fn judge(
 /// Whether listening tells that a container has started: on a port of its image, or on any where
 /// its image names none.
 fn tells_readiness(container: &Container, listen: &Listen) -> bool {
-    let port = format!("{}/{}", listen.port, super::peer::protocol(listen.protocol));
     let is_local = address(listen.address).to_canonical().is_loopback();
-    !is_local && (container.exposed.is_empty() || container.exposed.contains(&port))
+    !is_local
+        && (container.announced.is_empty() || container.announces(listen.port, listen.protocol))
 }

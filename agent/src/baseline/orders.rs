@@ -2,7 +2,7 @@
 
 use crossbeam_channel::Sender;
 
-use super::{learner::Baseline, profile::Profile, saved::Saved, subject::Subject};
+use super::{learner::Baseline, saved::Saved, subject::Subject};
 
 /// Shortest start of a digest that names an image.
 const LEAST_DIGITS: usize = 6;
@@ -57,15 +57,28 @@ impl Baseline {
         let _ = order.answer.try_send(changed);
     }
 
-    /// Profiles of which more is known than was kept, at most so many; they are taken for kept.
+    /// Profiles of which more is known than was kept, at most so many; they are taken for kept. Each
+    /// gets its turn, however busy the others are.
     pub fn take_unsaved(&mut self, most: usize, now_s: u64) -> Vec<Saved> {
         let settings = *self.settings();
-        let unsaved = self.profiles_mut().iter_mut().filter(|it| it.is_unsaved).take(most);
-        let save = |profile: &mut Profile| {
-            profile.is_unsaved = false;
-            Saved::of(profile, &settings, now_s)
-        };
-        unsaved.map(save).collect()
+        let first = self.next_unsaved;
+        let profiles = self.profiles_mut();
+        let count = profiles.len();
+        let mut taken = Vec::new();
+        let mut place = first;
+        for step in 0..count {
+            if taken.len() >= most {
+                break;
+            }
+            place = (first + step) % count;
+            let profile = &mut profiles[place];
+            if profile.is_unsaved {
+                profile.is_unsaved = false;
+                taken.push(Saved::of(profile, &settings, now_s));
+            }
+        }
+        self.next_unsaved = place + 1;
+        taken
     }
 }
 

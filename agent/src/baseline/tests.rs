@@ -42,7 +42,7 @@ fn container(number: u64) -> Arc<Container> {
         image: "shop/app:1".to_owned(),
         image_digest: "sha256:00ffaa".to_owned(),
         entrypoint: "/app".to_owned(),
-        exposed: vec!["80/tcp".to_owned()],
+        announced: vec![(80, 6)],
         ..Container::default()
     })
 }
@@ -311,6 +311,20 @@ fn learning_goes_on_where_it_was_after_it_was_kept() {
     }
     assert_eq!(again.run(1, "/bin/convert", Some("/app")), None);
     assert_eq!(rule(again.run(1, "/usr/bin/wget", Some("/app"))), Some(Rule::NewProcess));
+}
+
+#[test]
+fn every_profile_is_kept_in_its_turn_however_busy_the_others_are() {
+    let mut stage = Stage::new();
+    stage.start(1);
+    let keep = |stage: &mut Stage| {
+        for profile in stage.baseline.profiles_mut() {
+            profile.is_unsaved = true;
+        }
+        stage.baseline.take_unsaved(1, 1).pop().map(|it| it.subject)
+    };
+    let (first, second) = (keep(&mut stage), keep(&mut stage));
+    assert!(first.is_some() && second.is_some() && first != second);
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod mode;
 pub mod output;
 pub mod overrides;
 pub mod profile;
+pub mod release;
 pub mod run;
 
 mod answer;
@@ -50,6 +51,7 @@ enum Command {
     Alerts(alerts::Args),
     Mode(mode::Args),
     Profile(profile::Args),
+    Release(release::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Release(args) => release::run(args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
     });

@@ -6,7 +6,7 @@ use plimsoll_ebpf::rules::Mode;
 
 use super::{
     key::{Key, sections},
-    setting::{Auto, Bytes, Listen, RingBytes, Setting},
+    setting::{Auto, Bytes, Listen, RingBytes, Setting, WhenGone},
 };
 
 sections! {
@@ -109,6 +109,12 @@ sections! {
         /// stopped (SIGSTOP), it waits until that goes on. Without it such programs are killed
         /// before their first instruction, and scripts are only told of.
         fanotify: bool = "true",
+        /// What becomes of enforcement when the agent ends, however it ends: `release` detaches
+        /// everything, `hold` leaves its programs pinned, so that they stop what they were told to
+        /// until the next agent takes over or `plimsoll release` lets go of them.
+        when_gone: WhenGone = "release",
+        /// Directory on a BPF file system, for `when_gone = "hold"`. Only root may enter it.
+        pins: PathBuf = "/sys/fs/bpf/plimsoll",
     }
     /// The node's own memory of observations.
     store: Store {

@@ -50,6 +50,31 @@ pub enum Auto<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
+/// What becomes of enforcement when the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenGone {
+    /// Everything is let go.
+    Release,
+    /// What was stopped still is.
+    Hold,
+}
+
+impl Setting for WhenGone {
+    const EXPECTED: &'static str = "\"release\" or \"hold\"";
+    const FORMS: &'static [Form] = &[Form::Text];
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Release, Self::Hold].into_iter().find(|it| it.show() == text)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Release => "release".to_owned(),
+            Self::Hold => "hold".to_owned(),
+        }
+    }
+}
+
 impl Setting for PathBuf {
     const EXPECTED: &'static str = "an absolute path";
     const FORMS: &'static [Form] = &[Form::Text];

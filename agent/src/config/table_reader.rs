@@ -86,19 +86,36 @@ impl Reader<'_> {
             };
             self.read("expires", &text, moment, "a moment such as \"2026-12-31T00:00:00Z\"")
         });
-        let path = self.needed("path");
+        let place = self.place();
         let reason = self.needed("reason");
         if let Some(reason) = reason.as_ref().filter(|reason| reason.value.trim().is_empty()) {
             self.refuse("reason", reason.line, "empty", "why this is allowed");
         }
-        Some(ExceptionTable {
-            line: self.line,
-            selector,
-            rules,
-            path: path?,
-            expires_ns,
-            reason: reason?,
-        })
+        let (place_key, place) = place?;
+        let (line, reason) = (self.line, reason?);
+        Some(ExceptionTable { line, selector, rules, place_key, place, expires_ns, reason })
+    }
+
+    /// A path or peers, with the key.
+    fn place(&mut self) -> Option<(&'static str, Text)> {
+        let is_given = |key: &&str| self.cells.iter().any(|cell| cell.key == *key);
+        let given: Vec<&'static str> = ["path", "peer"].into_iter().filter(is_given).collect();
+        let [key] = given[..] else {
+            self.lacks("either path or peer, and not both");
+            return None;
+        };
+        let place = self.text(key)?;
+        let is_path = place.value.starts_with('/');
+        if is_path != (key == "path") {
+            let expected = if is_path {
+                "an address with its port, such as \"10.0.0.0/8:5432/tcp\""
+            } else {
+                "a path that begins with a slash"
+            };
+            self.refuse(key, place.line, &format!("'{}'", place.value), expected);
+            return None;
+        }
+        Some((key, place))
     }
 
     fn selector(&mut self) -> SelectorTable {
@@ -208,7 +225,8 @@ mod tests {
         let [exception] = &read.exceptions[..] else { panic!("{read:?}") };
         assert_eq!(exception.rules, [Rule::NewExecutable, Rule::ForeignScript]);
         assert_eq!(exception.expires_ns, Some(1_798_675_200_000_000_000));
-        assert_eq!(exception.path, Text { value: "/b".into(), line: 4 });
+        assert_eq!((exception.place_key, exception.place.line), ("path", 4));
+        assert_eq!(exception.place.value, "/b");
     }
 
     #[test]
@@ -242,7 +260,7 @@ mod tests {
                 "[[exception]] at line 1 needs image, service or container: an exception for \
                  every container is too wide",
                 "[[exception]] at line 1 needs either rule or rules, and not both",
-                "[[exception]] at line 1 needs path",
+                "[[exception]] at line 1 needs either path or peer, and not both",
                 "[[exception]] at line 1 needs reason",
             ]
         );

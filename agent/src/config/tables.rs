@@ -53,8 +53,10 @@ pub struct ExceptionTable {
     pub selector: SelectorTable,
     /// The rules that may be broken; at least one.
     pub rules: Vec<Rule>,
+    /// The key by which `place` was given: `path` or `peer`.
+    pub place_key: &'static str,
     /// Where.
-    pub path: Text,
+    pub place: Text,
     /// Until when, in nanoseconds since the Unix epoch.
     pub expires_ns: Option<u64>,
     /// Why.
@@ -112,6 +114,10 @@ pub(super) static TABLES: &[TableInfo] = &[
             (
                 "path",
                 "Where, as the container sees it: `/a/b` exactly; `/a/b/*` or `/a/b/pre*` for one name in a directory; `/a/b/**` for everything below it.",
+            ),
+            (
+                "peer",
+                "With whom, in place of `path`, for rules on the network: `10.0.0.0/8:5432/tcp`, `*:53/udp`, `[fd00::1]:443`; of `foreign_listener`, the address and port at which peers are waited for; `raw` for `raw_socket`.",
             ),
             (
                 "expires",

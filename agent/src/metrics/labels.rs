@@ -27,6 +27,7 @@ pub(super) fn losses() -> Vec<&'static str> {
         "process_table_full",
         "docker_queue_full",
         "gate_queue_full",
+        "other_version",
         "store_queue_full",
         "disk_full",
         "store_error",

@@ -97,6 +97,14 @@ impl Containers {
         is_known || now.duration_since(self.began) > START
     }
 
+    /// Whether every container that ran at the start is known.
+    pub(super) fn are_listed(&self) -> bool {
+        match &self.inventory {
+            Inventory::Listed(left) => left.is_empty(),
+            Inventory::Unlisted | Inventory::Deferred => false,
+        }
+    }
+
     /// Takes one notice of Docker.
     pub(super) fn take(
         &mut self,
@@ -123,7 +131,7 @@ impl Containers {
                 }
             }
             Notice::Listed { running } => {
-                if matches!(self.inventory, Inventory::Unlisted) {
+                if !matches!(self.inventory, Inventory::Listed(_)) {
                     self.inventory = Inventory::Listed(running.into_iter().collect());
                 }
             }
@@ -131,6 +139,9 @@ impl Containers {
             Notice::Unknown { id } | Notice::Gone { id } => self.settle(&id),
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
+                if op == "destroy" {
+                    attributor.directory.destroyed(&id);
+                }
             }
             Notice::Lost { count } => losses.add(0, "container", "docker_queue_full", count),
         }
@@ -224,7 +235,7 @@ impl Containers {
     /// Goes by another book from now on, in the containers that are there.
     pub(super) fn set_book(&mut self, book: Arc<Book>, attributor: &Attributor, metrics: &Metrics) {
         self.book = book;
-        for container in attributor.directory.all() {
+        for container in attributor.directory.expected() {
             self.guard_both(attributor.directory.cgroup_of(&container.id), container, metrics);
         }
     }
@@ -245,7 +256,7 @@ impl Containers {
             let there = |cgroup_id| attributor.directory.there().any(|(it, _)| it == cgroup_id);
             gates.keep_only(there);
         }
-        let all = attributor.directory.all().filter_map(|it| Whom::expected(&it.id));
+        let all = attributor.directory.expected().filter_map(|it| Whom::expected(&it.id));
         self.stopper.keep_only(&there.chain(all).collect());
         self.show_guarded(metrics);
     }
@@ -254,7 +265,7 @@ impl Containers {
     fn guard(&mut self, whom: Whom, container: &Container, metrics: &Metrics) {
         let ruling = Ruling::of(&self.book, container);
         let (now_ns, since) = (clock::now_ns(), clock::boot_to_epoch_ns());
-        if let Err(error) = self.stopper.apply(whom, &ruling, now_ns, since) {
+        if let Err(error) = self.stopper.apply(whom, container, &ruling, now_ns, since) {
             metrics.orders_failed.add(1);
             tracing::error!(%error, container.name, "what was decided is not enforced");
         }

@@ -38,7 +38,7 @@ pub(super) fn show_runs(metrics: &Metrics, loaded: &Loaded) {
 /// Shows which classes can be refused.
 pub(super) fn show_stopping(metrics: &Metrics, stopping: Stopping) {
     for class in Class::ALL {
-        let denies = stopping.means(class) != Means::Signal;
+        let denies = matches!(stopping.means(class), Means::Lsm | Means::Cgroup);
         metrics.enforcement_denies.set_to(class.name(), u64::from(denies));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     attribution::{attributor::Attributor, made::Loss},
     clock,
     metrics::names::Metrics,
-    probe::orders::Orders,
+    probe::orders::{KernelLoss, Orders},
     store::{appender::Appender, losses::Cause},
 };
 
@@ -52,6 +52,12 @@ impl Losses {
         self.add(0, of, reason, total.saturating_sub(told));
     }
 
+    /// The kernel side lost observations that no counter of this agent's holds.
+    pub(super) fn of_kernel(&mut self, lost: &KernelLoss) {
+        let KernelLoss { key, count, .. } = lost;
+        self.add(key.cgroup_id, event(key.kind), reason::name(key.reason), *count);
+    }
+
     /// A ring entry was no record.
     pub(super) fn undecodable(&mut self, reason: &'static str) {
         self.add(0, "", reason, 1);
@@ -66,12 +72,7 @@ impl Losses {
         metrics: &Metrics,
     ) -> Vec<Loss<'static>> {
         for lost in orders.losses() {
-            self.add(
-                lost.key.cgroup_id,
-                event(lost.key.kind),
-                reason::name(lost.key.reason),
-                lost.count,
-            );
+            self.of_kernel(&lost);
         }
         for (cgroup_id, count) in attributor.directory.take_overflow() {
             self.add(cgroup_id, "", "hold_overflow", count);

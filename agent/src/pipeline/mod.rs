@@ -5,7 +5,9 @@
 
 pub mod learning;
 pub mod run;
+pub mod stranger;
 
 mod containers;
 mod gauges;
 mod losses;
+mod takeover;

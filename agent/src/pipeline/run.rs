@@ -11,7 +11,14 @@ use plimsoll_ebpf::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{containers::Containers, gauges, learning::Learning, losses::Losses};
+use super::{
+    containers::Containers,
+    gauges,
+    learning::Learning,
+    losses::Losses,
+    stranger::{self, Stranger},
+    takeover,
+};
 use crate::{
     attribution::{
         attributor::{Attributor, Limits, Out},
@@ -32,13 +39,14 @@ use crate::{
         knock::knock,
         load::Loaded,
         orders::Orders,
+        pins::Predecessor,
         policies::Policies,
         ring::Rings,
         stopping::{Means, Stopping},
     },
     response::{gates::Gates, stopper::Stopper},
     store::appender::Appender,
-    verdict::judge::Judge,
+    verdict::{judge::Judge, own::Own},
 };
 
 /// Records taken from the rings before anything else gets its turn.
@@ -71,6 +79,8 @@ pub struct Parts {
     pub orders: Orders,
     /// What they are told to stop.
     pub policies: Policies,
+    /// What earlier agents left, to be taken over.
+    pub predecessors: Vec<Predecessor>,
     /// Bytes of the priority and the bulk ring.
     pub ring_bytes: [u32; 2],
     /// How long the kernel side does not wake again after it has woken.
@@ -89,8 +99,12 @@ pub struct Parts {
     pub fanotify: bool,
     /// What the operator decided.
     pub book: Arc<Book>,
+    /// What is the agent's own.
+    pub own: Own,
     /// Each later book; the newest holds.
     pub books: Receiver<Arc<Book>>,
+    /// Processes of containers that asked the agent.
+    pub strangers: Receiver<Stranger>,
     /// What is known of images and services.
     pub learning: Learning,
     /// Shows the containers that run.
@@ -116,6 +130,7 @@ pub struct Pipeline {
     containers: Containers,
     notices: Receiver<Notice>,
     books: Receiver<Arc<Book>>,
+    strangers: Receiver<Stranger>,
     learning: Learning,
     judge: Judge,
     roster: Roster,
@@ -123,6 +138,8 @@ pub struct Pipeline {
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
+    predecessors: Vec<Predecessor>,
+    began_ns: u64,
     knocks: u32,
     ready: Option<oneshot::Sender<()>>,
 }
@@ -157,12 +174,15 @@ impl Pipeline {
             notices: parts.notices,
             books: parts.books,
             learning: parts.learning,
-            judge: Judge::new(parts.book),
+            strangers: parts.strangers,
+            judge: Judge::new(parts.book, parts.own),
             roster: parts.roster,
             appender: parts.appender,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
+            predecessors: parts.predecessors,
+            began_ns: clock::boot_ns(),
             knocks: 0,
             ready: Some(ready),
         }
@@ -228,9 +248,12 @@ impl Pipeline {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
         containers.carry_out(attributor, procfs, losses, metrics, &mut out);
-        for denial in containers.take_denials(attributor, procfs) {
+        let denials = containers.take_denials(attributor, procfs);
+        let strangers = self.strangers.try_iter().take(NOTICES);
+        let strangers = strangers.filter_map(|it| stranger::entry(&it, attributor, procfs));
+        for entry in denials.into_iter().chain(strangers.collect::<Vec<_>>()) {
             // It is what the agent itself has written.
-            let _ = attributor.entry(&denial, procfs, &mut out);
+            let _ = attributor.entry(&entry, procfs, &mut out);
         }
         appender.tick();
         if containers.is_complete(clock::instant())
@@ -271,6 +294,12 @@ impl Pipeline {
             memory::release();
             for missed in loaded.take_missed() {
                 losses.add(0, "", "probe_missed", missed);
+            }
+        }
+        if !self.predecessors.is_empty() && containers.are_listed() {
+            let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+            for predecessor in self.predecessors.drain(..) {
+                takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);

@@ -9,8 +9,8 @@ use super::{
     exception::{Exception, Source, Terms},
     modes::{Modes, SomeModes},
     pattern::Pattern,
+    place::Place,
     selector::Selector,
-    template::Template,
 };
 use crate::config::{
     sections::Config,
@@ -60,14 +60,14 @@ fn policy(table: &PolicyTable, problems: &mut Vec<String>) -> Option<Policy> {
 
 fn exceptions(table: &ExceptionTable, problems: &mut Vec<String>) -> Vec<Exception> {
     let selector = selector("exception", &table.selector, problems);
-    let path = Template::parse(&table.path.value);
-    let path = path.map_err(|error| refused("exception", "path", &table.path, &error));
-    let path = path.map_err(|problem| problems.push(problem)).ok();
-    let (Some(selector), Some(path)) = (selector, path) else { return Vec::new() };
+    let place = Place::parse(&table.place.value);
+    let place = place.map_err(|error| refused("exception", table.place_key, &table.place, &error));
+    let place = place.map_err(|problem| problems.push(problem)).ok();
+    let (Some(selector), Some(place)) = (selector, place) else { return Vec::new() };
     let terms = |rule| Terms {
         selector: selector.clone(),
         rule,
-        path: path.clone(),
+        place: place.clone(),
         expires_ns: table.expires_ns,
         reason: table.reason.value.clone(),
     };

@@ -1,11 +1,15 @@
-//! An act that breaks a rule and is allowed all the same: of these containers, at this path.
+//! An act that breaks a rule and is allowed all the same: of these containers, at this place.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use plimsoll_ebpf::rules::Rule;
+use plimsoll_ebpf::rules::{Class, Rule};
 use serde::{Deserialize, Serialize};
 
-use super::{names, selector::Selector, template::Template};
+use super::{
+    names,
+    place::{Object, Place},
+    selector::Selector,
+};
 
 /// Longest reason in bytes.
 const MOST_REASON_BYTES: usize = 500;
@@ -38,8 +42,9 @@ pub struct Terms {
     /// The rule that may be broken.
     #[serde(with = "names::rule_name")]
     pub rule: Rule,
-    /// Where it may be broken.
-    pub path: Template,
+    /// Where it may be broken. Earlier versions knew paths only.
+    #[serde(alias = "path")]
+    pub place: Place,
     /// When that ends, in nanoseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ns: Option<u64>,
@@ -54,9 +59,20 @@ pub enum TermsError {
     /// It would hold for every container.
     #[error("an exception for every container is too wide: name an image, service or container")]
     Wide,
+    /// It would never be used.
+    #[error("rule {rule} is broken {with}, not '{place}'", rule = .0.info().name, with = with(*.0), place = .1)]
+    Kind(Rule, String),
     /// Nobody would read it.
     #[error("a reason has at most {MOST_REASON_BYTES} bytes and no control characters")]
     Reason,
+}
+
+/// With what a rule is broken, in words.
+const fn with(rule: Rule) -> &'static str {
+    match rule.class() {
+        Class::Network => "with a peer, such as 10.0.0.0/8:5432/tcp",
+        Class::Exec | Class::File => "at a path",
+    }
 }
 
 impl Terms {
@@ -67,6 +83,9 @@ impl Terms {
     pub fn check(&self) -> Result<(), TermsError> {
         if self.selector.is_wide() {
             return Err(TermsError::Wide);
+        }
+        if !self.place.is_for(self.rule) {
+            return Err(TermsError::Kind(self.rule, self.place.as_str().to_owned()));
         }
         if self.reason.len() > MOST_REASON_BYTES || self.reason.contains(char::is_control) {
             return Err(TermsError::Reason);
@@ -80,7 +99,7 @@ impl Terms {
         let mut hash = FNV_OFFSET;
         let Selector { image, service, container } = &self.selector;
         let parts = [image, service, container].map(|it| it.as_ref().map_or("", |it| it.as_str()));
-        for part in parts.into_iter().chain([self.rule.info().name, self.path.as_str()]) {
+        for part in parts.into_iter().chain([self.rule.info().name, self.place.as_str()]) {
             for byte in part.bytes().chain([0]) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
             }
@@ -99,7 +118,7 @@ pub struct Exception {
     /// The rule that may be broken.
     pub rule: Rule,
     /// Where it may be broken.
-    pub path: Template,
+    pub place: Place,
     /// When that ends, in nanoseconds since the Unix epoch.
     pub expires_ns: Option<u64>,
     /// Why; may be empty.
@@ -116,9 +135,9 @@ impl Exception {
     /// One that was never used.
     pub fn new(terms: Terms, source: Source) -> Self {
         let id = terms.id();
-        let Terms { selector, rule, path, expires_ns, reason } = terms;
+        let Terms { selector, rule, place, expires_ns, reason } = terms;
         let (uses, last_used_ns) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { id, selector, rule, path, expires_ns, reason, source, uses, last_used_ns }
+        Self { id, selector, rule, place, expires_ns, reason, source, uses, last_used_ns }
     }
 
     /// What was agreed.
@@ -126,7 +145,7 @@ impl Exception {
         Terms {
             selector: self.selector.clone(),
             rule: self.rule,
-            path: self.path.clone(),
+            place: self.place.clone(),
             expires_ns: self.expires_ns,
             reason: self.reason.clone(),
         }
@@ -138,8 +157,8 @@ impl Exception {
     }
 
     /// Whether it lets this pass, in a container that it is for.
-    pub fn covers(&self, rule: Rule, path: &[u8]) -> bool {
-        self.rule == rule && self.path.matches(path)
+    pub fn covers(&self, rule: Rule, object: Object<'_>) -> bool {
+        self.rule == rule && self.place.matches(object)
     }
 
     /// Counts that it let something pass `times` times, the last time at `now_ns`.
@@ -159,7 +178,7 @@ mod tests {
         Terms {
             selector: Selector { image, ..Selector::default() },
             rule: Rule::WriteOutsideVolumes,
-            path: Template::parse(path).expect("is a template"),
+            place: Place::parse(path).expect("is a place"),
             expires_ns: None,
             reason: "cache".to_owned(),
         }
@@ -170,6 +189,10 @@ mod tests {
         assert_eq!(terms(None, "/a").check(), Err(TermsError::Wide));
         assert_eq!(terms(Some("**"), "/a").check(), Err(TermsError::Wide));
         assert_eq!(terms(Some("nginx"), "/a").check(), Ok(()));
+        let peers = Place::parse("*:53").expect("are peers");
+        let wrong = Terms { place: peers, ..terms(Some("x"), "/a") }.check();
+        let error = wrong.expect_err("is of another kind").to_string();
+        assert_eq!(error, "rule write_outside_volumes is broken at a path, not '*:53'");
         let reason = "a\nb".to_owned();
         assert_eq!(Terms { reason, ..terms(Some("x"), "/a") }.check(), Err(TermsError::Reason));
     }
@@ -193,8 +216,8 @@ mod tests {
     fn it_covers_its_rule_at_its_path_until_it_expires() {
         let terms = Terms { expires_ns: Some(100), ..terms(Some("nginx"), "/a/*") };
         let exception = Exception::new(terms, Source::Config { line: 1 });
-        assert!(exception.covers(Rule::WriteOutsideVolumes, b"/a/b"));
-        assert!(!exception.covers(Rule::NewExecutable, b"/a/b"));
+        assert!(exception.covers(Rule::WriteOutsideVolumes, Object::Path(b"/a/b")));
+        assert!(!exception.covers(Rule::NewExecutable, Object::Path(b"/a/b")));
         assert!(!exception.is_expired(99) && exception.is_expired(100));
         exception.count(3, 50);
         exception.count(1, 40);

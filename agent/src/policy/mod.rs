@@ -11,6 +11,8 @@ pub mod keeper;
 pub mod modes;
 pub mod names;
 pub mod pattern;
+pub mod peers;
+pub mod place;
 pub mod selector;
 pub mod template;
 

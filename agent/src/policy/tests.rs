@@ -17,8 +17,8 @@ use super::{
     keeper::{ChangeError, Keeper, Publisher},
     modes::{Modes, SomeModes},
     pattern::Pattern,
+    place::Place,
     selector::Selector,
-    template::Template,
 };
 use crate::{
     attribution::container::Container,
@@ -55,7 +55,7 @@ fn terms(selector: Selector, path: &str) -> Terms {
     Terms {
         selector,
         rule: Rule::NewExecutable,
-        path: Template::parse(path).expect("is a template"),
+        place: Place::parse(path).expect("is a place"),
         expires_ns: None,
         reason: String::new(),
     }

@@ -13,8 +13,8 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{ProgramArray, Stack},
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Lsm,
-        Program,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock,
+        CgroupSockAddr, Lsm, Program, links::FdLink,
     },
 };
 use plimsoll_ebpf::{
@@ -56,6 +56,8 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// One entry per program, in the order of the catalogue.
     pub probes: Vec<ProbeStatus>,
+    /// What keeps programs attached, with their names.
+    links: Vec<(&'static str, FdLink)>,
     /// Runs that the kernel skipped, as far as they were told.
     missed: HashMap<&'static str, u64>,
 }
@@ -72,6 +74,16 @@ pub struct Run<'p> {
 }
 
 impl Loaded {
+    /// Pins every attached program to a directory, by its name.
+    pub(super) fn pin(&mut self, dir: &Path) -> anyhow::Result<()> {
+        for (program, link) in std::mem::take(&mut self.links) {
+            let pinned = link.pin(dir.join(program));
+            let pinned = pinned.with_context(|| format!("pinning {program}"))?;
+            self.links.push((program, pinned.into()));
+        }
+        Ok(())
+    }
+
     /// Runs of each program that the kernel skipped since the last call, because the program was
     /// running on that processor already. Kernels before 5.12 do not count them.
     pub fn take_missed(&mut self) -> Vec<u64> {
@@ -177,21 +189,21 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     let cgroup = File::open(options.cgroup_root)
         .with_context(|| format!("opening the cgroup root {}", options.cgroup_root.display()))?;
     let finds_mappings = finds_mappings();
-    let mut statuses = Vec::new();
+    let (mut statuses, mut links) = (Vec::new(), Vec::new());
     for Probe { program, hook, required } in probes() {
         let outcome = match (hook, options.lsm) {
             (Hook::Lsm(_), Err(why)) => Outcome::Unsupported(why.to_owned()),
             _ if LOOKS_AT_MAPPINGS.contains(&program) && !finds_mappings => Outcome::Unsupported(
                 "this kernel does not tell what lies at an address (before 5.17)".to_owned(),
             ),
-            _ => attach(&mut ebpf, program, hook, &btf, &cgroup),
+            _ => attach(&mut ebpf, program, hook, &btf, &cgroup, &mut links),
         };
         statuses.push(ProbeStatus { program, hook, required, outcome });
     }
     if let Some(status) = statuses.iter().find(|status| !status.is_acceptable()) {
         bail!("the kernel program {} does not attach: {:?}", status.program, status.outcome);
     }
-    Ok(Loaded { ebpf, probes: statuses, missed: HashMap::new() })
+    Ok(Loaded { ebpf, probes: statuses, links, missed: HashMap::new() })
 }
 
 fn open(options: &LoadOptions<'_>, offsets: &Offsets) -> anyhow::Result<Ebpf> {
@@ -234,6 +246,7 @@ fn attach(
     hook: Hook,
     btf: &Btf,
     cgroup: &impl AsFd,
+    links: &mut Vec<(&'static str, FdLink)>,
 ) -> Outcome {
     let Some(program) = ebpf.program_mut(name) else {
         return Outcome::Broken("the object has no such program".to_owned());
@@ -249,8 +262,11 @@ fn attach(
         return Outcome::Unsupported(why);
     }
     let attached = try_attach(program, hook, btf, cgroup);
-    match attached.and_then(|()| follow_up(ebpf, name, hook)) {
-        Ok(()) => Outcome::Attached,
+    match attached.and_then(|link| follow_up(ebpf, name, hook).map(|()| link)) {
+        Ok(link) => {
+            links.extend(link.map(|link| (name, link)));
+            Outcome::Attached
+        }
         Err(error) => {
             let why = format!("{error:#}");
             tracing::debug!(name, why, "refused");
@@ -288,26 +304,36 @@ fn try_attach(
     hook: Hook,
     btf: &Btf,
     cgroup: &impl AsFd,
-) -> anyhow::Result<()> {
-    match hook {
+) -> anyhow::Result<Option<FdLink>> {
+    let link = match hook {
         Hook::Tracepoint(tracepoint) => {
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(tracepoint, btf)?;
-            program.attach()?;
+            let link = program.attach()?;
+            program.take_link(link)?.into()
         }
         Hook::FollowUp(tracepoint, _) => {
             let program: &mut BtfTracePoint = program.try_into()?;
             program.load(tracepoint, btf)?;
+            return Ok(None);
         }
         Hook::Lsm(hook) => {
             let program: &mut Lsm = program.try_into()?;
             program.load(hook, btf)?;
-            program.attach()?;
+            let link = program.attach()?;
+            program.take_link(link)?.into()
         }
         Hook::Cgroup(CgroupHook::SockAddr) => {
             let program: &mut CgroupSockAddr = program.try_into()?;
             program.load()?;
-            program.attach(cgroup, CgroupAttachMode::Single)?;
+            let link = program.attach(cgroup, CgroupAttachMode::Single)?;
+            program.take_link(link)?.try_into()?
+        }
+        Hook::Cgroup(CgroupHook::Sock) => {
+            let program: &mut CgroupSock = program.try_into()?;
+            program.load()?;
+            let link = program.attach(cgroup, CgroupAttachMode::Single)?;
+            program.take_link(link)?.try_into()?
         }
         Hook::Cgroup(direction @ (CgroupHook::Egress | CgroupHook::Ingress)) => {
             let program: &mut CgroupSkb = program.try_into()?;
@@ -317,10 +343,11 @@ fn try_attach(
             } else {
                 CgroupSkbAttachType::Ingress
             };
-            program.attach(cgroup, direction, CgroupAttachMode::Single)?;
+            let link = program.attach(cgroup, direction, CgroupAttachMode::Single)?;
+            program.take_link(link)?.try_into()?
         }
-    }
-    Ok(())
+    };
+    Ok(Some(link))
 }
 
 /// Kernels before 5.11 count maps against this limit; later ones do not look at it.
@@ -344,6 +371,8 @@ mod tests {
             "tracepoint"
         } else if matches!(section, Section::CgroupSockAddr { .. }) {
             "sock_addr"
+        } else if matches!(section, Section::CgroupSock { .. }) {
+            "sock"
         } else if matches!(section, Section::CgroupSkb { .. }) {
             "skb"
         } else if matches!(section, Section::Lsm { .. }) {
@@ -368,6 +397,7 @@ mod tests {
                     Hook::Tracepoint(_) | Hook::FollowUp(..) => "tracepoint",
                     Hook::Lsm(_) => "lsm",
                     Hook::Cgroup(CgroupHook::SockAddr) => "sock_addr",
+                    Hook::Cgroup(CgroupHook::Sock) => "sock",
                     Hook::Cgroup(_) => "skb",
                 };
                 (probe.program, kind)

@@ -1,10 +1,12 @@
 //! The kernel object in, records out, orders down.
 
+pub mod armed;
 pub mod btf;
 pub mod knock;
 pub mod load;
 pub mod lsm;
 pub mod orders;
+pub mod pins;
 pub mod plain;
 pub mod policies;
 pub mod ring;

@@ -7,7 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
 };
-use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Traffic, Watched};
+use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Traffic, Watched, knocked};
 
 use super::plain::Plain;
 
@@ -19,7 +19,7 @@ pub struct Orders {
     seen: HashMap<MapData, u64, Plain<Seen>>,
     merged: PerCpuArray<MapData, u64>,
     fill: Array<MapData, u64>,
-    agent_cgroup: Array<MapData, u64>,
+    knocked: Array<MapData, u64>,
     traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
     /// Losses already told, to tell only what is new.
     told: StdHashMap<LostKey, u64>,
@@ -49,7 +49,7 @@ impl Orders {
             seen: take("SEEN")?.try_into()?,
             merged: take("MERGED")?.try_into()?,
             fill: take("FILL")?.try_into()?,
-            agent_cgroup: take("AGENT_CGROUP")?.try_into()?,
+            knocked: take("KNOCKED")?.try_into()?,
             traffic: take("TRAFFIC")?.try_into()?,
             told: StdHashMap::new(),
         })
@@ -69,7 +69,7 @@ impl Orders {
 
     /// The cgroup of the agent's thread that knocked last; `None` before the first knock.
     pub fn agent_cgroup(&self) -> Option<u64> {
-        self.agent_cgroup.get(&0, 0).ok().filter(|id| *id != 0)
+        self.knocked.get(&knocked::CGROUP, 0).ok().filter(|id| *id != 0)
     }
 
     /// Most bytes that waited on the priority and the bulk ring since the last call.

@@ -9,7 +9,10 @@ use aya::{
     },
 };
 use plimsoll_ebpf::{
-    orders::{ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Allowed, AllowedPath, ID_BYTES, Policy},
+    orders::{
+        ALLOWED_HEAD_BITS, ALLOWED_PATH_BYTES, Allowed, AllowedPath, AllowedPeer, ID_BYTES,
+        PEER_HEAD_BITS, Policy,
+    },
     rules::Rule,
 };
 
@@ -20,6 +23,7 @@ pub struct Policies {
     running: HashMap<MapData, u64, Plain<Policy>>,
     pending: HashMap<MapData, [u8; ID_BYTES], Plain<Policy>>,
     allowed: LpmTrie<MapData, Plain<AllowedPath>, Plain<Allowed>>,
+    peers: LpmTrie<MapData, Plain<AllowedPeer>, Plain<Allowed>>,
 }
 
 /// A container, as an order names it.
@@ -49,6 +53,19 @@ pub struct Paths<'p> {
     pub components: u32,
 }
 
+/// Peers and ports that a rule does not hold for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sockets {
+    /// How addresses begin, IPv4 mapped into IPv6; the bits behind are zero.
+    pub address: [u8; 16],
+    /// How many bits that are.
+    pub bits: u8,
+    /// The port; 0 for any.
+    pub port: u16,
+    /// Number of the protocol.
+    pub protocol: u8,
+}
+
 impl Policies {
     /// Takes the maps out of the loaded object.
     pub fn take(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
@@ -59,6 +76,7 @@ impl Policies {
             running: take("POLICIES")?.try_into()?,
             pending: take("PENDING")?.try_into()?,
             allowed: take("ALLOWED")?.try_into()?,
+            peers: take("PEERS")?.try_into()?,
         })
     }
 
@@ -96,6 +114,33 @@ impl Policies {
         // It may have found no room.
         let _ = self.allowed.remove(&key(set, rule, paths));
     }
+
+    /// Like [`Self::allow`], for peers and ports.
+    pub fn allow_sockets(
+        &mut self,
+        set: u32,
+        rule: Rule,
+        sockets: Sockets,
+        until_ns: u64,
+    ) -> Result<(), MapError> {
+        let value = Allowed { until_ns, ..Allowed::default() };
+        self.peers.insert(&peer_key(set, rule, sockets), Plain(value), 0)
+    }
+
+    /// Ends what [`Self::allow_sockets`] began.
+    pub fn disallow_sockets(&mut self, set: u32, rule: Rule, sockets: Sockets) {
+        // It may have found no room.
+        let _ = self.peers.remove(&peer_key(set, rule, sockets));
+    }
+}
+
+fn peer_key(set: u32, rule: Rule, sockets: Sockets) -> Key<Plain<AllowedPeer>> {
+    let Sockets { address, bits, port, protocol } = sockets;
+    let address = [0, 4, 8, 12].map(|at| {
+        u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]])
+    });
+    let data = AllowedPeer { set, rule: rule as u8, protocol, port, address };
+    Key::new(PEER_HEAD_BITS + u32::from(bits), Plain(data))
 }
 
 fn key(set: u32, rule: Rule, paths: Paths<'_>) -> Key<Plain<AllowedPath>> {

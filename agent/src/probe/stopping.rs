@@ -1,6 +1,10 @@
 //! What this kernel can do about acts that break a rule, as far as it was proved.
 
-use plimsoll_ebpf::{catalog::GUARDS, orders::stop, rules::Class};
+use plimsoll_ebpf::{
+    catalog::{GUARDS, NETWORK_GUARDS},
+    orders::stop,
+    rules::Class,
+};
 
 use super::support::{Outcome, ProbeStatus};
 
@@ -14,11 +18,13 @@ pub enum Means {
     Signal,
     /// Refused with `EPERM` by programs of the root cgroup.
     Cgroup,
+    /// Not at all: they are told.
+    Nothing,
 }
 
 impl Means {
     /// Every means, best first.
-    pub const ALL: [Self; 3] = [Self::Lsm, Self::Cgroup, Self::Signal];
+    pub const ALL: [Self; 4] = [Self::Lsm, Self::Cgroup, Self::Signal, Self::Nothing];
 
     /// The name in output and metrics.
     pub const fn name(self) -> &'static str {
@@ -26,6 +32,7 @@ impl Means {
             Self::Lsm => "lsm",
             Self::Signal => "signal",
             Self::Cgroup => "cgroup",
+            Self::Nothing => "nothing",
         }
     }
 }
@@ -35,6 +42,7 @@ impl Means {
 pub struct Stopping {
     exec: Means,
     file: Means,
+    network: Means,
 }
 
 impl Stopping {
@@ -48,7 +56,9 @@ impl Stopping {
             let mut guards = GUARDS.iter().filter(|(of, _)| *of == class);
             if guards.all(|(_, probe)| works(probe.program)) { Means::Lsm } else { Means::Signal }
         };
-        Self { exec: means(Class::Exec), file: means(Class::File) }
+        let is_refused = NETWORK_GUARDS.iter().all(|program| works(program));
+        let network = if is_refused { Means::Cgroup } else { Means::Nothing };
+        Self { exec: means(Class::Exec), file: means(Class::File), network }
     }
 
     /// How acts of a class are stopped.
@@ -56,21 +66,24 @@ impl Stopping {
         match class {
             Class::Exec => self.exec,
             Class::File => self.file,
-            Class::Network => Means::Cgroup,
+            Class::Network => self.network,
         }
     }
 
-    /// The order to stop acts of a class: a bit of [`stop`].
+    /// The order to stop acts of a class: a bit of [`stop`], or none.
     pub const fn bit(&self, class: Class) -> u32 {
         match self.means(class) {
             Means::Lsm | Means::Cgroup => stop::deny(class),
             Means::Signal => stop::kill(class),
+            Means::Nothing => 0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_ebpf::catalog::{CATALOG, Probe, SHARED_PROBES};
+
     use super::*;
 
     fn all_but(missing: &str) -> Vec<ProbeStatus> {
@@ -82,7 +95,11 @@ mod tests {
             };
             ProbeStatus { program, hook, required: false, outcome }
         };
-        GUARDS.iter().map(|(_, probe)| status(probe.program, probe.hook)).collect()
+        let of_network = |it: &Probe| NETWORK_GUARDS.contains(&it.program);
+        let network = SHARED_PROBES.iter().chain(CATALOG.iter().flat_map(|it| it.probes));
+        let network = network.filter(|it| of_network(it));
+        let guards = GUARDS.iter().map(|(_, probe)| probe).chain(network);
+        guards.map(|probe| status(probe.program, probe.hook)).collect()
     }
 
     #[test]
@@ -93,6 +110,12 @@ mod tests {
         let stopping = Stopping::of(&all_but("guard_mknod"));
         assert_eq!(stopping.means(Class::Exec), Means::Lsm);
         assert_eq!(stopping.bit(Class::File), stop::kill(Class::File));
+        assert_eq!(stopping.means(Class::Network), Means::Cgroup);
+        let stopping = Stopping::of(&all_but("on_bind6"));
+        assert_eq!(
+            (stopping.means(Class::Network), stopping.bit(Class::Network)),
+            (Means::Nothing, 0)
+        );
         assert_eq!(Stopping::of(&[]).means(Class::Exec), Means::Signal);
     }
 }

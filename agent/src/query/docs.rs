@@ -71,6 +71,7 @@ fn hook(probe: &Probe) -> String {
         Hook::FollowUp(name, _) => format!("follows up tracepoint `{name}`"),
         Hook::Lsm(name) => format!("LSM hook `{name}`"),
         Hook::Cgroup(CgroupHook::SockAddr) => "socket address hook of the root cgroup".to_owned(),
+        Hook::Cgroup(CgroupHook::Sock) => "socket hook of the root cgroup".to_owned(),
         Hook::Cgroup(CgroupHook::Egress) => "packets leaving the root cgroup".to_owned(),
         Hook::Cgroup(CgroupHook::Ingress) => "packets reaching the root cgroup".to_owned(),
     };

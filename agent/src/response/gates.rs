@@ -137,30 +137,22 @@ pub fn entry(denial: &Denial, start_ns: u64) -> Vec<u8> {
         outcome: outcome::DENIED,
         ..Header::default()
     };
-    let (layer, bits) = match rule {
+    let (layer, bits) = found(rule);
+    let mut texts = TailBuilder::default();
+    let event =
+        Exec { path: texts.push(path), layer, flags: flags::REFUSED | bits, ..Exec::default() };
+    encode(header, event, texts.bytes())
+}
+/// What the gate found, by the rule that it held: layer and flags.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the gate holds no other rules")]
+const fn found(rule: Rule) -> (u8, u32) {
+    match rule {
         Rule::ChangedExecutable => (code::COPIED_UP, flags::CONTENT_CHANGED),
         Rule::ExecutableInTmpfs => (code::TMPFS, 0),
         Rule::ExecutableInMount => (code::MOUNT, 0),
         Rule::UnlinkedExecutable => (code::UPPER, flags::UNLINKED),
         Rule::ForeignScript => (code::BY_PATH, flags::SCRIPT),
-        // The gate holds no other rules.
-        Rule::NewExecutable
-        | Rule::ExecutableInMemory
-        | Rule::ForeignLibrary
-        | Rule::WriteOutsideVolumes
-        | Rule::ImageProgramChanged
-        | Rule::SetuidMade
-        | Rule::AgentAttacked
-        | Rule::NewProcess
-        | Rule::NewLineage
-        | Rule::NewWrite
-        | Rule::NewSensitiveWrite
-        | Rule::NewListener
-        | Rule::NewPeer
-        | Rule::NewPrivilege => (code::UPPER, 0),
-    };
-    let mut texts = TailBuilder::default();
-    let event =
-        Exec { path: texts.push(path), layer, flags: flags::REFUSED | bits, ..Exec::default() };
-    encode(header, event, texts.bytes())
+        // New executables.
+        _ => (code::UPPER, 0),
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use plimsoll_ebpf::rules::Rule;
 
+use crate::{policy::peers::covers, probe::policies::Sockets};
+
 /// One exception as the kernel side compares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Entry {
@@ -19,10 +21,30 @@ pub struct Entry {
     pub until_ns: u64,
 }
 
+/// An exception on the network as the kernel side compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerEntry {
+    /// The rule that may be broken.
+    pub rule: Rule,
+    /// The peers or ports.
+    pub sockets: Sockets,
+    /// Until when, in nanoseconds since boot.
+    pub until_ns: u64,
+}
+
+/// Everything that is let pass in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Allowances {
+    /// At paths.
+    pub paths: Vec<Entry>,
+    /// With peers.
+    pub peers: Vec<PeerEntry>,
+}
+
 /// The sets in use, and by how many containers each is.
 #[derive(Debug, Default)]
 pub struct Sets {
-    numbers: HashMap<Vec<Entry>, Set>,
+    numbers: HashMap<Allowances, Set>,
     last: u32,
 }
 
@@ -43,18 +65,18 @@ pub struct Use {
 
 impl Sets {
     /// Uses a set once more.
-    pub fn acquire(&mut self, entries: &[Entry]) -> Use {
+    pub fn acquire(&mut self, entries: &Allowances) -> Use {
         if let Some(set) = self.numbers.get_mut(entries) {
             set.users += 1;
             return Use { number: set.number, is_new: false };
         }
         self.last = self.last.wrapping_add(1).max(1);
-        self.numbers.insert(entries.to_vec(), Set { number: self.last, users: 1 });
+        self.numbers.insert(entries.clone(), Set { number: self.last, users: 1 });
         Use { number: self.last, is_new: true }
     }
 
     /// Uses a set once less; returns its number if nobody does any more.
-    pub fn release(&mut self, entries: &[Entry]) -> Option<u32> {
+    pub fn release(&mut self, entries: &Allowances) -> Option<u32> {
         let set = self.numbers.get_mut(entries)?;
         set.users -= 1;
         if set.users > 0 {
@@ -97,6 +119,21 @@ pub fn prepare(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
+/// Likewise for exceptions on the network. The kernel side looks at the one with the longest prefix,
+/// first at the port and then at any, and no further: each lasts as long as any that covers it.
+pub fn prepare_peers(mut entries: Vec<PeerEntry>) -> Vec<PeerEntry> {
+    entries.sort();
+    let all = entries.clone();
+    for entry in &mut entries {
+        let wider =
+            all.iter().filter(|it| it.rule == entry.rule && covers(&it.sockets, &entry.sockets));
+        entry.until_ns = wider.map(|it| it.until_ns).max().unwrap_or(entry.until_ns);
+    }
+    entries.sort();
+    entries.dedup();
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +151,8 @@ mod tests {
     #[test]
     fn containers_with_the_same_exceptions_share_a_set() {
         let mut sets = Sets::default();
-        let (a, b) = ([entry("/a/", 0, 9)], [entry("/b/", 0, 9)]);
+        let of = |paths| Allowances { paths, peers: Vec::new() };
+        let (a, b) = (of(vec![entry("/a/", 0, 9)]), of(vec![entry("/b/", 0, 9)]));
         let first = sets.acquire(&a);
         assert!(first.is_new && first.number != 0);
         assert_eq!(sets.acquire(&a), Use { is_new: false, ..first });
@@ -131,6 +169,19 @@ mod tests {
         assert_eq!(prepare(shorter), [wide.clone(), apart]);
         let longer = vec![wide.clone(), entry("/a/b/", 3, 20)];
         assert_eq!(prepare(longer), [wide, entry("/a/b/", 0, 9)]);
+    }
+
+    #[test]
+    fn a_narrow_block_lasts_as_long_as_the_widest_around_it() {
+        let entry = |bits: u8, port, until_ns| {
+            let mut address = [0; 16];
+            address[0] = 0xfd;
+            let sockets = Sockets { address, bits, port, protocol: 6 };
+            PeerEntry { rule: Rule::ForeignPeer, sockets, until_ns }
+        };
+        let given = vec![entry(8, 0, 9), entry(64, 443, 5), entry(64, 443, 5), entry(16, 80, 20)];
+        let prepared = prepare_peers(given);
+        assert_eq!(prepared, [entry(8, 0, 9), entry(16, 80, 20), entry(64, 443, 9)]);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use plimsoll_ebpf::{
     rules::{Class, Mode, Rule},
 };
 
-use super::sets::{Entry, Sets, prepare};
+use super::sets::{Allowances, Entry, PeerEntry, Sets, prepare, prepare_peers};
 use crate::{
-    attribution::inspect::DOCKER_INIT,
-    policy::exception::Exception,
+    attribution::{container::Container, inspect::DOCKER_INIT},
+    policy::{exception::Exception, peers::Peers, place::Place, template::Template},
     probe::{
-        policies::{Paths, Policies, Whom},
+        policies::{Paths, Policies, Sockets, Whom},
         stopping::Stopping,
     },
     verdict::judge::Ruling,
@@ -30,7 +30,7 @@ pub struct Stopper {
 #[derive(Debug, PartialEq, Eq)]
 struct Ordered {
     stop: u32,
-    entries: Vec<Entry>,
+    entries: Allowances,
 }
 
 impl Stopper {
@@ -50,7 +50,7 @@ impl Stopper {
         (there, self.ordered.len() - there)
     }
 
-    /// Orders what follows from a ruling, at this moment since the Unix epoch, which is that many
+    /// Orders what follows from a ruling on a container, at this moment since the Unix epoch, which is that many
     /// nanoseconds after boot.
     ///
     /// # Errors
@@ -59,6 +59,7 @@ impl Stopper {
     pub fn apply(
         &mut self,
         whom: Whom,
+        container: &Container,
         ruling: &Ruling,
         now_ns: u64,
         boot_to_epoch_ns: u64,
@@ -68,16 +69,18 @@ impl Stopper {
             self.release(whom);
             return Ok(());
         }
-        let holding = ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns));
-        let entries = holding.map(|it| entry(it, boot_to_epoch_ns)).chain([docker_init()]);
-        let order = Ordered { stop, entries: prepare(entries.collect()) };
+        let entries = allowances(container, ruling, now_ns, boot_to_epoch_ns);
+        let order = Ordered { stop, entries };
         if self.ordered.get(&whom) == Some(&order) {
             return Ok(());
         }
         let set = self.sets.acquire(&order.entries);
         if set.is_new {
-            for it in &order.entries {
+            for it in &order.entries.paths {
                 self.policies.allow(set.number, it.rule, paths(it), it.until_ns)?;
+            }
+            for it in &order.entries.peers {
+                self.policies.allow_sockets(set.number, it.rule, it.sockets, it.until_ns)?;
             }
         }
         let policy = Policy { exceptions: set.number, stop, ..Policy::default() };
@@ -106,18 +109,20 @@ impl Stopper {
         }
     }
 
-    fn release_set(&mut self, entries: &[Entry]) {
+    fn release_set(&mut self, entries: &Allowances) {
         if let Some(number) = self.sets.release(entries) {
-            for it in entries {
+            for it in &entries.paths {
                 self.policies.disallow(number, it.rule, paths(it));
+            }
+            for it in &entries.peers {
+                self.policies.disallow_sockets(number, it.rule, it.sockets);
             }
         }
     }
 
-    /// Network rules come with learned peers; none is enforced before.
     fn stop(&self, ruling: &Ruling) -> u32 {
         let enforced = |class: &Class| ruling.modes.get(*class) == Mode::Enforce;
-        let classes = [Class::Exec, Class::File].into_iter().filter(enforced);
+        let classes = Class::ALL.into_iter().filter(enforced);
         classes.fold(0, |stop, class| stop | self.stopping.bit(class))
     }
 }
@@ -126,16 +131,53 @@ fn paths(entry: &Entry) -> Paths<'_> {
     Paths { text: &entry.text, is_whole: entry.is_whole, components: entry.components }
 }
 
-fn entry(exception: &Exception, boot_to_epoch_ns: u64) -> Entry {
-    let key = exception.path.kernel_key();
-    let expires_ns = exception.expires_ns.map(|it| it.saturating_sub(boot_to_epoch_ns));
+/// What is let pass in a container: by exceptions, and because Docker or the image says so.
+fn allowances(
+    container: &Container,
+    ruling: &Ruling,
+    now_ns: u64,
+    boot_to_epoch_ns: u64,
+) -> Allowances {
+    let mut all = Allowances { paths: vec![docker_init()], peers: Vec::new() };
+    for it in ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns)) {
+        let until_ns = it.expires_ns.map(|at_ns| at_ns.saturating_sub(boot_to_epoch_ns));
+        let until_ns = until_ns.unwrap_or(u64::MAX);
+        match &it.place {
+            Place::Path(template) => all.paths.push(entry(it.rule, template, until_ns)),
+            Place::Peers(peers) => all.peers.extend(peer_entries(it, peers, until_ns)),
+        }
+    }
+    if ruling.modes.get(Class::Network) == Mode::Enforce {
+        all.peers
+            .extend(container.announced.iter().map(|(port, protocol)| announced(*port, *protocol)));
+    }
+    Allowances { paths: prepare(all.paths), peers: prepare_peers(all.peers) }
+}
+
+fn peer_entries(
+    exception: &Exception,
+    peers: &Peers,
+    until_ns: u64,
+) -> impl Iterator<Item = PeerEntry> + use<> {
+    let rule = exception.rule;
+    peers.kernel_keys().map(move |sockets| PeerEntry { rule, sockets, until_ns })
+}
+
+/// A port that the image announces, at every local address.
+const fn announced(port: u16, protocol: u8) -> PeerEntry {
+    let sockets = Sockets { address: [0; 16], bits: 0, port, protocol };
+    PeerEntry { rule: Rule::ForeignListener, sockets, until_ns: u64::MAX }
+}
+
+fn entry(rule: Rule, template: &Template, until_ns: u64) -> Entry {
+    let key = template.kernel_key();
     Entry {
-        rule: exception.rule,
+        rule,
         // A text as long as that is compared as far as there is room.
         is_whole: key.is_exact && key.bytes.len() < ALLOWED_PATH_BYTES,
         text: key.bytes,
         components: key.components.into(),
-        until_ns: expires_ns.unwrap_or(u64::MAX),
+        until_ns,
     }
 }
 

@@ -43,6 +43,12 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
     Ok(lock)
 }
 
+/// Whether an agent has the directory open.
+pub fn is_in_use(dir: &Path) -> bool {
+    let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+}
+
 /// Refuses a directory of a later version. What cannot be read as a version is no reason to
 /// refuse: each block has its own.
 pub(super) fn check_version(dir: &Path) -> Result<(), StoreError> {

@@ -16,6 +16,7 @@
 
 pub mod appender;
 pub mod config;
+pub mod directory;
 pub mod error;
 pub mod losses;
 pub mod open;
@@ -31,7 +32,6 @@ mod bytes;
 mod column;
 mod decode;
 mod dictionary;
-mod directory;
 mod files;
 mod kv;
 mod names;

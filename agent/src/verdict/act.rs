@@ -2,18 +2,24 @@
 
 use plimsoll_ebpf::{
     events::{
+        connect::Connect,
         exec::Exec,
         exec_map::ExecMap,
         file_change::{FileChange, op},
         file_write::{self, FileWrite},
+        listen::Listen,
         privilege::{self, Privilege},
     },
     layer,
     record::flags,
-    rules::{self, Rule},
+    rules::{self, Rule, outcome},
 };
 
-use crate::attribution::{inspect::DOCKER_INIT, observation::Observation};
+use super::own::Own;
+use crate::{
+    attribution::{inspect::DOCKER_INIT, observation::Observation},
+    policy::{peers::Endpoint, place::Object},
+};
 
 /// Set-user-id and set-group-id (`include/uapi/linux/stat.h`).
 const SETID: u64 = 0o6000;
@@ -40,14 +46,32 @@ const PROGRAM_DIRS: [&[u8]; 13] = [
 pub struct Breach<'a> {
     /// The rule.
     pub rule: Rule,
-    /// The program, script or file.
-    pub path: &'a [u8],
+    /// The program, script or file, or the peer.
+    pub object: Object<'a>,
     /// Code of the layer it lies in.
     pub layer: u8,
 }
 
+impl<'a> Breach<'a> {
+    const fn of_file(rule: Rule, path: &'a [u8], layer: u8) -> Self {
+        Self { rule, object: Object::Path(path), layer }
+    }
+
+    const fn of_peer(rule: Rule, endpoint: Endpoint) -> Self {
+        Self { rule, object: Object::Peer(endpoint), layer: layer::code::UNKNOWN }
+    }
+
+    /// The program, script or file; empty where it is about none.
+    pub const fn path(&self) -> &'a [u8] {
+        match self.object {
+            Object::Path(path) => path,
+            Object::Peer(_) => b"",
+        }
+    }
+}
+
 /// The rules that an observation breaks, whatever is decided about them: the worst first.
-pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
+pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
     let record = &observation.record;
     if let Some((exec, tail)) = record.read::<Exec>() {
         return of_exec(observation, &exec, tail.get(exec.path), tail.get(exec.script));
@@ -56,10 +80,13 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
         let path = tail.get(map.path);
         let layer = observation.layer_of(map.layer, path);
         let rule = rules::of_library(layer, map.flags, is_changed(map.flags))?;
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
     }
     if let Some((write, tail)) = record.read::<FileWrite>() {
         let path = tail.get(write.path);
+        if own.is_touched(observation, path, write.flags) {
+            return Some(Breach::of_file(Rule::AgentAttacked, path, write.layer));
+        }
         let layer = observation.layer_of(write.layer, path);
         let is_setid = write.op == file_write::op::CREATE && u64::from(write.mode) & SETID != 0;
         let rule = if is_setid {
@@ -70,22 +97,75 @@ pub fn breach<'a>(observation: &Observation<'a>) -> Option<Breach<'a>> {
         } else {
             rules::of_write(layer, write.mode)?
         };
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
     }
-    if let Some((privilege, _)) = record.read::<Privilege>() {
-        let is_meant = matches!(
-            privilege.op,
-            privilege::op::BPF
-                | privilege::op::MODULE
-                | privilege::op::SIGNAL_AGENT
-                | privilege::op::PTRACE_AGENT
-        );
-        let (path, layer) = (b"".as_slice(), layer::code::UNKNOWN);
-        return is_meant.then_some(Breach { rule: Rule::AgentAttacked, path, layer });
+    if let Some((connect, _)) = record.read::<Connect>() {
+        let rule = rules::of_peer(words(connect.address))?;
+        let Connect { address, port, protocol, .. } = connect;
+        return Some(Breach::of_peer(rule, Endpoint { address, port, protocol }));
+    }
+    if let Some((listen, _)) = record.read::<Listen>() {
+        return of_listener(observation, &listen);
+    }
+    if let Some((privilege, tail)) = record.read::<Privilege>() {
+        if privilege.op == privilege::op::RAW_SOCKET {
+            let is_made = privilege.result >= 0 || record.header.outcome == outcome::DENIED;
+            return is_made.then_some(Breach::of_peer(Rule::RawSocket, Endpoint::UNJUDGED));
+        }
+        return reaches_for_agent(observation, &privilege, tail.get(privilege.path), own);
     }
     let (change, tail) = record.read::<FileChange>()?;
     let names = [tail.get(change.path), tail.get(change.to)];
+    if let Some(path) =
+        names.into_iter().find(|path| own.is_touched(observation, path, change.flags))
+    {
+        return Some(Breach::of_file(Rule::AgentAttacked, path, change.layer));
+    }
     of_change(observation, &change, if op::has_text(change.op) { [names[0], b""] } else { names })
+}
+
+/// An address as the kernel side holds it.
+fn words(address: [u8; 16]) -> [u32; 4] {
+    [0, 4, 8, 12].map(|at| {
+        u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]])
+    })
+}
+
+/// What the image announces is its own.
+fn of_listener<'a>(observation: &Observation<'a>, listen: &Listen) -> Option<Breach<'a>> {
+    let Listen { address, port, protocol, .. } = *listen;
+    let rule = rules::of_listener(words(address), port)?;
+    let is_announced = observation.container.is_some_and(|it| it.announces(port, protocol));
+    let endpoint = Endpoint { address, port, protocol };
+    (!is_announced).then_some(Breach::of_peer(rule, endpoint))
+}
+
+/// The peer that an observation is about, or the address at which peers are waited for.
+pub fn endpoint(observation: &Observation<'_>) -> Option<Endpoint> {
+    if let Some((Connect { address, port, protocol, .. }, _)) = observation.record.read::<Connect>()
+    {
+        return Some(Endpoint { address, port, protocol });
+    }
+    let (Listen { address, port, protocol, .. }, _) = observation.record.read::<Listen>()?;
+    Some(Endpoint { address, port, protocol })
+}
+
+/// What is meant for the agent, or for the kernel's programs.
+fn reaches_for_agent<'a>(
+    observation: &Observation<'a>,
+    privilege: &Privilege,
+    path: &'a [u8],
+    own: &Own,
+) -> Option<Breach<'a>> {
+    use privilege::op;
+    let (is_meant, path) = match privilege.op {
+        op::BPF | op::MODULE | op::SIGNAL_AGENT | op::PTRACE_AGENT | op::AGENT_SOCKET => {
+            (true, b"".as_slice())
+        }
+        op::UMOUNT => (own.is_unmounted(observation, path), path),
+        _ => (false, path),
+    };
+    is_meant.then(|| Breach::of_file(Rule::AgentAttacked, path, layer::code::UNKNOWN))
 }
 
 fn is_changed(bits: u32) -> bool {
@@ -105,14 +185,14 @@ fn of_exec<'a>(
     {
         // Refused before its interpreter was looked for, a script is still the program.
         let rule = if exec.flags & flags::SCRIPT != 0 { Rule::ForeignScript } else { rule };
-        return Some(Breach { rule, path, layer });
+        return Some(Breach::of_file(rule, path, layer));
     }
     if script.is_empty() {
         return None;
     }
     let layer = observation.layer_of(exec.script_layer, script);
     let rule = rules::of_script(layer, 0, exec.flags & flags::SCRIPT_CHANGED != 0)?;
-    Some(Breach { rule, path: script, layer })
+    Some(Breach::of_file(rule, script, layer))
 }
 
 fn of_change<'a>(
@@ -128,7 +208,7 @@ fn of_change<'a>(
         let layer = observation.layer_of(change.layer, path);
         let rule = if is_setid { Some(Rule::SetuidMade) } else { of_name(change.op, layer, path) };
         let Some(rule) = rule else { continue };
-        let breach = Breach { rule, path, layer };
+        let breach = Breach::of_file(rule, path, layer);
         if worst.is_none_or(|worst| worst.rule.info().severity < rule.info().severity) {
             worst = Some(breach);
         }

@@ -9,19 +9,30 @@ use plimsoll_ebpf::{
 };
 
 use super::act::Breach;
-use crate::{attribution::container::Container, policy::template::Template};
+use crate::{
+    attribution::{container::Container, observation::Observation},
+    policy::place::{Object, Place},
+};
 
 /// Why something is an alert: what happened, by whom, where that lies, what became of it.
-pub(super) fn reason(breach: &Breach<'_>, outcome: u8, exe: Option<&[u8]>) -> String {
-    let Breach { rule, path, layer } = *breach;
+pub(super) fn reason(
+    breach: &Breach<'_>,
+    observation: &Observation<'_>,
+    exe: Option<&[u8]>,
+) -> String {
+    let (rule, path) = (breach.rule, breach.path());
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    // Peers, ports and privileges are written as paths and lie nowhere.
-    let lies = rule.class() != Class::Network && rule != Rule::NewPrivilege;
-    if !path.is_empty() && lies {
-        let _ = write!(text, ": {} ({})", readable(path), place(layer));
+    // A privilege is written as a path and lies nowhere.
+    if !path.is_empty() && rule != Rule::NewPrivilege {
+        let _ = write!(text, ": {} ({})", readable(path), place(breach.layer));
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));
+    } else if let Object::Peer(endpoint) = breach.object {
+        let _ = match observation.peer_name {
+            Some(name) => write!(text, ": {endpoint} ({})", readable(name.as_bytes())),
+            None => write!(text, ": {endpoint}"),
+        };
     }
     // A program that runs is its process's own.
     let is_itself = |exe: &&[u8]| rule.class() == Class::Exec && *exe == path;
@@ -29,7 +40,7 @@ pub(super) fn reason(breach: &Breach<'_>, outcome: u8, exe: Option<&[u8]>) -> St
         let _ = write!(text, ", by {}", readable(exe));
     }
     text.push('.');
-    match outcome {
+    match observation.record.header.outcome {
         outcome::DENIED => text.push_str(" It was refused."),
         outcome::KILLED if rule.class() == Class::Exec => {
             text.push_str(" The process was killed before it ran.");
@@ -38,6 +49,14 @@ pub(super) fn reason(breach: &Breach<'_>, outcome: u8, exe: Option<&[u8]>) -> St
         _ => {}
     }
     text
+}
+
+/// The peer that it is about; empty where there is none.
+pub(super) fn peer(breach: &Breach<'_>) -> String {
+    match breach.object {
+        Object::Peer(endpoint) => endpoint.to_string(),
+        Object::Path(_) => String::new(),
+    }
 }
 
 /// A layer in words.
@@ -58,8 +77,17 @@ fn place(layer: u8) -> &'static str {
 
 /// The command that allows it from now on; `None` where no exception can be written for it.
 pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String> {
-    let path = std::str::from_utf8(breach.path).ok().filter(|path| !path.contains('*'))?;
-    Template::parse(path).ok()?;
+    let place = match breach.object {
+        Object::Path(path) => std::str::from_utf8(path).ok()?.to_owned(),
+        Object::Peer(endpoint) => endpoint.to_string(),
+    };
+    if place.contains('*') {
+        return None;
+    }
+    let option = match Place::parse(&place).ok()? {
+        Place::Path(_) => "path",
+        Place::Peers(_) => "peer",
+    };
     if breach.rule == Rule::AgentAttacked {
         return None;
     }
@@ -71,7 +99,7 @@ pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String
         return None;
     };
     let rule = breach.rule.info().name;
-    Some(format!("plimsoll profile allow {whom} --rule {rule} --path {}", quoted(path)))
+    Some(format!("plimsoll profile allow {whom} --rule {rule} --{option} {}", quoted(&place)))
 }
 
 /// A text as a shell takes it for one word.
@@ -85,24 +113,69 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use plimsoll_ebpf::{
+        catalog::{Record, encode},
+        events::fork::Fork,
+        record::Header,
+    };
+
     use super::*;
+    use crate::{attribution::node::Node, policy::peers::Endpoint};
 
     fn container() -> Container {
         Container { image: "shop:1".to_owned(), ..Container::default() }
     }
 
+    fn of_file(rule: Rule, path: &[u8], layer: u8) -> Breach<'_> {
+        Breach { rule, object: Object::Path(path), layer }
+    }
+
+    fn told(breach: &Breach<'_>, outcome: u8, peer_name: Option<&str>, exe: &[u8]) -> String {
+        let header = Header { outcome, ..Header::default() };
+        let entry = encode(header, Fork::default(), b"");
+        let observation = Observation {
+            ts_ns: 0,
+            record: Record::decode(&entry).expect("decodes"),
+            node: &Arc::new(Node::default()),
+            container: None,
+            process: None,
+            peer_name,
+        };
+        reason(breach, &observation, Some(exe))
+    }
+
     #[test]
     fn the_reason_names_the_file_its_place_and_who_did_it() {
-        let breach = Breach { rule: Rule::ForeignScript, path: b"/tmp/x.sh", layer: code::TMPFS };
+        let breach = of_file(Rule::ForeignScript, b"/tmp/x.sh", code::TMPFS);
         assert_eq!(
-            reason(&breach, outcome::DENIED, Some(b"/bin/sh")),
+            told(&breach, outcome::DENIED, None, b"/bin/sh"),
             "A script ran that the image does not contain: /tmp/x.sh (in a tmpfs), by /bin/sh. It was refused."
         );
     }
 
     #[test]
+    fn of_a_peer_address_port_and_name_are_told() {
+        let address = std::net::Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().octets();
+        let endpoint = Endpoint { address, port: 5432, protocol: 6 };
+        let breach =
+            Breach { object: Object::Peer(endpoint), ..of_file(Rule::ForeignPeer, b"", 0) };
+        assert_eq!(
+            told(&breach, outcome::DONE, Some("db"), b"/bin/nc"),
+            "A process addressed a peer that is not on its container's list: 10.1.2.3:5432/tcp (db), by /bin/nc."
+        );
+        assert_eq!(
+            allow(&breach, &container()).as_deref(),
+            Some(
+                "plimsoll profile allow --image shop:1 --rule foreign_peer --peer 10.1.2.3:5432/tcp"
+            )
+        );
+    }
+
+    #[test]
     fn the_command_survives_a_hostile_path() {
-        let breach = |path| Breach { rule: Rule::NewExecutable, path, layer: code::UPPER };
+        let breach = |path| of_file(Rule::NewExecutable, path, code::UPPER);
         assert_eq!(
             allow(&breach(b"/tmp/a b'$(id)"), &container()).as_deref(),
             Some(

@@ -8,21 +8,22 @@ use std::{
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
-    events::alert::Alert,
+    events::{alert::Alert, privilege::Privilege},
     layer,
     record::Header,
     rules::{Class, Mode, Rule, Severity, outcome},
 };
 
 use super::{
-    act::{Breach, breach},
+    act::{self, Breach, breach},
     departures::{Departures, Turn},
     explain,
+    own::Own,
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
     baseline::{departure::Departure, learner::Baseline},
-    policy::{book::Book, exception::Exception, modes::Modes},
+    policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
@@ -40,6 +41,7 @@ pub type Tell<'t> = dyn FnMut(&[u8], &Arc<Container>, Option<&Arc<Process>>) + '
 /// See the module.
 pub struct Judge {
     book: Arc<Book>,
+    own: Own,
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
@@ -65,13 +67,14 @@ impl Ruling {
 
     /// Whether an exception lets this pass at a moment since the Unix epoch.
     pub fn allows(&self, rule: Rule, path: &[u8], now_ns: u64) -> bool {
-        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, path))
+        let object = Object::Path(path);
+        self.exceptions.iter().any(|it| !it.is_expired(now_ns) && it.covers(rule, object))
     }
 
     /// The exception that covers a breach at a moment since the Unix epoch.
     fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
         let covers =
-            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.path);
+            |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.object);
         self.exceptions.iter().find(covers)
     }
 }
@@ -86,10 +89,11 @@ struct Counted {
 }
 
 impl Judge {
-    /// Judges by this book.
-    pub fn new(book: Arc<Book>) -> Self {
+    /// Judges by this book, for the agent that has this.
+    pub fn new(book: Arc<Book>, own: Own) -> Self {
         Self {
             book,
+            own,
             rulings: HashMap::new(),
             counted: HashMap::new(),
             departures: Departures::default(),
@@ -141,7 +145,7 @@ impl Judge {
     /// Judges by the rules that need no learning; returns whether that settles it: it was told or
     /// is allowed.
     fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
-        let Some(breach) = breach(observation) else { return false };
+        let Some(breach) = breach(observation, &self.own) else { return false };
         let Some(container) = observation.container else { return false };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
@@ -161,7 +165,7 @@ impl Judge {
             return true;
         }
         let exe = observation.process.map(|process| &*process.exe);
-        let reason = explain::reason(&breach, header.outcome, exe);
+        let reason = explain::reason(&breach, observation, exe);
         let entry = alert(observation, *header, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
@@ -186,8 +190,9 @@ impl Judge {
         tell: &mut Tell<'_>,
     ) {
         let Some(container) = observation.container else { return };
-        let path = departure.object.as_bytes();
-        let breach = Breach { rule: departure.rule, path, layer: departure.layer };
+        let object = act::endpoint(observation)
+            .map_or(Object::Path(departure.object.as_bytes()), Object::Peer);
+        let breach = Breach { rule: departure.rule, object, layer: departure.layer };
         let ruling = self.ruling(container);
         let count = u64::from(observation.record.header.count);
         if let Some(exception) = ruling.exception(&breach, observation.ts_ns) {
@@ -199,7 +204,7 @@ impl Judge {
         let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
         let Turn::Tell { count } = turn else { return };
         let exe = observation.process.map(|process| &*process.exe);
-        let what = explain::reason(&breach, outcome::DONE, exe);
+        let what = explain::reason(&breach, observation, exe);
         let reason = format!("{what} {}", baseline.explain(departure));
         let mode = ruling.modes.get(breach.rule.class());
         let count = count.try_into().unwrap_or(u32::MAX);
@@ -231,16 +236,26 @@ impl Judge {
     }
 
     /// What makes alerts alike: the container, the rule, the program, what became of it, and the
-    /// file; of files that are written, their directory.
+    /// file; of files that are written, their directory. What is severe differs by what was done, too.
     fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
-        let Breach { rule, path, .. } = *breach;
-        let file = match rule.class() {
-            Class::File if rule.info().severity < Severity::High => directory(path),
-            Class::Exec | Class::File | Class::Network => path,
+        let rule = breach.rule;
+        let object = match breach.object {
+            Object::Path(path)
+                if rule.class() == Class::File && rule.info().severity < Severity::High =>
+            {
+                Ok(directory(path))
+            }
+            Object::Path(path) => Ok(path),
+            Object::Peer(endpoint) => Err(endpoint),
         };
         let header = &observation.record.header;
+        let severe = rule.info().severity >= Severity::High;
+        let done = severe.then(|| {
+            let record = &observation.record;
+            (record.header.kind, record.read::<Privilege>().map(|(privilege, _)| privilege.op))
+        });
         let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
-        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, file, exe))
+        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe, done))
     }
 }
 
@@ -282,7 +297,8 @@ fn alert(
         of: observation.record.kind.number,
         rule: breach.rule as u8,
         mode: mode as u8,
-        path: texts.push(breach.path),
+        path: texts.push(breach.path()),
+        peer: texts.push(explain::peer(breach).as_bytes()),
         layer: texts.push(layer::name(breach.layer).as_bytes()),
         reason: texts.push(reason.as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),

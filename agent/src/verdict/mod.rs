@@ -6,6 +6,7 @@ pub mod act;
 pub mod departures;
 pub mod docs;
 pub mod judge;
+pub mod own;
 pub mod stored;
 
 mod explain;

@@ -3,15 +3,18 @@
 //! An observation is put back into the record it came from, and judged as that was. What is not
 //! stored is taken for the worse.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
     events::{
+        connect::Connect,
         exec::Exec,
         exec_map::ExecMap,
         file_change::{self, FileChange},
         file_write::{self, FileWrite},
+        listen::Listen,
+        privilege::{self, Privilege},
     },
     layer::{self, code},
     record::{Header, flags},
@@ -19,15 +22,21 @@ use plimsoll_ebpf::{
     value::Value,
 };
 
-use super::act;
-use crate::attribution::{node::Node, observation::Observation};
+use super::{act, own::Own};
+use crate::{
+    attribution::{node::Node, observation::Observation},
+    policy::{
+        peers::{self, Endpoint},
+        place::Object,
+    },
+};
 
 /// The events that can break a rule of a class and be stopped for it.
 pub const fn kinds(class: Class) -> &'static [&'static str] {
     match class {
         Class::Exec => &["exec", "exec_map"],
         Class::File => &["file_write", "file_change"],
-        Class::Network => &[],
+        Class::Network => &["connect", "listen", "privilege"],
     }
 }
 
@@ -39,8 +48,17 @@ pub type Get<'g, 'a> = dyn Fn(&str) -> Option<Value<'a>> + 'g;
 pub struct Breach {
     /// The rule.
     pub rule: Rule,
-    /// The program, script or file.
+    /// The program, script or file; empty where it is about a peer.
     pub path: Vec<u8>,
+    /// The peer, where it is about one.
+    pub peer: Option<Endpoint>,
+}
+
+impl Breach {
+    /// With what the rule was broken.
+    pub fn object(&self) -> Object<'_> {
+        self.peer.map_or(Object::Path(&self.path), Object::Peer)
+    }
 }
 
 /// The worst rule that an observation with these fields breaks, whatever is decided about it.
@@ -50,6 +68,9 @@ pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
         b"exec_map" => exec_map(get),
         b"file_write" => file_write(get),
         b"file_change" => file_change(get),
+        b"connect" => connect(get),
+        b"listen" => listen(get),
+        b"privilege" => privilege(get),
         _ => return None,
     };
     let observation = Observation {
@@ -60,8 +81,12 @@ pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
         process: None,
         peer_name: None,
     };
-    let act::Breach { rule, path, .. } = act::breach(&observation)?;
-    Some(Breach { rule, path: path.to_vec() })
+    let breach = act::breach(&observation, &Own::default())?;
+    let peer = match breach.object {
+        Object::Peer(endpoint) => Some(endpoint),
+        Object::Path(_) => None,
+    };
+    Some(Breach { rule: breach.rule, path: breach.path().to_vec(), peer })
 }
 
 fn exec(get: &Get<'_, '_>) -> Vec<u8> {
@@ -125,6 +150,62 @@ fn file_change(get: &Get<'_, '_>) -> Vec<u8> {
     encode(Header::default(), body, texts.bytes())
 }
 
+fn connect(get: &Get<'_, '_>) -> Vec<u8> {
+    let (address, port) = (address(get, "net.raddr"), port(get, "net.rport"));
+    let body = Connect { address, port, protocol: protocol(get), ..Connect::default() };
+    encode(Header::default(), body, b"")
+}
+
+fn listen(get: &Get<'_, '_>) -> Vec<u8> {
+    let (address, port) = (address(get, "net.laddr"), port(get, "net.lport"));
+    let body = Listen { address, port, protocol: protocol(get), ..Listen::default() };
+    encode(Header::default(), body, b"")
+}
+
+fn privilege(get: &Get<'_, '_>) -> Vec<u8> {
+    let told = text(get, "priv.op");
+    let is_told = |op: &u8| privilege::op::name(*op).as_bytes() == told;
+    let op = (privilege::op::CAPABILITY..=privilege::op::AGENT_SOCKET).find(is_told);
+    let body = Privilege {
+        op: op.unwrap_or_default(),
+        result: signed(get, "ret"),
+        ..Privilege::default()
+    };
+    encode(Header::default(), body, b"")
+}
+
+fn protocol(get: &Get<'_, '_>) -> u8 {
+    std::str::from_utf8(text(get, "net.proto")).ok().and_then(peers::protocol).unwrap_or_default()
+}
+
+/// Mapped into IPv6; none where it does not read.
+fn address(get: &Get<'_, '_>, name: &str) -> [u8; 16] {
+    let told = match get(name) {
+        Some(Value::Address(address)) => Some(address),
+        Some(Value::Text(text)) => std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()),
+        _ => None,
+    };
+    match told {
+        Some(IpAddr::V4(it)) => it.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(it)) => it.octets(),
+        None => [0; 16],
+    }
+}
+
+fn port(get: &Get<'_, '_>, name: &str) -> u16 {
+    match get(name) {
+        Some(Value::Port(port)) => port,
+        _ => number(get, name).try_into().unwrap_or_default(),
+    }
+}
+
+fn signed(get: &Get<'_, '_>, name: &str) -> i64 {
+    match get(name) {
+        Some(Value::Signed(number)) => number,
+        _ => number(get, name).try_into().unwrap_or_default(),
+    }
+}
+
 fn text<'a>(get: &Get<'_, 'a>, name: &str) -> &'a [u8] {
     match get(name) {
         Some(Value::Text(text) | Value::Path(text)) => text,
@@ -156,8 +237,8 @@ mod tests {
     use super::*;
     use crate::{attribution::container::Container, fields::Fields};
 
-    /// The rule and path that an entry breaks: as it comes, and once it was stored.
-    fn judged(entry: &[u8]) -> [Option<(Rule, Vec<u8>)>; 2] {
+    /// The rule that an entry breaks, and with what: as it comes, and once it was stored.
+    fn judged(entry: &[u8]) -> [Option<(Rule, String)>; 2] {
         let container = Arc::new(Container::default());
         let node = Arc::new(Node::default());
         let observation = Observation {
@@ -168,13 +249,14 @@ mod tests {
             process: None,
             peer_name: None,
         };
-        let as_it_comes = act::breach(&observation).map(|it| (it.rule, it.path.to_vec()));
+        let told = |it: act::Breach<'_>| (it.rule, format!("{:?}", it.object));
+        let as_it_comes = act::breach(&observation, &Own::default()).map(told);
         let stored = breach(&|name| match observation.get(name) {
             // The path of what runs is its process's, which these have not.
             None if name == "proc.exe" => Some(Value::Path(b"/x/program")),
             told => told,
         });
-        [as_it_comes, stored.map(|it| (it.rule, it.path))]
+        [as_it_comes, stored.map(|it| (it.rule, format!("{:?}", it.object())))]
     }
 
     fn exec(layer: u8, bits: u32, script: (&[u8], u8)) -> Vec<u8> {
@@ -233,6 +315,21 @@ mod tests {
             }
             entries.push(map(layer, flags::CONTENT_CHANGED));
         }
+        for address in ["10.1.2.3", "127.0.0.1", "169.254.169.254", "fd00::1", "::1"] {
+            let address = super::address(&|_| Some(Value::Text(address.as_bytes())), "");
+            for (port, protocol) in [(53, 17), (443, 6)] {
+                let peer = Connect { address, port, protocol, ..Connect::default() };
+                entries.push(encode(Header::default(), peer, b""));
+                let local = Listen { address, port, protocol, ..Listen::default() };
+                entries.push(encode(Header::default(), local, b""));
+            }
+        }
+        for op in 0..=privilege::op::AGENT_SOCKET {
+            for result in [3, -1] {
+                let body = Privilege { op, result, ..Privilege::default() };
+                entries.push(encode(Header::default(), body, b""));
+            }
+        }
         let mut broken = 0;
         for entry in entries {
             let [as_it_comes, stored] = judged(&entry);
@@ -263,6 +360,6 @@ mod tests {
     #[test]
     fn what_is_no_act_breaks_nothing() {
         assert_eq!(breach(&|_| None), None);
-        assert_eq!(breach(&|_| Some(Value::Text(b"connect"))), None);
+        assert_eq!(breach(&|_| Some(Value::Text(b"fork"))), None);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Bench, events::Store, metrics::Metrics};
+use super::{Bench, cases::CASES, events::Store, metrics::Metrics};
 use crate::cmd;
 
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,6 +21,26 @@ const SETTLE_DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(5);
 /// For as long nothing must reach the store, which is told of all there is several times a second.
 const CALM: Duration = Duration::from_millis(1500);
+
+/// Stops what the containers of the benchmark do not do.
+const POLICY: &str = r#"
+[[policy]]
+container = "plimsoll-bench-*"
+exec = "enforce"
+file = "enforce"
+network = "enforce"
+"#;
+
+/// [`POLICY`], with an exception for the directory of each case.
+fn policies() -> String {
+    let exception = |(case, _)| {
+        format!(
+            "[[exception]]\ncontainer = \"plimsoll-bench-*\"\nrule = \"write_outside_volumes\"\n\
+             path = \"/disk{case}/**\"\nreason = \"is written\"\n"
+        )
+    };
+    CASES.iter().enumerate().map(exception).fold(POLICY.to_owned(), |all, one| all + &one)
+}
 
 /// A running agent with a store of its own; it ends with this value.
 pub(super) struct Agent {
@@ -49,6 +69,12 @@ impl Agent {
         // The settings of whoever calls are not those to be measured.
         for (name, _) in env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
             command.env_remove(name);
+        }
+        if bench.args.enforce {
+            let policy = directory.join("enforce.toml");
+            fs::write(&policy, policies())
+                .with_context(|| format!("writing {}", policy.display()))?;
+            command.arg("--config").arg(policy);
         }
         command.env("PLIMSOLL_METRICS__BPF_STATS", bench.args.stats.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);

@@ -110,6 +110,14 @@ pub(super) const CASES: &[Case] = &[
         binds_everywhere: false,
     },
     Case {
+        name: "connect by UDP: a foreign peer, refused where enforced",
+        act: "udp-foreign",
+        place: Place::Memory,
+        iterations: 10_000,
+        budget: NONE,
+        binds_everywhere: false,
+    },
+    Case {
         name: "socket, connect by TCP, accept, close: a known peer",
         act: "tcp",
         place: Place::Memory,

@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Measures single acts without an agent in both turns: what is found then is noise.
     #[arg(long)]
     control: bool,
+    /// Enforces every class in the measured containers, with exceptions for what they do.
+    #[arg(long)]
+    enforce: bool,
     /// Measures this agent instead of building one.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -13,11 +13,15 @@ use anyhow::{Context, Result, bail};
 use super::{fetch::Fetched, initramfs, kernels::Kernel, virtiofs};
 use crate::{
     cmd::{self, Process},
-    debian, paths,
+    debian, paths, say,
 };
 
 /// Where virtiofsd serves the host's files, seen from the guest's directory.
 const SOCKET: &str = "virtiofsd.socket";
+/// How often a guest is started that dies before its command ends.
+const TRIES: u32 = 2;
+/// Lines of a dead guest's console that are shown.
+const TAIL: usize = 30;
 /// How `timeout` tells that it ended what it ran.
 const TIMED_OUT: i32 = 124;
 
@@ -52,8 +56,46 @@ pub(super) fn ensure() -> Result<()> {
     virtiofs::ensure()
 }
 
-/// Boots the kernel, runs the command and returns its exit code.
+/// Boots the kernel, runs the command and returns its exit code. An emulated machine dies of itself
+/// at times: it is given another try.
 pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i32> {
+    let mut died = None;
+    for _ in 0..TRIES {
+        match boot(kernel, fetched, job)? {
+            End::Code(code) => return Ok(code),
+            End::Died(status) => {
+                let log = log(kernel);
+                say(&format!(
+                    "{}: the guest died ({status}); the end of its console:",
+                    kernel.name
+                ));
+                for line in tail(&log) {
+                    say(&format!("{}| {line}", kernel.name));
+                }
+                died = Some((status, log));
+            }
+        }
+    }
+    let (status, log) = died.context("no guest was tried")?;
+    bail!("the guest died {TRIES} times ({status}): look at the end of {}", log.display())
+}
+
+/// The last lines of a guest's console.
+fn tail(log: &Path) -> Vec<String> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// How a guest ended.
+enum End {
+    /// Its command ended with this code.
+    Code(i32),
+    /// Before its command did.
+    Died(ExitStatus),
+}
+
+fn boot(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<End> {
     let (out, log) = (job.out, log(kernel));
     let work = paths::made().join("vm/work").join(&kernel.name);
     fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
@@ -75,13 +117,13 @@ pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i
     let status = machine.0.wait().context("waiting for QEMU")?;
     let log = log.display();
     if let Ok(code) = fs::read_to_string(out.join("exit")) {
-        return code.trim().parse().context("reading the exit code");
+        return code.trim().parse().map(End::Code).context("reading the exit code");
     }
     if status.code() == Some(TIMED_OUT) {
         let seconds = job.limit.as_secs();
         bail!("not done within {seconds} s: give it more with --timeout, or look at {log}");
     }
-    bail!("the guest ended before its command ({status}): look at the end of {log}")
+    Ok(End::Died(status))
 }
 
 /// What the scripts in the guest read, as a shell does.

@@ -13,6 +13,8 @@ use super::{
 const ALIKE: usize = 3;
 /// The same, where they differ in numbers alone.
 const ALIKE_IN_NUMBERS: usize = 2;
+/// Names that begin and end alike, are as long and look random between, that are one template.
+const ALIKE_AT_RANDOM: usize = 2;
 /// Letters that random names have in common at their start.
 const RANDOM_START: usize = 3;
 /// Letters at random that `mkstemp` and its kin make, at least.
@@ -70,7 +72,7 @@ fn random(node: &Node) -> Option<Found> {
         };
         let group: Vec<Box<str>> =
             names[index..].iter().filter(is_alike).map(|it| Box::from(*it)).collect();
-        if group.len() >= ALIKE {
+        if group.len() >= ALIKE_AT_RANDOM {
             let charset = group.iter().fold(Charset::Digit, |charset, name| {
                 let run = random_parts(name).map_or("", |(_, run, _)| run);
                 charset.max(Charset::of(run))

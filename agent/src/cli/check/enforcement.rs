@@ -6,8 +6,8 @@ use plimsoll_ebpf::rules::Class;
 
 use super::{item::Item, running, security};
 use crate::{
-    config::sections::Config,
-    probe::{lsm, stopping::Means},
+    config::{sections::Config, setting::WhenGone},
+    probe::{lsm, pins::Place, stopping::Means},
     response::gates::Gates,
 };
 
@@ -19,6 +19,7 @@ pub(super) fn items(config: &Config) -> Vec<Item> {
     let gate = if config.response.fanotify { gate(config.host.proc_root()) } else { Gate::Off };
     let metrics = config.metrics.listen.0.and_then(running::metrics);
     let mut items = vec![bpf_lsm(&security::read("lsm"), &usable), fanotify(&gate), signals()];
+    items.extend(pinning(config));
     for class in Class::ALL {
         let proved = metrics.as_deref().and_then(|metrics| denies(metrics, class));
         items.push(enforcement(class, &usable, &gate, proved));
@@ -76,6 +77,24 @@ fn fanotify(gate: &Gate) -> Item {
     }
 }
 
+/// Whether programs can be left behind, where they are to be.
+fn pinning(config: &Config) -> Option<Item> {
+    const WHAT: &str = "pinning";
+    if config.response.when_gone == WhenGone::Release {
+        return None;
+    }
+    let place = Place::new(&config.response.pins, &config.agent.data_dir, std::process::id());
+    Some(match place.check() {
+        Ok(()) => Item::pass(
+            WHAT,
+            format!("programs outlive the agent in {}", config.response.pins.display()),
+        ),
+        Err(error) => Item::fail(WHAT, format!("{error:#}"))
+            .so("the agent does not start: response.when_gone is \"hold\"")
+            .remedy("mount -t bpf bpf /sys/fs/bpf"),
+    })
+}
+
 fn signals() -> Item {
     Item::pass("signals", "programs in the kernel can kill who breaks a rule")
 }
@@ -98,7 +117,7 @@ fn enforcement(
         Class::Network => "enforcement of network",
     };
     if class == Class::Network {
-        return Item::pass(what, "nothing to stop: there are no rules of this class yet");
+        return network(what, proved);
     }
     let means = match (proved, usable) {
         (Some(true), _) | (None, Ok(())) => Means::Lsm,
@@ -112,6 +131,22 @@ fn enforcement(
             .remedy("the agent's log names the hooks; a kernel that has them all"),
         (None, Ok(())) => Item::pass(what, format!("{found}; the agent proves it when it starts")),
         (_, Err(_)) => Item::pass(what, found),
+    }
+}
+
+/// The hooks of the root cgroup are there wherever the agent runs; only it can prove that they are
+/// asked.
+fn network(what: &'static str, proved: Option<bool>) -> Item {
+    const FOUND: &str = "cgroup: connect, send and bind, and sockets of other protocols, are refused \
+                         before anything is sent";
+    match proved {
+        Some(true) => Item::pass(what, format!("{FOUND}; proved by the running agent")),
+        None => Item::pass(what, format!("{FOUND}; the agent proves it when it starts")),
+        Some(false) => Item::warn(what, "peers and ports are told, not stopped")
+            .so("the running agent tried the hooks of its cgroup, and not all refused")
+            .remedy(
+                "the agent's log names the hooks; is its cgroup below the unified hierarchy's?",
+            ),
     }
 }
 
@@ -133,7 +168,7 @@ fn guarantee(class: Class, means: Means, gate: &Gate) -> &'static str {
             "lsm: opens for writing and changes of names and metadata are refused before they have \
              an effect"
         }
-        (_, Means::Signal, _) => {
+        (_, Means::Signal | Means::Nothing, _) => {
             "signal: who opens a file for writing is killed at the open, best effort; changes of \
              names and metadata are told, not stopped"
         }

@@ -49,7 +49,7 @@ fn decided(effective: &Effective) -> Vec<Setting> {
         .iter()
         .map(|it| setting("[[policy]]", format!("{}: {}", it.selector, it.modes), it.source));
     let exceptions = book.exceptions.iter().map(|it| {
-        let value = format!("{}: {} {}", it.selector, it.rule.info().name, it.path.as_str());
+        let value = format!("{}: {} {}", it.selector, it.rule.info().name, it.place.as_str());
         setting("[[exception]]", value, it.source)
     });
     policies.chain(exceptions).collect()

@@ -25,7 +25,7 @@ use crate::{
         selection::seconds,
     },
     clock,
-    policy::{exception::Terms, names, selector::Selector, template::Template},
+    policy::{exception::Terms, names, place::Place, selector::Selector},
     query::moment::{self, rfc3339},
     verdict::stored,
 };
@@ -62,11 +62,11 @@ fn terms(line: ExceptionLine) -> Option<Terms> {
     if line.expired {
         return None;
     }
-    let (Ok(rule), Ok(path)) = (names::rule(&line.rule), Template::parse(&line.path)) else {
+    let (Ok(rule), Ok(place)) = (names::rule(&line.rule), Place::parse(&line.place)) else {
         warn(&format!("exception {} of another version is left out", line.id));
         return None;
     };
-    Some(Terms { selector: line.selector, rule, path, expires_ns: None, reason: line.reason })
+    Some(Terms { selector: line.selector, rule, place, expires_ns: None, reason: line.reason })
 }
 
 /// What was found.
@@ -126,10 +126,10 @@ impl Counted {
                 .map(|(act, count)| {
                     let rule = act.rule.info().name.to_owned();
                     let (container, image) = (act.container.clone(), act.image.clone());
-                    [container, image, rule, act.path.clone(), count.to_string()]
+                    [container, image, rule, act.place.clone(), count.to_string()]
                 })
                 .collect();
-            text += &table(["CONTAINER", "IMAGE", "RULE", "PATH", "COUNT"], &rows);
+            text += &table(["CONTAINER", "IMAGE", "RULE", "PLACE", "COUNT"], &rows);
             if acts.len() > SHOWN {
                 let _ = writeln!(text, "… and {} more", acts.len() - SHOWN);
             }
@@ -181,7 +181,7 @@ impl Counted {
                     "container": act.container,
                     "image": act.image,
                     "rule": act.rule.info().name,
-                    "path": act.path,
+                    "place": act.place,
                     "count": count,
                 })
             })
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn exceptions_that_are_over_or_unknown_do_not_count() {
         let line = |rule: &str, expired: bool| {
-            let line = json!({"id": "0a", "image": "nginx", "rule": rule, "path": "/a/*",
+            let line = json!({"id": "0a", "image": "nginx", "rule": rule, "place": "/a/*",
                 "reason": "", "expired": expired, "uses": 0, "source": "config", "line": 1});
             serde_json::from_value::<ExceptionLine>(line).expect("reads")
         };

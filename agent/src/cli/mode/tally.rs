@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     attribution::container::Container,
-    policy::{exception::Terms, selector::Selector},
+    policy::{exception::Terms, place::Object, selector::Selector},
     query::table::find,
     verdict::stored,
 };
@@ -26,7 +26,8 @@ pub(super) struct Act {
     pub container: String,
     pub image: String,
     pub rule: Rule,
-    pub path: String,
+    /// The path or the peer.
+    pub place: String,
 }
 
 /// Whose acts are counted.
@@ -40,7 +41,7 @@ impl Asked {
     fn allows(&self, breach: &stored::Breach, container: &Container) -> bool {
         self.exceptions.iter().any(|it| {
             it.rule == breach.rule
-                && it.path.matches(&breach.path)
+                && it.place.matches(breach.object())
                 && it.selector.matches(container)
         })
     }
@@ -132,7 +133,10 @@ fn act(object: &Map<String, Json>, of: &Container, breach: &stored::Breach) -> A
         container: name.unwrap_or(short).to_owned(),
         image: text(object, "ctr.image").to_owned(),
         rule: breach.rule,
-        path: String::from_utf8_lossy(&breach.path).into_owned(),
+        place: match breach.object() {
+            Object::Path(path) => String::from_utf8_lossy(path).into_owned(),
+            Object::Peer(endpoint) => endpoint.to_string(),
+        },
     }
 }
 
@@ -158,7 +162,10 @@ fn value<'o>(object: &'o Map<String, Json>, name: &str) -> Option<Value<'o>> {
     match find(object, name)? {
         Json::String(text) => Some(Value::Text(text.as_bytes())),
         Json::Bool(flag) => Some(Value::Flag(*flag)),
-        Json::Number(number) => number.as_u64().map(Value::Number),
+        Json::Number(number) => {
+            let signed = || number.as_i64().map(Value::Signed);
+            number.as_u64().map(Value::Number).or_else(signed)
+        }
         Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
@@ -166,7 +173,7 @@ fn value<'o>(object: &'o Map<String, Json>, name: &str) -> Option<Value<'o>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{pattern::Pattern, template::Template};
+    use crate::policy::{pattern::Pattern, place::Place};
 
     fn object(text: &str) -> Map<String, Json> {
         serde_json::from_str(text).expect("is an object")
@@ -188,7 +195,7 @@ mod tests {
         let exceptions = vec![Terms {
             selector: image("nginx"),
             rule: Rule::NewExecutable,
-            path: Template::parse("/opt/ok/*").expect("is a template"),
+            place: Place::parse("/opt/ok/*").expect("is a place"),
             expires_ns: None,
             reason: String::new(),
         }];
@@ -200,7 +207,7 @@ mod tests {
         tally.count(&exec("/opt/ok/x", ""), &asked);
         tally.count(&exec("/opt/x", r#""outcome":"denied","#), &asked);
         tally.count(&exec("/opt/x", ""), &Asked { selector: image("redis"), exceptions: vec![] });
-        let told: Vec<_> = tally.acts().iter().map(|(act, n)| (act.path.as_str(), *n)).collect();
+        let told: Vec<_> = tally.acts().iter().map(|(act, n)| (act.place.as_str(), *n)).collect();
         assert_eq!(told, [("/opt/x", 4), ("/opt/a", 2)]);
         assert_eq!((tally.total(), tally.stopped, tally.unsure), (6, 2, 0));
         let (act, _) = tally.acts()[0];
@@ -238,7 +245,7 @@ mod tests {
             container: String::new(),
             image: String::new(),
             rule: Rule::NewExecutable,
-            path: number.to_string(),
+            place: number.to_string(),
         };
         (0..=MOST).for_each(|number| tally.add(act(number), 1));
         assert_eq!((tally.acts().len(), tally.total()), (MOST, MOST as u64 + 1));

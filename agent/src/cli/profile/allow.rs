@@ -1,8 +1,8 @@
-//! `plimsoll profile allow`: lets some containers break a rule at a path.
+//! `plimsoll profile allow`: lets some containers break a rule at a path, or with a peer.
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use hyper::Method;
 use plimsoll_ebpf::rules::Rule;
 
@@ -20,11 +20,17 @@ use crate::{
     },
     clock,
     config::setting::Setting,
-    policy::{exception::Terms, selector::Selector, template::Template},
+    policy::{
+        exception::Terms,
+        peers::{Peers, PeersError},
+        place::Place,
+        selector::Selector,
+        template::{Template, TemplateError},
+    },
     query::moment::{self, rfc3339},
 };
 
-/// Let some containers break a rule at a path.
+/// Let some containers break a rule at a path, or with a peer.
 ///
 /// That holds at once and across restarts, until it ends or is revoked.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,8 +42,17 @@ pub(super) struct Args {
     rule: Rule,
     /// Where, as the container sees it: /a/b exactly, /a/b/* or /a/b/pre* one name in /a/b,
     /// /a/b/** everything below it
-    #[arg(long, value_name = "PATH", value_parser = Template::parse)]
-    path: Template,
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    path: Option<Place>,
+    /// With whom, for rules on the network: 10.0.0.0/8:5432/tcp or *:53/udp; of `raw_socket`, raw
+    #[arg(
+        long,
+        value_name = "PEER",
+        value_parser = peer,
+        conflicts_with = "path",
+        required_unless_present = "path"
+    )]
+    peer: Option<Place>,
     /// End after this time, such as 24h or 7d
     #[arg(long = "for", id = "for", value_name = "TIME", conflicts_with = "until")]
     lasting: Option<String>,
@@ -63,20 +78,30 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     exceptions::tell_change(&answer, args.output)
 }
 
+fn path(text: &str) -> Result<Place, TemplateError> {
+    Template::parse(text).map(Place::Path)
+}
+
+fn peer(text: &str) -> Result<Place, PeersError> {
+    Peers::parse(text).map(Place::Peers)
+}
+
 impl Args {
     fn request(&self, now_ns: u64) -> anyhow::Result<ExceptionRequest> {
         let expires_ns = self.expires_ns(now_ns)?;
         let selector = Selector::from(self.selector.clone());
         // Before the agent is asked: what is wrong here is wrong on every host.
-        let (rule, path, reason) = (self.rule, self.path.clone(), self.reason.clone());
-        Terms { selector: selector.clone(), rule, path: path.clone(), expires_ns, reason }
+        let place = self.path.as_ref().or(self.peer.as_ref()).cloned();
+        let place = place.context("a path or a peer is needed")?;
+        let (rule, reason) = (self.rule, self.reason.clone());
+        Terms { selector: selector.clone(), rule, place: place.clone(), expires_ns, reason }
             .check()?;
         Ok(ExceptionRequest {
             image: selector.image,
             service: selector.service,
             container: selector.container,
             rule: rule.info().name.to_owned(),
-            path,
+            place,
             expires: expires_ns.map(rfc3339),
             reason: self.reason.clone(),
         })

@@ -50,7 +50,7 @@ fn shown(exceptions: &[ExceptionLine], output: Format) -> String {
     if output == Format::Json {
         return lines(exceptions);
     }
-    let heading = ["ID", "RULE", "PATH", "FOR", "USES", "LAST USED", "EXPIRES", "FROM", "REASON"];
+    let heading = ["ID", "RULE", "PLACE", "FOR", "USES", "LAST USED", "EXPIRES", "FROM", "REASON"];
     let rows: Vec<[String; 9]> = exceptions.iter().map(row).collect();
     table(heading, &rows)
 }
@@ -68,7 +68,7 @@ fn row(it: &ExceptionLine) -> [String; 9] {
     [
         it.id.clone(),
         it.rule.clone(),
-        it.path.clone(),
+        it.place.clone(),
         it.selector.to_string(),
         it.uses.to_string(),
         it.last_used.as_deref().map_or_else(|| "never".to_owned(), moment),
@@ -84,11 +84,11 @@ mod tests {
 
     #[test]
     fn the_table_tells_what_is_allowed_to_whom_and_whether_it_is_used() {
-        let line = r#"{"id":"0a1b2c3d4e5f","image":"nginx","rule":"new_executable","path":"/opt/*",
+        let line = r#"{"id":"0a1b2c3d4e5f","image":"nginx","rule":"new_executable","place":"/opt/*",
             "reason":"","expires":"soon","expired":true,"uses":0,"source":"config","line":4}"#;
         let line: ExceptionLine = serde_json::from_str(line).expect("reads");
         let expected = "\
-ID            RULE            PATH    FOR          USES  LAST USED  EXPIRES        FROM                   REASON
+ID            RULE            PLACE   FOR          USES  LAST USED  EXPIRES        FROM                   REASON
 0a1b2c3d4e5f  new_executable  /opt/*  image nginx  0     never      soon, is over  configuration, line 4  -
 ";
         assert_eq!(shown(&[line], Format::Table), expected);

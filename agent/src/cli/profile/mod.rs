@@ -29,7 +29,7 @@ enum Command {
     Reset(approve::ResetArgs),
     Deny(approve::DenyArgs),
     Export(export::Args),
-    Allow(allow::Args),
+    Allow(Box<allow::Args>),
     Exceptions(exceptions::Args),
     Revoke(revoke::Args),
 }

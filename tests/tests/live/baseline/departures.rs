@@ -28,13 +28,16 @@ fn what_departs_from_a_learned_image_is_told_with_its_reasons() {
         "/bin/stat / > /dev/null; echo > /dev/shm/other; /usr/bin/acts listen 4444 & \
          /usr/bin/acts udp 192.0.2.7 9999",
     );
-    for (rule, path) in [
-        ("new_process", "/bin/busybox/stat"),
-        ("new_write", "/dev/shm/other"),
-        ("new_listener", "/tcp/4444"),
-        ("new_peer", "/udp/192.0.2.7/9999"),
+    for (rule, field, object) in [
+        ("new_process", "alert.path", "/bin/busybox/stat"),
+        ("new_write", "alert.path", "/dev/shm/other"),
+        ("new_listener", "alert.peer", ""),
+        ("new_peer", "alert.peer", "192.0.2.7:9999/udp"),
     ] {
-        let wanted = json!({"rule": rule, "alert.path": path, "proc.origin": "init"});
+        let mut wanted = json!({"rule": rule, "proc.origin": "init"});
+        if !object.is_empty() {
+            wanted[field] = json!(object);
+        }
         let alert = agent.expect(&container, "alert", &wanted);
         let reason = text(&alert, "reason");
         for part in ["Not seen in ", " units of 2 containers", "such a day", "after its start."] {

@@ -29,6 +29,10 @@ start_max = \"2s\"
 /// How long learning may take.
 const LEARNING: Duration = Duration::from_mins(2);
 
+/// How often a container is handed something to do, and how long it may take.
+const TRIES: usize = 5;
+const TRY: Duration = Duration::from_secs(5);
+
 /// An agent that learns fast.
 fn fast() -> Setup {
     Setup::default().config(FAST)
@@ -51,8 +55,12 @@ fn have_done(container: &Container, script: &str) {
     let mark = unique("done");
     let script = format!("{script}\necho {mark}\n");
     fs::write(&file, script).expect("the directory is the test's own");
-    container.copy_in(&file, "/todo");
-    container.wait_for_log(&mark);
+    // What is copied in just when the container looks for it is lost.
+    let done = (0..TRIES).any(|_| {
+        container.copy_in(&file, "/todo");
+        poll::until(TRY, || container.logs().contains(&mark).then_some(())).is_some()
+    });
+    assert!(done, "{} does not do what it is handed: {}", container.name, container.logs());
 }
 
 /// The profiles of the test image in this use.

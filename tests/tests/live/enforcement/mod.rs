@@ -4,6 +4,9 @@
 mod agent_gone;
 mod exceptions;
 mod files;
+mod held;
+mod many;
+mod network;
 mod programs;
 
 /// How often an act is tried that must never take place.

@@ -4,6 +4,7 @@ mod attacks;
 mod files;
 mod harmless;
 mod libraries;
+mod network;
 mod programs;
 
 use plimsoll_tests::docker::{BUSYBOX, Container, Docker};

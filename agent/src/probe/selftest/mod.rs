@@ -1,0 +1,154 @@
+//! The agent's test of its own hooks: acts of a thread of its own that they have to refuse.
+//!
+//! A program of the security module may load, attach, and never be asked: only what was refused
+//! here counts.
+
+mod files;
+mod sockets;
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context;
+use plimsoll_ebpf::{
+    orders::{Policy, SELF_TEST, stop},
+    rules::Class,
+};
+
+use self::files::Place;
+use super::{
+    knock::knock,
+    load::Loaded,
+    orders::Orders,
+    policies::{Policies, Whom},
+    support::{Outcome, ProbeStatus},
+};
+
+/// An act that a program has to refuse, in a directory made ready for it.
+type Act = fn(&Path) -> io::Result<()>;
+
+/// Tests every program that refuses acts and is attached; what does not refuse is marked as broken.
+///
+/// # Errors
+/// When the test cannot be made: nothing is proved then, and every such program marked.
+pub fn run(
+    loaded: &mut Loaded,
+    orders: &mut Orders,
+    policies: &mut Policies,
+    data_dir: &Path,
+    proc_root: &Path,
+) {
+    let is_tried = |it: &&mut ProbeStatus| {
+        it.outcome == Outcome::Attached && acts().any(|(program, _)| *program == it.program)
+    };
+    let programs: Vec<&str> =
+        loaded.probes.iter_mut().filter(is_tried).map(|it| it.program).collect();
+    let results = test(&programs, orders, policies, data_dir, proc_root);
+    for status in loaded.probes.iter_mut().filter(is_tried) {
+        let proved = match &results {
+            Ok(proved) => proved.contains(&status.program),
+            Err(error) => {
+                status.outcome = Outcome::Broken(format!("could not be tested: {error:#}"));
+                continue;
+            }
+        };
+        if !proved {
+            let why =
+                "attached, and the kernel does not ask it: an act it has to refuse went through";
+            status.outcome = Outcome::Broken(why.to_owned());
+        }
+    }
+}
+
+/// The programs whose act was refused while they were told to, and not before; and those whose act
+/// nobody can do on this host.
+fn test(
+    programs: &[&'static str],
+    orders: &mut Orders,
+    policies: &mut Policies,
+    data_dir: &Path,
+    proc_root: &Path,
+) -> anyhow::Result<Vec<&'static str>> {
+    knock(0);
+    let cgroup = orders.agent_cgroup().context("the kernel programs do not answer")?;
+    let places = [Place::new(data_dir, "control")?, Place::new(data_dir, "test")?];
+    let tid = own_tid(proc_root)?;
+    orders.watch(cgroup, SELF_TEST)?;
+    let before: Vec<Tried> = programs.iter().map(|it| attempt(it, &places[0].0)).collect();
+    let everything = Class::ALL.iter().fold(stop::EVERY_LAYER, |all, it| all | stop::deny(*it));
+    let policy = Policy { stop: everything, only_tid: tid, ..Policy::default() };
+    policies.stop(Whom::There(SELF_TEST), policy)?;
+    let after: Vec<Tried> = programs.iter().map(|it| attempt(it, &places[1].0)).collect();
+    policies.leave(Whom::There(SELF_TEST));
+    orders.unwatch(cgroup);
+    let is_proved = |(before, after): (Tried, Tried)| match before {
+        Tried::Passed => after == Tried::Refused,
+        Tried::Refused => false,
+        Tried::Impossible => true,
+    };
+    let tried = before.into_iter().zip(after).map(is_proved).zip(programs);
+    Ok(tried.filter(|(is_proved, _)| *is_proved).map(|(_, program)| *program).collect())
+}
+
+/// Every program that is tried, with its act.
+fn acts() -> impl Iterator<Item = &'static (&'static str, Act)> {
+    files::ACTS.iter().chain(sockets::ACTS)
+}
+
+/// How an act went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// With `EPERM`.
+    Refused,
+    /// In any other way.
+    Passed,
+    /// The kernel knows nothing of the kind.
+    Impossible,
+}
+
+/// Does the act that a program has to refuse.
+fn attempt(program: &str, dir: &Path) -> Tried {
+    let Some((_, act)) = acts().find(|(of, _)| *of == program) else { return Tried::Passed };
+    match act(dir).err().and_then(|error| error.raw_os_error()) {
+        Some(libc::EPERM) => Tried::Refused,
+        Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT) => {
+            Tried::Impossible
+        }
+        _ => Tried::Passed,
+    }
+}
+
+/// This thread's id in the host's namespace.
+fn own_tid(proc_root: &Path) -> anyhow::Result<u32> {
+    let path = proc_root.join("thread-self");
+    let link = fs::read_link(&path).with_context(|| format!("reading {}", path.display()))?;
+    let tid = link.file_name().and_then(|name| name.to_str()?.parse().ok());
+    tid.with_context(|| format!("{} leads to {}", path.display(), link.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::catalog::{GUARDS, NETWORK_GUARDS};
+
+    use super::*;
+
+    #[test]
+    fn every_guard_has_an_act() {
+        let guards = GUARDS.iter().map(|(_, probe)| probe.program);
+        let guards: Vec<&str> = guards.chain(NETWORK_GUARDS.iter().copied()).collect();
+        for guard in &guards {
+            assert!(acts().any(|(program, _)| program == guard), "{guard}");
+        }
+        assert_eq!(acts().count(), guards.len());
+    }
+
+    #[test]
+    fn nothing_is_refused_where_nobody_refuses() {
+        let dir = tempfile::tempdir().expect("makes a directory");
+        let place = Place::new(dir.path(), "here").expect("makes it ready");
+        for (program, _) in acts() {
+            assert_ne!(attempt(program, &place.0), Tried::Refused, "{program}");
+        }
+        drop(place);
+        assert_eq!(fs::read_dir(dir.path()).expect("reads").count(), 0);
+    }
+}
