@@ -11,6 +11,8 @@ use crate::baseline::departure::Departure;
 const STEPS_NS: [u64; 3] = [3_600_000_000_000, 6 * 3_600_000_000_000, 24 * 3_600_000_000_000];
 /// How long departures of one subtree of processes are one incident, in nanoseconds.
 const INCIDENT_NS: u64 = 300_000_000_000;
+/// Departures of one incident that are told at most.
+const MOST_OF_INCIDENT: u32 = 20;
 /// The time that a budget is for, in nanoseconds.
 const HOUR_NS: u64 = 3_600_000_000_000;
 /// Departures remembered at most; beyond it those not seen for longest are forgotten.
@@ -31,8 +33,8 @@ pub struct Departures {
 struct Budget {
     began_ns: u64,
     used: u32,
-    /// Until when each incident goes on.
-    incidents: HashMap<u64, u64>,
+    /// Until when each incident goes on, and how much of it was told.
+    incidents: HashMap<u64, (u64, u32)>,
 }
 
 impl Budget {
@@ -41,14 +43,17 @@ impl Budget {
         if now_ns.saturating_sub(self.began_ns) >= HOUR_NS {
             *self = Self { began_ns: now_ns, ..Self::default() };
         }
-        if self.incidents.get(&incident).is_some_and(|until_ns| now_ns < *until_ns) {
-            return true;
+        if let Some((until_ns, told)) = self.incidents.get_mut(&incident)
+            && now_ns < *until_ns
+        {
+            *told += 1;
+            return *told <= MOST_OF_INCIDENT;
         }
         if self.used >= most_hourly {
             return false;
         }
         self.used += 1;
-        self.incidents.insert(incident, now_ns.saturating_add(INCIDENT_NS));
+        self.incidents.insert(incident, (now_ns.saturating_add(INCIDENT_NS), 1));
         true
     }
 }
@@ -206,6 +211,15 @@ mod tests {
         assert_eq!(departures.turn(&departure(20), 20, 1, HOUR_NS, 20), Turn::Tell { count: 2 });
         let other = Departure { profile: 1, ..departure(99) };
         assert_eq!(departures.turn(&other, 20, 1, 1, 20), Turn::Tell { count: 1 });
+    }
+
+    #[test]
+    fn one_incident_tells_no_more_than_somebody_reads() {
+        let mut departures = Departures::default();
+        let told = (0..400).filter(|it| {
+            matches!(departures.turn(&departure(*it), 7, 1, *it, 20), Turn::Tell { .. })
+        });
+        assert_eq!(told.count(), MOST_OF_INCIDENT as usize);
     }
 
     #[test]
