@@ -65,6 +65,8 @@ use crate::{
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
+/// Profiles that are gone on with; the others, unchanged for longest, make room for new images.
+const MOST_RESTORED: usize = 384;
 /// Orders about profiles that wait for the pipeline.
 const ORDERS: usize = 16;
 /// Books that wait between the command line and the pipeline; only the newest matters.
@@ -283,7 +285,7 @@ fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(Learning, Sh
 /// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.
 fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
     let mut baseline = Baseline::new(learn_settings(config));
-    let (kept, damaged) = profiles::read_all(&config.agent.data_dir)?;
+    let (mut kept, damaged) = profiles::read_all(&config.agent.data_dir)?;
     for damaged in damaged {
         let (path, aside) = (damaged.path.display(), profiles::set_aside(&damaged));
         let aside = aside.display();
@@ -291,6 +293,11 @@ fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
             "{path} is damaged and is kept as {aside}; what it held is learned anew: {:#}",
             damaged.why
         );
+    }
+    kept.sort_by_key(|saved| std::cmp::Reverse(saved.written_s));
+    for saved in kept.split_off(kept.len().min(MOST_RESTORED)) {
+        // Else it is left out again at the next start.
+        let _ = profiles::remove(&config.agent.data_dir, &saved.subject);
     }
     for saved in kept {
         baseline.restore(saved.into_profile());

@@ -12,7 +12,7 @@ use super::{
     counts::Counts,
     departure::Departure,
     dimension::Context,
-    entries::Occasion,
+    entries::{ENTRY_BYTES, Occasion},
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
@@ -25,6 +25,8 @@ use crate::attribution::container::Container;
 
 /// Profiles kept at most; containers beyond it are not learned from.
 pub const MOST_PROFILES: usize = 512;
+/// What all profiles together take at most, about, in bytes.
+const MOST_TOTAL_BYTES: usize = 64 << 20;
 /// New behaviours of one dimension that one unit may show before no more of them are learned: it is
 /// a flood, or somebody who looks around.
 const MOST_FRESH: u32 = 50;
@@ -43,6 +45,8 @@ pub struct Known {
     pub counts: Counts,
     places: HashMap<Subject, usize>,
     hasher: RandomState,
+    /// What all profiles take, as it was weighed last, and what came since.
+    total_bytes: usize,
 }
 
 impl Known {
@@ -54,6 +58,7 @@ impl Known {
             counts: Counts::default(),
             places: HashMap::new(),
             hasher: RandomState::new(),
+            total_bytes: 0,
         }
     }
 
@@ -63,6 +68,11 @@ impl Known {
             self.places.insert(profile.subject.clone(), self.profiles.len());
             self.profiles.push(profile);
         }
+    }
+
+    /// Weighs what all profiles take.
+    pub fn weigh(&mut self) {
+        self.total_bytes = self.profiles.iter().map(Profile::bytes).sum();
     }
 
     /// A container becomes part of its subject's profile.
@@ -178,11 +188,14 @@ impl Known {
             self.counts.frozen += 1;
             return;
         }
-        let room = MOST_BYTES.saturating_sub(profile.bytes());
+        let room = MOST_BYTES
+            .saturating_sub(profile.bytes())
+            .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
         match profile.learned[it.dimension as usize].learn(it, at, room) {
             Learnt::Known => {}
             Learnt::New => {
                 *fresh += 1;
+                self.total_bytes += ENTRY_BYTES + it.scope.len() + it.key.len();
                 profile.is_unsaved = true;
                 self.counts.learned[it.dimension as usize] += 1;
             }

@@ -166,6 +166,7 @@ impl Baseline {
                 self.instances.insert(key, instance);
             }
         }
+        self.known.weigh();
         for profile in &mut self.known.profiles {
             profile.advance(now_ms / 1000, &self.known.settings);
         }

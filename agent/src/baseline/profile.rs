@@ -275,7 +275,7 @@ impl Profile {
     /// or later (in seconds since the Unix epoch); returns how many behaviours.
     pub fn deny(&mut self, container: Option<&str>, since_s: Option<u64>) -> usize {
         let hashes: Vec<u64> = (self.contributors.iter())
-            .filter(|it| container.is_some_and(|id| it.id.starts_with(&id[..id.len().min(12)])))
+            .filter(|it| container.is_some_and(|id| it.id.starts_with(id.get(..12).unwrap_or(id))))
             .map(|it| it.hash)
             .collect();
         let is_of = |entry: &Entry| {

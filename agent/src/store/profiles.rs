@@ -124,6 +124,14 @@ fn write(directory: &Path, saved: &Saved) -> anyhow::Result<()> {
     write().with_context(|| format!("writing {}", path.display()))
 }
 
+/// Removes the file of a subject's profile.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove(data_dir: &Path, subject: &Subject) -> io::Result<()> {
+    fs::remove_file(data_dir.join(DIRECTORY).join(file_of(subject)))
+}
+
 /// A file that is no profile, and where it is now.
 #[derive(Debug)]
 pub struct Damaged {
@@ -231,6 +239,8 @@ mod tests {
                 .ends_with(path.with_extension("damaged").file_name().expect("has a name"))
         );
         assert!(read_all(home.path()).expect("reads").1.is_empty());
+        remove(home.path(), &saved("b").subject).expect("is there");
+        assert!(read_all(home.path()).expect("reads").0.is_empty());
     }
 
     #[test]
