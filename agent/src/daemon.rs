@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use tokio::{
     net::{TcpListener, UnixListener},
+    signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::timeout,
@@ -54,6 +55,7 @@ use crate::{
         armed::{Armed, WAKEUP, own_pid},
         waker::Waker,
     },
+    sink::sinks::{self, Sinks},
     store::{
         appender::{Appender, Health as StoreHealth},
         config::Config as StoreConfig,
@@ -77,6 +79,8 @@ const STRANGERS: usize = 64;
 const BLOCKING_THREADS: usize = 2;
 /// How old the last echo of a knock may be before the agent is not healthy.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long sinks may go on telling once the pipeline has ended. What is left then waits on disk.
+const SINK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the pipeline may take to drain and flush at the end.
 const END_PATIENCE: Duration = Duration::from_millis(4500);
 
@@ -113,7 +117,8 @@ async fn serve(
     let armed = Armed::load(config, &cgroups.path, &waker)?;
     let programs = armed.loaded.probes.len();
     memory::release();
-    let shared = Shared::new(appender.health());
+    let shared = Shared::new(appender.health(), config);
+    let (outlets, sinks) = sinks::start(config, &shared.metrics)?;
     let (learning, shelf) = open_learning(config, &waker)?;
     let (desk, books) = open_desk(config, &waker, shelf)?;
     let keeper = Arc::clone(&desk.keeper);
@@ -145,6 +150,7 @@ async fn serve(
         roster,
         ask,
         appender,
+        outlets,
         metrics: shared.metrics.clone(),
         has_run_stats: armed.run_stats.is_some(),
     };
@@ -152,6 +158,7 @@ async fn serve(
     tokio::select! {
         () = shutdown => {}
         () = announce(is_ready, &shared, programs, start, ready) => {}
+        () = reopen_when_told(&sinks) => {}
         ended = &mut pipeline => {
             // Nobody told it to end.
             let error = ended.unwrap_or_else(|_| Err(anyhow!("its thread has panicked")));
@@ -161,7 +168,7 @@ async fn serve(
     tracing::info!("stopping");
     stop.cancel();
     waker.wake();
-    let ended = end(pipeline).await;
+    let ended = end(pipeline, sinks).await;
     keeper.close(clock::now_ns());
     let _ = fs::remove_file(&config.agent.socket);
     ended
@@ -184,12 +191,30 @@ async fn announce(
     std::future::pending::<()>().await;
 }
 
-/// Waits for the pipeline's end.
-async fn end(pipeline: oneshot::Receiver<anyhow::Result<()>>) -> anyhow::Result<()> {
-    timeout(END_PATIENCE, pipeline)
-        .await
+/// Waits for the pipeline, and then for the sinks: a receiver that hangs is left behind, and what it
+/// was not told waits on disk.
+async fn end(pipeline: oneshot::Receiver<anyhow::Result<()>>, sinks: Sinks) -> anyhow::Result<()> {
+    let start = clock::instant();
+    let ended = timeout(END_PATIENCE, pipeline).await;
+    let left = END_PATIENCE.saturating_sub(clock::since(start)).min(SINK_PATIENCE);
+    if !sinks.end(clock::instant() + left) {
+        tracing::info!("not every sink ended in time: what it had not told is told next time");
+    }
+    ended
         .context("the pipeline does not end in time: what it had not stored is lost")?
         .unwrap_or_else(|_| Err(anyhow!("the pipeline's thread has panicked")))
+}
+
+/// Has the sinks open their files anew at each SIGHUP.
+async fn reopen_when_told(sinks: &Sinks) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::warn!("SIGHUP cannot be received: it ends the agent");
+        return std::future::pending().await;
+    };
+    while hangup.recv().await.is_some() {
+        sinks.reopen();
+    }
+    std::future::pending::<()>().await;
 }
 
 /// What others reach the agent through.
@@ -357,12 +382,17 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// This host, as far as it is known without Docker.
-fn node(config: &Config) -> Node {
-    let name = match &config.agent.node_name {
+/// Name of this host.
+pub fn node_name(config: &Config) -> String {
+    match &config.agent.node_name {
         Auto::Set(name) => name.clone(),
         Auto::Auto => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-    };
+    }
+}
+
+/// This host, as far as it is known without Docker.
+fn node(config: &Config) -> Node {
+    let name = node_name(config);
     let line = |path: &Path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let boot_id = line(&config.host.proc_root().join("sys/kernel/random/boot_id"));
     Node { name, id: line(Path::new("/etc/machine-id")), boot_id }
@@ -393,9 +423,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(store: StoreHealth) -> Self {
+    fn new(store: StoreHealth, config: &Config) -> Self {
         let is_ready = Arc::new(AtomicBool::new(false));
-        Self { metrics: Arc::new(Metrics::new()), store, is_ready }
+        Self { metrics: Arc::new(Metrics::of(&config.tables.sinks)), store, is_ready }
     }
 
     /// How many are watched.

@@ -20,11 +20,15 @@ pub mod verdict;
 
 pub mod store;
 
+pub mod query;
+
+pub mod alert;
+
+pub mod sink;
+
 pub mod response;
 
 pub mod pipeline;
-
-pub mod query;
 
 pub mod api;
 

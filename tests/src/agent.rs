@@ -175,6 +175,11 @@ impl Agent {
         fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }
 
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.home.path().join("config.toml")
+    }
+
     /// What it has written to its standard output.
     pub fn output(&self) -> String {
         fs::read_to_string(self.home.path().join("output")).unwrap_or_default()
@@ -349,6 +354,11 @@ impl Agent {
         let code = status.map(|status| status.code());
         assert_eq!(code, Some(Some(0)), "{signal:?} did not end it well:\n{}", self.log_tail());
         self.log()
+    }
+
+    /// Tells it to open files anew.
+    pub fn hang_up(&self) {
+        process::signal(self.process.id(), Signal::HUP);
     }
 
     /// Its process id.

@@ -11,4 +11,5 @@ pub mod http;
 pub mod maps;
 pub mod poll;
 pub mod process;
+pub mod receiver;
 pub mod require;

@@ -19,6 +19,18 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// A program of the host.
+///
+/// # Panics
+/// In one line that says which is missing.
+pub fn program(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Daemons are not always where everybody looks.
+    let places = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let found = places.map(|place| place.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("there is no {name}: {HOW}"))
+}
+
 /// See to it that Docker answers and has the images.
 ///
 /// # Panics

@@ -7,6 +7,7 @@ mod debian;
 mod docker;
 mod images;
 mod paths;
+mod receivers;
 mod run;
 mod setup;
 mod test;

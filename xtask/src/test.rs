@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{build, cmd, debian, docker::Docker, images, say, vm};
+use crate::{build, cmd, debian, docker::Docker, images, receivers, say, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -103,6 +103,7 @@ fn live(args: &Args) -> Result<()> {
     }
     build::object()?;
     let agent = build::agent(build::Profile::Release)?;
+    receivers::ensure()?;
     let docker = Docker::ensure()?;
     let result = images::ensure(&docker).and_then(|()| {
         shown(

@@ -67,6 +67,12 @@ mod meaning {
                 "Whether the file has no name any more; absent where it has one.",
                 |e, _| (e.flags & flags::UNLINKED != 0).then_some(Value::Flag(true)),
             ),
+            Field::noted(
+                "file.changed",
+                ValueType::Flag,
+                "Whether the file is an image file with another content now; absent where it is not.",
+                |e, _| (e.flags & flags::CONTENT_CHANGED != 0).then_some(Value::Flag(true)),
+            ),
         ];
     }
 }

@@ -15,7 +15,7 @@ use crate::{api::params::Params, query::table::Layout};
 /// Asks the daemon where it runs, and reads its store otherwise. Oldest first. Values of one
 /// option are alternatives; different options must all agree. Alerts that are alike are one
 /// within ten seconds, and one more that counts the others. The JSON of an alert has the command
-/// that allows the act from now on, as `alert.allow`.
+/// that allows the act from now on, as `alert.allow`; `-o falco` prints what falcosidekick takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Only alerts that are as bad as this or worse

@@ -16,6 +16,7 @@ use super::{
     selection::{Output, Selection, seconds},
 };
 use crate::{
+    alert::falco,
     api::{
         client::{self, ClientError, Lines},
         params::Params,
@@ -159,9 +160,13 @@ impl Out {
         if let Some(finding) = self.finding {
             self.has_finding |= table::severity(object).is_some_and(|it| it >= finding);
         }
-        if self.output == Output::Json {
-            let line = serde_json::to_string(object).expect("what was JSON is JSON again");
-            return self.write(&line);
+        let rendered = match self.output {
+            Output::Json => Some(serde_json::to_string(object)),
+            Output::Falco => Some(serde_json::to_string(&falco::object(object))),
+            Output::Table => None,
+        };
+        if let Some(line) = rendered {
+            return self.write(&line.expect("what was JSON is JSON again"));
         }
         if !self.has_heading {
             self.has_heading = true;

@@ -1,9 +1,11 @@
 //! `plimsoll events`: what happened.
 
+use anyhow::anyhow;
+
 use super::{
     answer::{self, Look},
     exit::{Exit, Failure},
-    selection::Selection,
+    selection::{Output, Selection},
 };
 use crate::api::params::Params;
 
@@ -22,6 +24,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if args.selection.output == Output::Falco {
+        return Err(Failure::usage(anyhow!(
+            "Falco's form is for alerts: `plimsoll alerts -o falco`"
+        )));
+    }
     answer::show(&args.selection, args.params(), Look::default())
 }
 
@@ -58,6 +65,7 @@ mod tests {
     fn exit_codes_tell_whose_fault_it_is() {
         let exit = |line: &str| run(&parse(line)).map_err(|failure| failure.exit).err();
         assert_eq!(exit("--since soon"), Some(Exit::Usage));
+        assert_eq!(exit("-o falco"), Some(Exit::Usage));
         assert_eq!(exit("--where proc.exee"), Some(Exit::Usage));
         assert_eq!(exit("--data-dir /nonexistent/store"), Some(Exit::Environment));
         assert_eq!(exit("--socket /nonexistent/socket"), Some(Exit::Unreachable));

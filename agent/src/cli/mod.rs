@@ -11,6 +11,7 @@ pub mod overrides;
 pub mod profile;
 pub mod release;
 pub mod run;
+pub mod sink;
 
 mod answer;
 mod ask;
@@ -52,6 +53,7 @@ enum Command {
     Mode(mode::Args),
     Profile(profile::Args),
     Release(release::Args),
+    Sink(sink::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Release(args) => release::run(args),
+        Command::Sink(args) => sink::run(args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
     });

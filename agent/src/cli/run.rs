@@ -38,7 +38,7 @@ const LEFT_OUT: [&str; 2] = ["fork", "exit"];
 /// Run the agent.
 ///
 /// It watches every container on this host, keeps what they do, and shows it as it happens. It
-/// ends on SIGTERM or SIGINT.
+/// ends on SIGTERM or SIGINT; on SIGHUP it opens the files of its sinks anew.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Configuration file.

@@ -57,6 +57,8 @@ pub(super) enum Output {
     Table,
     /// One JSON object a line.
     Json,
+    /// One JSON object a line, alerts only, in the form of Falco.
+    Falco,
 }
 
 impl Selection {

@@ -53,6 +53,8 @@ pub(super) enum Written {
     Text(String),
     /// A list of texts.
     Texts(Vec<String>),
+    /// A whole number, in digits.
+    Number(String),
     /// Anything else.
     Other,
 }
@@ -129,9 +131,11 @@ fn written(value: &DeValue<'_>) -> Written {
             let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<_>>().map_or(Written::Other, Written::Texts)
         }
-        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Table(_) => {
-            Written::Other
-        }
+        DeValue::Integer(_) => match single(value) {
+            Some((Form::Number, digits)) => Written::Number(digits),
+            _ => Written::Other,
+        },
+        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Table(_) => Written::Other,
     }
 }
 
@@ -202,7 +206,7 @@ mod tests {
                     6,
                     vec![
                         cell("y", 7, Written::Text("2026-12-31T00:00:00Z".into())),
-                        cell("x", 8, Written::Other),
+                        cell("x", 8, Written::Number("1".into())),
                     ]
                 ),
             ]

@@ -11,6 +11,7 @@ pub mod key;
 pub mod load;
 pub mod sections;
 pub mod setting;
+pub mod sink;
 pub mod tables;
 
 #[cfg(test)]
@@ -19,5 +20,7 @@ pub(crate) mod pages;
 mod document;
 mod nearest;
 mod rules;
+mod sink_keys;
+mod sink_reader;
 mod table_reader;
 mod units;

@@ -7,6 +7,7 @@ use super::{
     document::{Cell, Table, Written},
     nearest::nearest,
     setting::Setting,
+    sink_reader,
     tables::{
         ExceptionTable, PolicyTable, SELECTOR, SelectorTable, TABLES, TableInfo, Tables, Text,
     },
@@ -22,12 +23,13 @@ pub(super) fn read(tables: Vec<Table>, problems: &mut Vec<String>) -> Tables {
         };
         let mut reader = Reader { info, line: table.line, cells: Vec::new(), problems };
         reader.keep_known(table.cells);
-        if info.name == "policy" {
-            read.policies.push(reader.policy());
-        } else {
-            read.exceptions.extend(reader.exception());
+        match info.name {
+            "policy" => read.policies.push(reader.policy()),
+            "exception" => read.exceptions.extend(reader.exception()),
+            _ => read.sinks.extend(reader.sink()),
         }
     }
+    sink_reader::check_all(&read.sinks, problems);
     read
 }
 
@@ -39,11 +41,11 @@ fn unknown(name: &str, line: usize, known: impl Iterator<Item = &'static str>) -
 }
 
 /// Reads one table.
-struct Reader<'p> {
-    info: &'static TableInfo,
-    line: usize,
-    cells: Vec<Cell>,
-    problems: &'p mut Vec<String>,
+pub(super) struct Reader<'p> {
+    pub(super) info: &'static TableInfo,
+    pub(super) line: usize,
+    pub(super) cells: Vec<Cell>,
+    pub(super) problems: &'p mut Vec<String>,
 }
 
 impl Reader<'_> {
@@ -148,7 +150,8 @@ impl Reader<'_> {
         texts.filter_map(|text| self.read(&key, &text, Rule::by_name, EXPECTED)).collect()
     }
 
-    fn needed(&mut self, key: &str) -> Option<Text> {
+    /// The text of a key that must be there.
+    pub(super) fn needed(&mut self, key: &str) -> Option<Text> {
         if !self.cells.iter().any(|cell| cell.key == key) {
             self.lacks(key);
         }
@@ -156,7 +159,7 @@ impl Reader<'_> {
     }
 
     /// The text of a key, if it is there; anything else is refused.
-    fn text(&mut self, key: &str) -> Option<Text> {
+    pub(super) fn text(&mut self, key: &str) -> Option<Text> {
         let cell = self.cells.iter().find(|cell| cell.key == key)?;
         let line = cell.line;
         if let Written::Text(value) = &cell.value {
@@ -166,7 +169,8 @@ impl Reader<'_> {
         None
     }
 
-    fn read<T>(
+    /// What a text means; where it means nothing, it is refused.
+    pub(super) fn read<T>(
         &mut self,
         key: &str,
         text: &Text,
@@ -180,14 +184,14 @@ impl Reader<'_> {
         value
     }
 
-    fn refuse(&mut self, key: &str, line: usize, value: &str, expected: &str) {
+    pub(super) fn refuse(&mut self, key: &str, line: usize, value: &str, expected: &str) {
         let name = self.info.name;
         self.problems.push(format!(
             "[[{name}]]: '{key}' at line {line} cannot be {value}: expected {expected}"
         ));
     }
 
-    fn lacks(&mut self, what: &str) {
+    pub(super) fn lacks(&mut self, what: &str) {
         self.problems.push(format!("[[{}]] at line {} needs {what}", self.info.name, self.line));
     }
 }
@@ -208,7 +212,7 @@ mod tests {
         for info in TABLES {
             let (read, problems) = tables(info.example);
             assert_eq!(problems, [""; 0], "{}", info.name);
-            assert_eq!(read.policies.len() + read.exceptions.len(), 1);
+            assert_eq!(read.policies.len() + read.exceptions.len() + read.sinks.len(), 1);
             for doc in info.keys.iter().map(|(_, doc)| *doc).chain([info.doc]) {
                 assert!(doc.ends_with('.'), "{doc}");
             }

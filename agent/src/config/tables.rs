@@ -1,8 +1,11 @@
-//! The arrays of tables, `[[policy]]` and `[[exception]]`: which keys they have, and their values.
+//! The arrays of tables, `[[policy]]`, `[[exception]]` and `[[sink]]`: which keys they have, and
+//! their values.
 //!
 //! What patterns and paths mean is read by the stage `policy`; here each value keeps its line.
 
 use plimsoll_ebpf::rules::{Class, Mode, Rule};
+
+use super::{sink::SinkTable, sink_keys};
 
 /// What the arrays of tables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct Tables {
     pub policies: Vec<PolicyTable>,
     /// `[[exception]]`, in the order of the file.
     pub exceptions: Vec<ExceptionTable>,
+    /// `[[sink]]`, in the order of the file.
+    pub sinks: Vec<SinkTable>,
 }
 
 /// A text of the file.
@@ -127,4 +132,5 @@ pub(super) static TABLES: &[TableInfo] = &[
         ],
         example: "[[exception]]\nservice = \"shop_web\"\nrule = \"write_outside_volumes\"\npath = \"/var/cache/app/**\"\nexpires = \"2026-12-31T00:00:00Z\"\nreason = \"renders its templates at start\"\n",
     },
+    sink_keys::INFO,
 ];

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    family::{Family, Kind, Labels},
+    family::{Family, Kind, Labels, SINK_LABELS},
     names::Metrics,
 };
 
@@ -37,7 +37,8 @@ pub fn page() -> String {
     page += "\n## Labels\n\n| label | values |\n| --- | --- |\n";
     let mut told: Vec<(&str, &[&str])> = Vec::new();
     for family in metrics.families() {
-        if let Labels::Each(label, values) = family.labels()
+        if let Labels::Each(label, values) | Labels::Sinks(_, Some((label, values))) =
+            family.labels()
             && !told.contains(&(label, values))
         {
             told.push((label, values));
@@ -50,6 +51,7 @@ pub fn page() -> String {
             let _ = writeln!(page, "| `{label}`{of} | {} |", values.join(", "));
         }
     }
+    page += "| `sink`, `sink_type` | the configured sinks; without any there is no series |\n";
     page += "\n<!-- Generated from agent/src/metrics/names.rs: \
              UPDATE_DOCS=1 cargo test -p plimsoll metrics -->\n";
     page
@@ -62,6 +64,11 @@ fn label_names(family: &Family) -> String {
         Labels::Fixed(pairs) => {
             let names: Vec<String> = pairs.iter().map(|(name, _)| format!("`{name}`")).collect();
             names.join(", ")
+        }
+        Labels::Sinks(_, more) => {
+            let more = more.iter().map(|(name, _)| name);
+            let names = SINK_LABELS.iter().chain(more).map(|name| format!("`{name}`"));
+            names.collect::<Vec<_>>().join(", ")
         }
     }
 }

@@ -32,7 +32,13 @@ pub enum Labels {
     Each(&'static str, Vec<&'static str>),
     /// One series with these labels.
     Fixed(Vec<(&'static str, String)>),
+    /// One series for each configured sink, by name and type; one for each value of another label
+    /// where there is one.
+    Sinks(Vec<[String; 2]>, Option<(&'static str, Vec<&'static str>)>),
 }
+
+/// The labels that name a sink.
+pub const SINK_LABELS: [&str; 2] = ["sink", "sink_type"];
 
 /// What a metric is.
 pub struct Description {
@@ -58,6 +64,7 @@ impl Family {
         let count = match &labels {
             Labels::Each(_, values) => values.len(),
             Labels::None | Labels::Fixed(_) => 1,
+            Labels::Sinks(sinks, more) => sinks.len() * more.as_ref().map_or(1, |it| it.1.len()),
         };
         Self { description, labels, cells: (0..count).map(|_| AtomicU64::new(0)).collect() }
     }
@@ -70,6 +77,11 @@ impl Family {
     /// Its labels.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// Whether it has no series.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
     }
 
     /// Adds to the only series.
@@ -93,6 +105,14 @@ impl Family {
     pub fn set_at(&self, index: usize, value: u64) {
         if let Some(cell) = self.cells.get(index) {
             cell.store(value, Relaxed);
+        }
+    }
+
+    /// Takes from the series at an index, down to nothing: of a gauge that several threads change.
+    pub fn take_at(&self, index: usize, amount: u64) {
+        if let Some(cell) = self.cells.get(index) {
+            // It cannot fail: the closure always gives a value.
+            let _ = cell.fetch_update(Relaxed, Relaxed, |it| Some(it.saturating_sub(amount)));
         }
     }
 
@@ -127,8 +147,16 @@ impl Family {
     pub fn index_of(&self, value: &str) -> Option<usize> {
         match &self.labels {
             Labels::Each(_, values) => values.iter().position(|it| *it == value),
-            Labels::None | Labels::Fixed(_) => None,
+            Labels::None | Labels::Fixed(_) | Labels::Sinks(..) => None,
         }
+    }
+
+    /// Index of the series of a sink, by its place in the configuration, with another label's
+    /// value.
+    pub fn index_of_sink(&self, sink: usize, value: &str) -> Option<usize> {
+        let Labels::Sinks(sinks, Some((_, values))) = &self.labels else { return None };
+        let place = values.iter().position(|it| *it == value)?;
+        (sink < sinks.len()).then_some(sink * values.len() + place)
     }
 
     /// What the series at an index shows.
@@ -178,6 +206,13 @@ impl Family {
                 values.get(index).map(|value| pair(name, value)).into_iter().collect()
             }
             Labels::Fixed(pairs) => pairs.iter().map(|(name, value)| pair(name, value)).collect(),
+            Labels::Sinks(sinks, more) => {
+                let per_sink = more.as_ref().map_or(1, |it| it.1.len()).max(1);
+                let names = sinks.get(index / per_sink).into_iter().flatten();
+                let sink = SINK_LABELS.iter().zip(names).map(|(name, value)| pair(name, value));
+                let more = more.iter().map(|(name, values)| pair(name, values[index % per_sink]));
+                sink.chain(more).collect()
+            }
         }
     }
 }
@@ -211,6 +246,19 @@ mod tests {
         let family = family(Unit::Nanoseconds, Labels::None);
         family.add(1_500_000_000);
         assert_eq!(family.value_at(0), Some(1.5));
+    }
+
+    #[test]
+    fn each_sink_has_its_series() {
+        let sinks = ["a", "b"].map(|name| [name.to_owned(), "file".to_owned()]);
+        let more = Some(("result", vec!["delivered", "refused"]));
+        let family = family(Unit::Whole, Labels::Sinks(sinks.into(), more));
+        let index = family.index_of_sink(1, "refused").expect("there is one");
+        family.add_at(index, 7);
+        let text = prometheus::TextEncoder::new().encode_to_string(&[family.copy()]);
+        let line = "x_total{sink=\"b\",sink_type=\"file\",result=\"refused\"} 7\n";
+        assert!(text.expect("encodes").contains(line));
+        assert_eq!(family.index_of_sink(2, "refused"), None);
     }
 
     #[test]

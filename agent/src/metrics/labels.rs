@@ -1,5 +1,6 @@
 //! The closed sets that labels take their values from.
 
+use crate::config::sink::SinkTable;
 use plimsoll_ebpf::{
     catalog::{CATALOG, GUARDS, SHARED_PROBES},
     orders::reason,
@@ -84,6 +85,16 @@ pub(super) fn held_back() -> Vec<&'static str> {
 /// The rings.
 pub(super) fn rings() -> Vec<&'static str> {
     vec!["priority", "bulk"]
+}
+
+/// The configured sinks, by name and type.
+pub(super) fn sinks(sinks: &[SinkTable]) -> Vec<[String; 2]> {
+    sinks.iter().map(|it| [it.name.clone(), it.target.type_name().to_owned()]).collect()
+}
+
+/// What can become of an alert at a sink.
+pub(super) fn sink_results() -> Vec<&'static str> {
+    vec!["delivered", "refused", "sink_queue_full", "over_bound", "unwritten", "unreadable"]
 }
 
 /// The bounded queues of the agent.

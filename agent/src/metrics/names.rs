@@ -8,7 +8,7 @@ use super::{
     family::{Description, Family, Kind, Labels, Unit},
     labels, process,
 };
-use crate::clock;
+use crate::{clock, config::sink::SinkTable};
 
 /// Commit the agent was built from, where the build said so.
 const REVISION: &str = match option_env!("PLIMSOLL_REVISION") {
@@ -18,7 +18,7 @@ const REVISION: &str = match option_env!("PLIMSOLL_REVISION") {
 
 /// States the metrics: from it come the struct, its construction and the list.
 macro_rules! metrics {
-    ($(
+    ($sinks:ident; $(
         $(#[doc = $help:literal])+
         $field:ident: $kind:ident $unit:ident $name:literal $labels:expr;
     )+) => {
@@ -26,11 +26,14 @@ macro_rules! metrics {
         pub struct Metrics {
             $( $(#[doc = $help])+ pub $field: Family, )+
             heartbeat_ns: AtomicU64,
+            /// When each sink last told an alert, in nanoseconds since boot.
+            told_ns: Vec<AtomicU64>,
         }
 
         impl Metrics {
-            /// All series at zero.
-            pub fn new() -> Self {
+            /// All series at zero, those of these sinks among them.
+            pub fn of($sinks: &[SinkTable]) -> Self {
+                let now_ns = clock::boot_ns();
                 Self {
                     $( $field: Family::new(
                         Description {
@@ -41,7 +44,8 @@ macro_rules! metrics {
                         },
                         $labels,
                     ), )+
-                    heartbeat_ns: AtomicU64::new(clock::boot_ns()),
+                    heartbeat_ns: AtomicU64::new(now_ns),
+                    told_ns: $sinks.iter().map(|_| AtomicU64::new(now_ns)).collect(),
                 }
                 .with_build()
             }
@@ -55,6 +59,7 @@ macro_rules! metrics {
 }
 
 metrics! {
+    sinks;
     /// Observations attributed, by event.
     observations: Counter Whole "plimsoll_observations_total"
         Labels::Each("kind", labels::kinds());
@@ -110,6 +115,21 @@ metrics! {
     /// later alert, those beyond the `budget` of their image are told when it has one again.
     alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"
         Labels::Each("reason", labels::held_back());
+    /// Alerts that were for a sink, by what became of them: `delivered`, or lost to it because its
+    /// receiver will never take it (`refused`), the sink was behind by more than its queue in memory
+    /// (`sink_queue_full`), its queue on disk had reached its bound (`over_bound`), or could not be
+    /// written or read. What is lost to a sink is still in the store.
+    sink_alerts: Counter Whole "plimsoll_sink_alerts_total"
+        Labels::Sinks(labels::sinks(sinks), Some(("result", labels::sink_results())));
+    /// Alerts that wait to be told by a sink.
+    sink_waiting: Gauge Whole "plimsoll_sink_queue_length"
+        Labels::Sinks(labels::sinks(sinks), None);
+    /// Attempts of a sink that failed and are made again.
+    sink_failures: Counter Whole "plimsoll_sink_failures_total"
+        Labels::Sinks(labels::sinks(sinks), None);
+    /// Time since a sink last told an alert; since start before the first.
+    sink_success_age: Gauge Nanoseconds "plimsoll_sink_last_success_age_seconds"
+        Labels::Sinks(labels::sinks(sinks), None);
     /// Acts that were stopped, by what became of them.
     acts_stopped: Counter Whole "plimsoll_acts_stopped_total"
         Labels::Each("outcome", labels::outcomes());
@@ -164,6 +184,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// All series at zero, without sinks.
+    pub fn new() -> Self {
+        Self::of(&[])
+    }
+
+    /// A sink, by its place in the configuration, told an alert.
+    pub fn sink_told(&self, sink: usize) {
+        if let Some(told_ns) = self.told_ns.get(sink) {
+            told_ns.store(clock::boot_ns(), Relaxed);
+        }
+    }
+
     fn with_build(self) -> Self {
         self.build_info.set(1);
         self
@@ -182,6 +214,10 @@ impl Metrics {
     /// Reads the clock and `/proc/self`, for what is only known at the moment of reading.
     pub fn refresh(&self) {
         self.heartbeat_age.set(self.heartbeat_age_ns(clock::boot_ns()));
+        let now_ns = clock::boot_ns();
+        for (sink, told_ns) in self.told_ns.iter().enumerate() {
+            self.sink_success_age.set_at(sink, now_ns.saturating_sub(told_ns.load(Relaxed)));
+        }
         if let Some(usage) = process::usage() {
             self.resident_memory.set(usage.resident_bytes);
             self.cpu_time.set_float(usage.cpu_seconds);
@@ -192,7 +228,9 @@ impl Metrics {
 
     /// All series in the text format of Prometheus.
     pub fn render(&self) -> String {
-        let families: Vec<_> = self.families().into_iter().map(Family::copy).collect();
+        // The encoder refuses a metric without series, as those of sinks are where there are none.
+        let shown = self.families().into_iter().filter(|family| !family.is_empty());
+        let families: Vec<_> = shown.map(Family::copy).collect();
         TextEncoder::new()
             .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# {error}\n"))

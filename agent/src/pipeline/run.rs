@@ -1,6 +1,10 @@
 //! The loop of the pipeline's thread, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use crossbeam_channel::Receiver;
 use plimsoll_ebpf::{
@@ -45,6 +49,7 @@ use crate::{
         stopping::{Means, Stopping},
     },
     response::{gates::Gates, stopper::Stopper},
+    sink::outlets::Outlets,
     store::appender::Appender,
     verdict::{judge::Judge, own::Own},
 };
@@ -113,6 +118,8 @@ pub struct Parts {
     pub ask: mpsc::Sender<Ask>,
     /// Where observations go.
     pub appender: Appender,
+    /// Where alerts go besides.
+    pub outlets: Outlets,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the kernel counts the programs' runs.
@@ -135,6 +142,7 @@ pub struct Pipeline {
     judge: Judge,
     roster: Roster,
     appender: Appender,
+    outlets: Outlets,
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
@@ -178,6 +186,7 @@ impl Pipeline {
             judge: Judge::new(parts.book, parts.own),
             roster: parts.roster,
             appender: parts.appender,
+            outlets: parts.outlets,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
@@ -237,13 +246,14 @@ impl Pipeline {
             containers,
             roster,
             appender,
+            outlets,
             metrics,
             losses,
             judge,
             learning,
             ..
         } = self;
-        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, outlets, metrics);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
@@ -267,9 +277,19 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, attributor, procfs, appender, metrics, losses, judge, learning, .. } =
-            self;
-        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+        let Self {
+            rings,
+            attributor,
+            procfs,
+            appender,
+            outlets,
+            metrics,
+            losses,
+            judge,
+            learning,
+            ..
+        } = self;
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, outlets, metrics);
         rings.drain(BATCH, |entry| {
             if let Err(error) = attributor.entry(entry, procfs, &mut out) {
                 metrics.decode_errors.add_to(error.reason(), 1);
@@ -280,7 +300,16 @@ impl Pipeline {
 
     fn each_second(&mut self) {
         let Self {
-            attributor, procfs, containers, appender, metrics, losses, judge, learning, ..
+            attributor,
+            procfs,
+            containers,
+            appender,
+            outlets,
+            metrics,
+            losses,
+            judge,
+            learning,
+            ..
         } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
@@ -297,20 +326,21 @@ impl Pipeline {
             }
         }
         if !self.predecessors.is_empty() && containers.are_listed() {
-            let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+            let mut out =
+                |it: &Observation<'_>| keep(it, learning, judge, appender, outlets, metrics);
             for predecessor in self.predecessors.drain(..) {
                 takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);
         let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
-        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, outlets, metrics);
         let now_ns = clock::boot_ns();
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
         judge.tick(now_ns, &mut |alert, container, process| {
-            let tell = |it: &Observation<'_>| store(it, appender, metrics);
+            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
             attributor.tell_of(alert, container, process, tell);
         });
         judge.keep_only(attributor.directory.containers());
@@ -330,18 +360,43 @@ impl Pipeline {
 
     /// Detach, drain, tell the last losses, flush.
     fn end(mut self) {
-        drop(self.loaded.take());
+        let detached = detach(self.loaded.take());
         let start = clock::instant();
-        while self.turn() > 0 && clock::since(start) < LAST_DRAIN {}
+        while clock::since(start) < LAST_DRAIN {
+            let is_last = detached.as_ref().is_none_or(JoinHandle::is_finished);
+            if self.turn() == 0 {
+                if is_last {
+                    break;
+                }
+                thread::sleep(FOLLOW_UP);
+            }
+        }
         self.each_second();
-        let Self { attributor, procfs, containers, appender, metrics, judge, learning, .. } =
-            &mut self;
-        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, metrics);
+        let Self {
+            attributor,
+            procfs,
+            containers,
+            appender,
+            outlets,
+            metrics,
+            judge,
+            learning,
+            ..
+        } = &mut self;
+        let mut out = |it: &Observation<'_>| keep(it, learning, judge, appender, outlets, metrics);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
         self.learning.close(&self.attributor, clock::now_ns());
         self.appender.close();
     }
+}
+
+/// Detaches the programs on a thread of its own. The kernel waits for each until nobody runs it,
+/// which takes long with many of its security hooks; what they report meanwhile is not to wait.
+fn detach(loaded: Option<Loaded>) -> Option<JoinHandle<()>> {
+    let loaded = loaded?;
+    let detach = move || drop(loaded);
+    thread::Builder::new().name("detach".to_owned()).spawn(detach).ok()
 }
 
 /// The gate, where the kernel has one.
@@ -376,16 +431,18 @@ fn keep(
     learning: &mut Learning,
     judge: &mut Judge,
     appender: &mut Appender,
+    outlets: &mut Outlets,
     metrics: &Metrics,
 ) {
-    store(observation, appender, metrics);
+    store(observation, appender, outlets, metrics);
     let header = &observation.record.header;
     if let Some(outcome) = outcome::name(header.outcome) {
         metrics.acts_stopped.add_to(outcome, header.count.into());
     }
     let mut tell = |alert: &[u8], _: &Arc<Container>, _: Option<&Arc<Process>>| {
         if let Ok(record) = Record::decode(alert) {
-            store(&Observation { record, peer_name: None, ..*observation }, appender, metrics);
+            let alert = Observation { record, peer_name: None, ..*observation };
+            store(&alert, appender, outlets, metrics);
         }
     };
     let departure = learning.observe(observation);
@@ -393,12 +450,18 @@ fn keep(
     judge.observe(observation, departure, &mut tell);
 }
 
-fn store(observation: &Observation<'_>, appender: &mut Appender, metrics: &Metrics) {
+fn store(
+    observation: &Observation<'_>,
+    appender: &mut Appender,
+    outlets: &mut Outlets,
+    metrics: &Metrics,
+) {
     metrics.observations.add_at(observation.record.kind.index(), 1);
     if let Some((alert, _)) = observation.record.read::<Alert>()
         && let Some(rule) = Rule::by_number(alert.rule)
     {
         metrics.alerts.add_to(rule.info().name, 1);
+        outlets.tell(observation, rule.info().severity);
     }
     appender.append(observation);
 }

@@ -1,7 +1,6 @@
 //! Judges stored observations by the rules as they stand.
 //!
-//! An observation is put back into the record it came from, and judged as that was. What is not
-//! stored is taken for the worse.
+//! An observation is put back into the record it came from, and judged as that was.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -111,8 +110,8 @@ fn exec_map(get: &Get<'_, '_>) -> Vec<u8> {
     let body = ExecMap {
         path: texts.push(text(get, "file.path")),
         layer: layer(get, "file.layer"),
-        // Whether the content changed is not stored.
-        flags: flags::CONTENT_CHANGED | bit(get, "file.unlinked", flags::UNLINKED),
+        flags: bit(get, "file.changed", flags::CONTENT_CHANGED)
+            | bit(get, "file.unlinked", flags::UNLINKED),
         ..ExecMap::default()
     };
     encode(Header::default(), body, texts.bytes())
@@ -314,6 +313,7 @@ mod tests {
                 entries.push(change(op, layer, 0, [b"/opt/a", b""]));
             }
             entries.push(map(layer, flags::CONTENT_CHANGED));
+            entries.push(map(layer, 0));
         }
         for address in ["10.1.2.3", "127.0.0.1", "169.254.169.254", "fd00::1", "::1"] {
             let address = super::address(&|_| Some(Value::Text(address.as_bytes())), "");
@@ -337,13 +337,6 @@ mod tests {
             broken += usize::from(stored.is_some());
         }
         assert!(broken > 100, "{broken}");
-    }
-
-    #[test]
-    fn of_a_copied_library_the_worse_is_taken() {
-        let [as_it_comes, stored] = judged(&map(code::COPIED_UP, 0));
-        assert_eq!(as_it_comes, None);
-        assert_eq!(stored.map(|it| it.0), Some(Rule::ForeignLibrary));
     }
 
     #[test]

@@ -31,4 +31,5 @@ mod rules;
 mod scripts;
 mod short_lived;
 mod shutdown;
+mod sinks;
 mod swarm;

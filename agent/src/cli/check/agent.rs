@@ -45,12 +45,12 @@ fn data_dir(path: &Path, bound: Bytes) -> Item {
 }
 
 /// The nearest directory upwards that exists.
-fn existing(path: &Path) -> &Path {
+pub(super) fn existing(path: &Path) -> &Path {
     path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"))
 }
 
 /// A directory that is there is tried with a file; above one that is missing only rights are read.
-fn try_writing(directory: &Path, with_file: bool) -> io::Result<()> {
+pub(super) fn try_writing(directory: &Path, with_file: bool) -> io::Result<()> {
     if !directory.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }

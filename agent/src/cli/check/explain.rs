@@ -33,7 +33,7 @@ pub(super) fn settings(effective: &Effective) -> Vec<Setting> {
     settings
 }
 
-/// The policies and exceptions of the file.
+/// The policies, exceptions and sinks of the file.
 fn decided(effective: &Effective) -> Vec<Setting> {
     // A configuration that means nothing was refused when it was loaded.
     let book = configured::book(&effective.config).unwrap_or_default();
@@ -52,7 +52,11 @@ fn decided(effective: &Effective) -> Vec<Setting> {
         let value = format!("{}: {} {}", it.selector, it.rule.info().name, it.place.as_str());
         setting("[[exception]]", value, it.source)
     });
-    policies.chain(exceptions).collect()
+    let sinks = effective.config.tables.sinks.iter().map(|it| {
+        let value = format!("{}: {}, {} or worse", it.name, it.target, it.min_severity.name());
+        setting("[[sink]]", value, Source::Config { line: it.line })
+    });
+    policies.chain(exceptions).chain(sinks).collect()
 }
 
 fn describe(origin: &Origin, file: Option<&Path>) -> String {
@@ -77,7 +81,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(
             file.path(),
-            "[store]\nmax_bytes = 2097152\n[[policy]]\nimage = \"a\"\nexec = \"learn\"\n",
+            "[store]\nmax_bytes = 2097152\n[[policy]]\nimage = \"a\"\nexec = \"learn\"\n\
+             [[sink]]\nname = \"w\"\ntype = \"webhook\"\nurl = \"https://h/s3cret\"\n",
         )
         .expect("written");
         let variables = vec![("PLIMSOLL_PROBE__WINDOW".to_owned(), "60s".to_owned())];
@@ -91,6 +96,8 @@ mod tests {
         assert_eq!(of("store.max_bytes"), format!("\"2MiB\" {}:2", file.path().display()));
         assert_eq!(of("probe.window"), "\"1m\" environment PLIMSOLL_PROBE__WINDOW");
         assert_eq!(of("metrics.bpf_stats"), "false default");
+        let sink = format!("w: webhook https://h:443, info or worse {}:6", file.path().display());
+        assert_eq!(of("[[sink]]"), sink);
         assert_eq!(of("[[policy]]"), format!("image a: exec learn {}:3", file.path().display()));
     }
 }

@@ -13,6 +13,7 @@ mod privilege;
 mod report;
 mod running;
 mod security;
+mod sinks;
 
 use std::{io::Write, path::PathBuf};
 
@@ -83,6 +84,7 @@ fn items(config: &Config) -> Result<Vec<Item>, Failure> {
     items.extend(host::items(&config.host));
     items.extend(runtime.block_on(docker::items(&config.docker)));
     items.extend(agent::items(config));
+    items.extend(sinks::items(config));
     items.extend(enforcement::items(config));
     Ok(items)
 }

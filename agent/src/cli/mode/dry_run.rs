@@ -150,17 +150,11 @@ impl Counted {
 
     /// What to bear in mind about the numbers.
     fn notes(&self) -> Vec<String> {
-        let Tally { changes, unsure, unseen, .. } = self.tally;
+        let Tally { changes, unseen, .. } = self.tally;
         let mut notes = Vec::new();
         if changes > 0 {
             notes.push(format!(
                 "{changes} of them changed names or metadata: without BPF LSM that is told, not stopped"
-            ));
-        }
-        if unsure > 0 {
-            notes.push(format!(
-                "{unsure} of them mapped image files that were copied up: whether the content \
-                 changed is not recorded, and only then they are stopped"
             ));
         }
         if unseen > 0 {
@@ -192,7 +186,6 @@ impl Counted {
             "count": self.tally.total(),
             "stopped_already": self.tally.stopped,
             "name_changes": self.tally.changes,
-            "copied_libraries": self.tally.unsure,
             "scripts_unseen": self.tally.unseen,
             "observations": self.looked_at,
             "complete": self.is_complete,

@@ -2,11 +2,7 @@
 
 use std::collections::HashMap;
 
-use plimsoll_ebpf::{
-    layer::{self, code},
-    rules::Rule,
-    value::Value,
-};
+use plimsoll_ebpf::{rules::Rule, value::Value};
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -55,9 +51,6 @@ pub(super) struct Tally {
     beyond: u64,
     /// Acts that were stopped as it is.
     pub stopped: u64,
-    /// Counted mappings of image files that were copied up: whether they were changed is not
-    /// recorded.
-    pub unsure: u64,
     /// Counted changes of names and metadata, which only a hook that refuses can stop.
     pub changes: u64,
     /// Scripts that were not counted: they were gone before it was seen where they lie.
@@ -86,10 +79,6 @@ impl Tally {
         }
         if asked.allows(&breach, &container) {
             return;
-        }
-        let is_copied = text(object, "file.layer") == layer::name(code::COPIED_UP);
-        if breach.rule == Rule::ForeignLibrary && is_copied {
-            self.unsure += times;
         }
         if text(object, "kind") == "file_change" {
             self.changes += times;
@@ -209,21 +198,26 @@ mod tests {
         tally.count(&exec("/opt/x", ""), &Asked { selector: image("redis"), exceptions: vec![] });
         let told: Vec<_> = tally.acts().iter().map(|(act, n)| (act.place.as_str(), *n)).collect();
         assert_eq!(told, [("/opt/x", 4), ("/opt/a", 2)]);
-        assert_eq!((tally.total(), tally.stopped, tally.unsure), (6, 2, 0));
+        assert_eq!((tally.total(), tally.stopped), (6, 2));
         let (act, _) = tally.acts()[0];
         assert_eq!((act.container.as_str(), act.image.as_str()), ("web", "nginx:1"));
         assert_eq!(act.rule, Rule::NewExecutable);
     }
 
     #[test]
-    fn a_library_that_may_be_the_images_is_counted_and_told() {
-        let map = object(
-            r#"{"kind":"exec_map","count":1,"file":{"path":"/a.so","layer":"copied_up"},
-            "ctr":{"id":"0123456789abcdef"}}"#,
-        );
+    fn a_library_of_the_image_counts_where_it_was_changed() {
+        let map = |changed: &str| {
+            object(&format!(
+                r#"{{"kind":"exec_map","count":1,"file":{{"path":"/a.so","layer":"copied_up"{changed}}},
+                "ctr":{{"id":"0123456789abcdef"}}}}"#
+            ))
+        };
         let mut tally = Tally::default();
-        tally.count(&map, &Asked { selector: Selector::default(), exceptions: vec![] });
-        assert_eq!((tally.total(), tally.unsure), (1, 1));
+        let asked = Asked { selector: Selector::default(), exceptions: vec![] };
+        tally.count(&map(""), &asked);
+        assert_eq!(tally.total(), 0);
+        tally.count(&map(r#","changed":true"#), &asked);
+        assert_eq!(tally.total(), 1);
         assert_eq!(tally.acts()[0].0.container, "0123456789ab");
     }
 
