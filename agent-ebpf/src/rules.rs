@@ -182,6 +182,27 @@ rules! {
     16 RawSocket "raw_socket" Network Medium "T1095" "command-and-control"
         "A process opened a socket past the protocols whose peers are judged."
         "Raw and packet sockets send to anybody without being asked, and so do protocols other than TCP and UDP. ping and other tools of diagnosis use them; services do not.";
+    32 NewProcess "new_process" Exec Medium "T1059" "execution"
+        "A program of the image ran that this image was not seen to run."
+        "Enough of the image is known to tell: the alert says how much, and what comes nearest. A new release does this, and so does whoever looks around after breaking in. How images are learned is in baseline.md.";
+    33 NewLineage "new_lineage" Exec Medium "T1059" "execution"
+        "A program started another that it was not seen to start."
+        "Both are known, but not that one starts the other: a service that never ran a shell does so now. Rare branches of a program do this the first time they are taken.";
+    34 NewWrite "new_write" File Medium "T1565.001" "impact"
+        "A program wrote where it was not seen to write."
+        "The place fits none of the templates that were learned of this program. Rotations, upgrades and rare tasks do this the first time; let them happen while the image is learned, or allow the path.";
+    35 NewSensitiveWrite "new_sensitive_write" File High "T1546" "persistence"
+        "A program wrote a file that others run or obey, and was not seen to write it."
+        "A program, script, library, account, key or schedule: what is written there gains hold of what runs later. No template covers such files; each that is meant is to be seen while the image is learned, or allowed by its path.";
+    36 NewListener "new_listener" Network Medium "T1571" "command-and-control"
+        "A program listens on a port that it was not seen to listen on."
+        "A service opens its ports when it starts, and the same ones each time. Another is a new feature, a changed configuration, or a way in that somebody left.";
+    37 NewPeer "new_peer" Network Medium "T1071" "command-and-control"
+        "A service addressed a peer that it was not seen to address."
+        "Peers are known by the name they were looked up by, else by address. A changed configuration does this, and so does what somebody brought in and what calls home.";
+    38 NewPrivilege "new_privilege" Exec Medium "T1068" "privilege-escalation"
+        "A program used a privilege that it was not seen to use."
+        "A capability or a system call that changes who may do what. Services use theirs when they start and few later; a container that does without can be run without.";
 }
 
 impl Rule {

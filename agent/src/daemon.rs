@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, door::Door, policy::Desk, server::Limits as QueryLimits},
+    api::{self, door::Door, policy::Desk, profiles::Shelf, server::Limits as QueryLimits},
     attribution::{
         attributor::Limits,
         cgroup::CgroupRoot,
@@ -33,6 +33,7 @@ use crate::{
         procfs::Procfs,
         roster::Roster,
     },
+    baseline::{learner::Baseline, settings::Settings as LearnSettings},
     clock,
     config::{sections::Config, setting::Auto},
     memory,
@@ -41,6 +42,7 @@ use crate::{
         server::{self as metrics_server, Health, HealthCheck},
     },
     pipeline::{
+        learning::Learning,
         run::{Parts, Pipeline},
         stranger::Stranger,
     },
@@ -54,12 +56,21 @@ use crate::{
         waker::Waker,
     },
     sink::sinks::{self, Sinks},
-    store::{appender::Health as StoreHealth, config::Config as StoreConfig, open::open},
+    store::{
+        appender::{Appender, Health as StoreHealth},
+        config::Config as StoreConfig,
+        open::open,
+        profiles::{self, ProfileWriter},
+    },
     verdict::own::Own,
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
 const DOCKER_QUEUE: usize = 4096;
+/// Profiles that are gone on with; the others, unchanged for longest, make room for new images.
+const MOST_RESTORED: usize = 384;
+/// Orders about profiles that wait for the pipeline.
+const ORDERS: usize = 16;
 /// Books that wait between the command line and the pipeline; only the newest matters.
 const BOOKS: usize = 16;
 /// Containers' processes that asked the agent, and wait to be told.
@@ -100,10 +111,7 @@ async fn serve(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let cgroups = CgroupRoot { path: config.host.cgroup_root()? };
-    let (appender, damages) = open(&store_config(config))?;
-    for damage in damages {
-        tracing::warn!("{damage}");
-    }
+    let appender = open_store(config)?;
     let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
     let armed = Armed::load(config, &cgroups.path, &waker)?;
@@ -111,7 +119,8 @@ async fn serve(
     memory::release();
     let shared = Shared::new(appender.health(), config);
     let (outlets, sinks) = sinks::start(config, &shared.metrics)?;
-    let (desk, books) = open_desk(config, &waker)?;
+    let (learning, shelf) = open_learning(config, &waker)?;
+    let (desk, books) = open_desk(config, &waker, shelf)?;
     let keeper = Arc::clone(&desk.keeper);
     let (door, strangers) = open_door(&waker);
     tasks.spawn(desk.clone().keep(stop.clone()));
@@ -137,6 +146,7 @@ async fn serve(
         book: keeper.book(),
         own: own(config),
         books,
+        learning,
         strangers,
         roster,
         ask,
@@ -268,6 +278,7 @@ fn watch_docker(
 fn open_desk(
     config: &Config,
     waker: &Waker,
+    shelf: Shelf,
 ) -> anyhow::Result<(Desk, crossbeam_channel::Receiver<Arc<Book>>)> {
     let configured = configured::book(config);
     let configured = configured.map_err(|problems| anyhow!(problems.join("; ")))?;
@@ -275,7 +286,64 @@ fn open_desk(
     let waker = waker.clone();
     let publisher = Publisher { tell, wake: Box::new(move || waker.wake()) };
     let keeper = Keeper::open(configured, &config.agent.data_dir, publisher, clock::now_ns());
-    Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default() }, books))
+    Ok((Desk { keeper: Arc::new(keeper), roster: Roster::default(), shelf }, books))
+}
+
+/// Opens the store; what of it is damaged is told.
+fn open_store(config: &Config) -> anyhow::Result<Appender> {
+    let (appender, damages) = open(&store_config(config))?;
+    for damage in damages {
+        tracing::warn!("{damage}");
+    }
+    Ok(appender)
+}
+
+/// What the pipeline learns with, and how it is told what to do with that.
+fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(Learning, Shelf)> {
+    let (give_order, orders) = crossbeam_channel::bounded(ORDERS);
+    let baseline = config.baseline.enabled.then(|| open_baseline(config)).transpose()?;
+    let profiles = ProfileWriter::start(&config.agent.data_dir)?;
+    let (data_dir, waker) = (config.agent.data_dir.clone(), waker.clone());
+    let shelf = Shelf { data_dir, orders: give_order, wake: Arc::new(move || waker.wake()) };
+    Ok((Learning::new(baseline, orders, profiles), shelf))
+}
+
+/// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.
+fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
+    let mut baseline = Baseline::new(learn_settings(config));
+    let (mut kept, damaged) = profiles::read_all(&config.agent.data_dir)?;
+    for damaged in damaged {
+        let (path, aside) = (damaged.path.display(), profiles::set_aside(&damaged));
+        let aside = aside.display();
+        tracing::warn!(
+            "{path} is damaged and is kept as {aside}; what it held is learned anew: {:#}",
+            damaged.why
+        );
+    }
+    kept.sort_by_key(|saved| std::cmp::Reverse(saved.written_s));
+    for saved in kept.split_off(kept.len().min(MOST_RESTORED)) {
+        // Else it is left out again at the next start.
+        let _ = profiles::remove(&config.agent.data_dir, &saved.subject);
+    }
+    for saved in kept {
+        baseline.restore(saved.into_profile());
+    }
+    Ok(baseline)
+}
+
+fn learn_settings(config: &Config) -> LearnSettings {
+    let of = &config.baseline;
+    LearnSettings {
+        unit_s: of.unit.as_secs(),
+        ready_after_s: of.ready_after.as_secs(),
+        least_units: of.min_units,
+        least_accepts: of.min_accepts,
+        most_daily_percent: of.max_daily_percent,
+        time_scale: of.time_scale,
+        start_least_s: of.start_min.as_secs(),
+        start_most_s: of.start_max.as_secs(),
+        most_hourly: of.max_hourly,
+    }
 }
 
 /// Keeps containers from asking; the receiver gets those that tried.

@@ -12,6 +12,8 @@ pub mod probe;
 
 pub mod attribution;
 
+pub mod baseline;
+
 pub mod policy;
 
 pub mod verdict;

@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, runtime::Runtime};
 
 /// Longest answer that is no stream of lines.
-const MAX_WHOLE: usize = 4 << 20;
+const MAX_WHOLE: usize = 32 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,9 @@
 //! met, or a limit reached. `GET /v1/status` is one JSON object.
 //!
 //! `GET /v1/policy` is what was decided and the modes in effect, one JSON object.
+//! `GET /v1/profiles` is every profile in short, `GET /v1/profiles/WHOM` whole those of an image or
+//! service; `POST /v1/profiles/approve`, `reset` and `deny` change them ([`profiles`]).
+//!
 //! `POST /v1/modes`, `POST /v1/exceptions` and `DELETE /v1/exceptions/ID` change it ([`messages`]).
 
 pub mod client;
@@ -12,6 +15,7 @@ pub mod door;
 pub mod messages;
 pub mod params;
 pub mod policy;
+pub mod profiles;
 pub mod server;
 pub mod socket;
 

@@ -152,7 +152,7 @@ impl Params {
     }
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
@@ -166,7 +166,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Undoes percent-encoding; what is none stays as it is.
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

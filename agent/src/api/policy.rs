@@ -7,9 +7,12 @@ use hyper::{StatusCode, body::Incoming};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::messages::{
-    ChangeAnswer, ContainerLine, ExceptionLine, ExceptionRequest, ModesRequest, PolicyAnswer,
-    PolicyLine, SourceLine,
+use super::{
+    messages::{
+        ChangeAnswer, ContainerLine, ExceptionLine, ExceptionRequest, ModesRequest, PolicyAnswer,
+        PolicyLine, SourceLine,
+    },
+    profiles::Shelf,
 };
 use crate::{
     attribution::{container::Container, roster::Roster},
@@ -39,6 +42,8 @@ pub struct Desk {
     pub keeper: Arc<Keeper>,
     /// The containers that run.
     pub roster: Roster,
+    /// Answers for profiles.
+    pub shelf: Shelf,
 }
 
 impl Desk {

@@ -21,8 +21,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     door::Door,
-    params::Params,
+    params::{Params, unescape},
     policy::{self, Desk, Refusal},
+    profiles::ProfileRequest,
     stream::{self as answer, Job},
 };
 
@@ -161,14 +162,24 @@ async fn serve_one(stream: UnixStream, state: Arc<State>, is_let_in: bool) {
     }
 }
 
+/// To have profiles approved.
+const APPROVE: &str = "/v1/profiles/approve";
+/// To have profiles forgotten.
+const RESET: &str = "/v1/profiles/reset";
+/// To have behaviours denied.
+const DENY: &str = "/v1/profiles/deny";
 /// An exception, by its id.
 const EXCEPTION: &str = "/v1/exceptions/";
+
+/// Profiles, by an image or service.
+const PROFILE: &str = "/v1/profiles/";
 
 /// The method that a path is asked by.
 fn method_of(path: &str) -> Option<&'static str> {
     match path {
-        "/v1/status" | "/v1/events" | "/v1/policy" => Some("GET"),
-        "/v1/modes" | "/v1/exceptions" => Some("POST"),
+        "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" => Some("GET"),
+        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET | DENY => Some("POST"),
+        _ if path.starts_with(PROFILE) => Some("GET"),
         _ if path.starts_with(EXCEPTION) => Some("DELETE"),
         _ => None,
     }
@@ -199,6 +210,18 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
             Ok(body) => decided(move || desk.allow(body)).await,
             Err(refusal) => refused(&refusal),
         },
+        "/v1/profiles" => decided(move || desk.shelf.list()).await,
+        APPROVE | RESET | DENY => match policy::read::<ProfileRequest>(request.into_body()).await {
+            Ok(body) => {
+                let name = path.strip_prefix(PROFILE).unwrap_or_default().to_owned();
+                decided(move || desk.shelf.order(&body.whom, body.act(&name)?)).await
+            }
+            Err(refusal) => refused(&refusal),
+        },
+        _ if path.starts_with(PROFILE) => {
+            let whom = unescape(path.strip_prefix(PROFILE).unwrap_or_default());
+            decided(move || desk.shelf.show(&whom)).await
+        }
         _ => {
             let id = path.strip_prefix(EXCEPTION).unwrap_or_default().to_owned();
             decided(move || desk.revoke(&id)).await

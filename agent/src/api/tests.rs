@@ -16,6 +16,7 @@ use super::{
     client::{self, ClientError},
     messages::{ChangeAnswer, PolicyAnswer},
     policy::Desk,
+    profiles::Shelf,
     server::{self, Limits, State},
     socket,
 };
@@ -41,7 +42,9 @@ fn desk(dir: &Path) -> Desk {
     };
     let roster = Roster::default();
     roster.show([Arc::new(container)].iter());
-    Desk { keeper, roster }
+    let (orders, _) = crossbeam_channel::bounded(1);
+    let shelf = Shelf { data_dir: dir.to_owned(), orders, wake: Arc::new(|| {}) };
+    Desk { keeper, roster, shelf }
 }
 
 /// A server over 1000 observations.

@@ -42,6 +42,12 @@ pub struct Container {
     pub announced: Vec<(u16, u8)>,
     /// Command of the health check as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
+    /// The program it is started with, and the first of its arguments.
+    pub entrypoint: String,
+    /// All its arguments, space between them, cut where they are long.
+    pub arguments: String,
+    /// The user it is started as; empty for the image's default.
+    pub user: String,
     /// Process id of its first process in the host's namespace; 0 before it starts.
     pub init_pid: u32,
     /// The layers of its root file system; `None` where that is no overlay.

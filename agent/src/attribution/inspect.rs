@@ -13,6 +13,14 @@ use super::{
 /// container was started.
 pub const DOCKERS_OWN: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
+/// Docker's own init, which it mounts into a container that asks for one (`docker run --init`).
+pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
+
+/// Letters of all arguments that are kept, for the same.
+const MOST_ARGUMENTS: usize = 1024;
+/// Letters of a program or argument that are kept to tell uses of an image apart.
+const MOST_WORD: usize = 80;
+
 /// The container of a complete inspection. `repo_digests` are those of its image, each
 /// `repository@sha256:digits`; none where the image is gone or was never in a registry.
 pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -> Container {
@@ -29,6 +37,9 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         mounts: mounts(response),
         announced: config.map(announced).unwrap_or_default(),
         health_command: config.map(health_command).unwrap_or_default(),
+        entrypoint: entrypoint(response),
+        arguments: arguments(response),
+        user: config.and_then(|it| it.user.clone()).unwrap_or_default(),
         init_pid: init_pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
         layers: response.graph_driver.as_ref().and_then(|it| layers(&it.data)),
         ..Container::default()
@@ -136,6 +147,20 @@ fn health_command(config: &ContainerConfig) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The program that is started, and the first of its arguments.
+fn entrypoint(response: &ContainerInspectResponse) -> String {
+    let first = response.args.iter().flatten().next();
+    let words = response.path.iter().chain(first);
+    let words: Vec<String> = words.map(|word| word.chars().take(MOST_WORD).collect()).collect();
+    words.join(" ")
+}
+
+/// All arguments of the program that is started.
+fn arguments(response: &ContainerInspectResponse) -> String {
+    let all = response.args.as_deref().unwrap_or_default().join(" ");
+    all.chars().take(MOST_ARGUMENTS).collect()
 }
 
 /// The layers of the `overlay2` driver, whose names in the inspection are those of mount options.

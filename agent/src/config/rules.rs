@@ -34,6 +34,19 @@ pub(super) const RULES: &[Rule] = &[
     rule("attribution.process_limit", "between 256 and 16777216", |it| {
         (256..=1 << 24).contains(&it.attribution.process_limit)
     }),
+    rule("baseline.unit", "between 1m and 24h", |it| {
+        (Duration::from_mins(1)..=Duration::from_hours(24)).contains(&it.baseline.unit)
+    }),
+    rule("baseline.max_daily_percent", "between 1 and 10000", |it| {
+        (1..=10_000).contains(&it.baseline.max_daily_percent)
+    }),
+    rule("baseline.time_scale", "between 1 and 86400", |it| {
+        (1..=86_400).contains(&it.baseline.time_scale)
+    }),
+    rule("baseline.start_max", "at most 1h and no less than baseline.start_min", |it| {
+        let range = it.baseline.start_min..=Duration::from_hours(1);
+        range.contains(&it.baseline.start_max)
+    }),
     rule("store.max_bytes", "at least 1MiB", |it| it.store.max_bytes.0 >= 1 << 20),
     rule("store.max_age", "at least 1m", |it| it.store.max_age >= Duration::from_mins(1)),
     rule("store.flush_every", "between 10ms and 1s", |it| {

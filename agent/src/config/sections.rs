@@ -68,6 +68,39 @@ sections! {
         /// Peers and ports.
         network: Mode = "learn",
     }
+    /// How it is learned what images and services do, and when enough is known to tell what departs
+    /// from it: see baseline.md.
+    baseline: Baseline {
+        /// Whether it is learned at all.
+        enabled: bool = "true",
+        /// Work of one container that counts as one unit: what is new is counted by units, not by
+        /// acts.
+        unit: Duration = "1h",
+        /// How long each image is learned at least, whatever was seen.
+        ready_after: Duration = "1d",
+        /// How many units are seen at least; of starts, three.
+        min_units: u32 = "24",
+        /// How many connections a service has accepted at least, so that its silence says something.
+        min_accepts: u32 = "100",
+        /// How many alerts of new behaviours a day and image may be expected at most once it is
+        /// monitored, in hundredths: it is learned until the upper bound of what is expected is
+        /// below this.
+        max_daily_percent: u32 = "100",
+        /// How many times faster the clock of learning runs: at 60 a minute counts as an hour, and
+        /// 24 minutes as a day. For tests, and for who would rather have alerts early than few;
+        /// units, bounds and connections stay as they are. Set `probe.window` below the length of a
+        /// unit with it.
+        time_scale: u32 = "1",
+        /// How long the start of a container takes at least; what it does then is kept apart. It ends
+        /// when a port of its image is listened on or its health check succeeds.
+        start_min: Duration = "10s",
+        /// How long the start of a container takes at most.
+        start_max: Duration = "5m",
+        /// How many incidents an image may raise in an hour by departures: what one subtree of
+        /// processes does within five minutes is one. Departures beyond it are counted, but for those
+        /// of severity high.
+        max_hourly: u32 = "20",
+    }
     /// What is done about acts that are to be stopped.
     response: Response {
         /// Whether programs and scripts that are not the image's are refused by fanotify, on kernels

@@ -62,6 +62,26 @@ pub(super) fn classes() -> Vec<&'static str> {
     Class::ALL.map(Class::name).into()
 }
 
+/// How far the dimensions of profiles are.
+pub(super) fn profile_states() -> Vec<&'static str> {
+    vec!["learning", "monitor", "unmodelled"]
+}
+
+/// The dimensions in which behaviour is learned.
+pub(super) fn dimensions() -> Vec<&'static str> {
+    vec!["process", "lineage", "write", "listener", "peer", "privilege"]
+}
+
+/// Why an act is not learned.
+pub(super) fn refusals() -> Vec<&'static str> {
+    vec!["never_learned", "no_room", "flood", "too_many_profiles"]
+}
+
+/// Why a departure is not told by itself.
+pub(super) fn held_back() -> Vec<&'static str> {
+    vec!["repeated", "budget"]
+}
+
 /// The rings.
 pub(super) fn rings() -> Vec<&'static str> {
     vec!["priority", "bulk"]

@@ -97,6 +97,24 @@ metrics! {
     /// Alerts, by rule. Those that are alike are one within ten seconds, and one more that counts
     /// the others.
     alerts: Counter Whole "plimsoll_alerts_total" Labels::Each("rule", labels::rules());
+    /// Dimensions of profiles of images and services, by how far they are after the start of
+    /// containers.
+    profiles: Gauge Whole "plimsoll_profiles" Labels::Each("state", labels::profile_states());
+    /// Behaviours that are known, by dimension.
+    behaviours: Gauge Whole "plimsoll_behaviours" Labels::Each("dimension", labels::dimensions());
+    /// Behaviours that were learned, by dimension.
+    behaviours_learned: Counter Whole "plimsoll_behaviours_learned_total"
+        Labels::Each("dimension", labels::dimensions());
+    /// Acts that could have been learned and were not, by reason.
+    behaviours_refused: Counter Whole "plimsoll_behaviours_refused_total"
+        Labels::Each("reason", labels::refusals());
+    /// Acts that depart from what is known, by dimension, whether or not they were told.
+    departures: Counter Whole "plimsoll_departures_total"
+        Labels::Each("dimension", labels::dimensions());
+    /// Departures that were not told by themselves, by reason: `repeated` ones are counted into a
+    /// later alert, those beyond the `budget` of their image are told when it has one again.
+    alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"
+        Labels::Each("reason", labels::held_back());
     /// Alerts that were for a sink, by what became of them: `delivered`, or lost to it because its
     /// receiver will never take it (`refused`), the sink was behind by more than its queue in memory
     /// (`sink_queue_full`), its queue on disk had reached its bound (`over_bound`), or could not be

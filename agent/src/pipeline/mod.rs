@@ -3,10 +3,12 @@
 //! It owns what it works with and takes no lock. Others reach it through bounded channels and end
 //! its wait with a [`Waker`](crate::probe::waker::Waker).
 
+pub mod learning;
 pub mod run;
 pub mod stranger;
 
 mod containers;
 mod gauges;
 mod losses;
+mod recorder;
 mod takeover;

@@ -7,18 +7,16 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use plimsoll_ebpf::{
-    catalog::Record,
-    events::alert::Alert,
-    rules::{Class, Rule, outcome},
-};
+use plimsoll_ebpf::rules::Class;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     containers::Containers,
     gauges,
+    learning::Learning,
     losses::Losses,
+    recorder::Recorder,
     stranger::{self, Stranger},
     takeover,
 };
@@ -107,6 +105,8 @@ pub struct Parts {
     pub books: Receiver<Arc<Book>>,
     /// Processes of containers that asked the agent.
     pub strangers: Receiver<Stranger>,
+    /// What is known of images and services.
+    pub learning: Learning,
     /// Shows the containers that run.
     pub roster: Roster,
     /// What Docker is asked.
@@ -133,10 +133,8 @@ pub struct Pipeline {
     notices: Receiver<Notice>,
     books: Receiver<Arc<Book>>,
     strangers: Receiver<Stranger>,
-    judge: Judge,
+    recorder: Recorder,
     roster: Roster,
-    appender: Appender,
-    outlets: Outlets,
     metrics: Arc<Metrics>,
     losses: Losses,
     has_run_stats: bool,
@@ -177,10 +175,14 @@ impl Pipeline {
             notices: parts.notices,
             books: parts.books,
             strangers: parts.strangers,
-            judge: Judge::new(parts.book, parts.own),
+            recorder: Recorder {
+                learning: parts.learning,
+                judge: Judge::new(parts.book, parts.own),
+                appender: parts.appender,
+                outlets: parts.outlets,
+                metrics: parts.metrics.clone(),
+            },
             roster: parts.roster,
-            appender: parts.appender,
-            outlets: parts.outlets,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
             has_run_stats: parts.has_run_stats,
@@ -230,23 +232,13 @@ impl Pipeline {
         // records on the rings by then, and those come first.
         let notices: Vec<Notice> = self.notices.try_iter().take(NOTICES).collect();
         if let Some(book) = self.books.try_iter().last() {
-            self.judge.set_book(book.clone());
+            self.recorder.judge.set_book(book.clone());
             self.containers.set_book(book, &self.attributor, &self.metrics);
         }
         let count = self.drain();
-        let Self {
-            attributor,
-            procfs,
-            containers,
-            roster,
-            appender,
-            outlets,
-            metrics,
-            losses,
-            judge,
-            ..
-        } = self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
+        self.recorder.learning.carry_out();
+        let Self { attributor, procfs, containers, roster, metrics, losses, recorder, .. } = self;
+        let mut out = |it: &Observation<'_>| recorder.keep(it);
         for notice in notices {
             containers.take(notice, attributor, procfs, losses, metrics, &mut out);
         }
@@ -258,7 +250,7 @@ impl Pipeline {
             // It is what the agent itself has written.
             let _ = attributor.entry(&entry, procfs, &mut out);
         }
-        appender.tick();
+        recorder.appender.tick();
         // Before it says that it is ready.
         if containers.are_listed()
             && let (Some(pins), Some(loaded)) = (self.pins.take(), &mut self.loaded)
@@ -268,7 +260,7 @@ impl Pipeline {
         if containers.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
         {
-            gauges::show(metrics, attributor, appender);
+            gauges::show(metrics, attributor, &recorder.appender);
             roster.show(attributor.directory.containers());
             let _ = ready.send(());
         }
@@ -276,9 +268,8 @@ impl Pipeline {
     }
 
     fn drain(&mut self) -> usize {
-        let Self { rings, attributor, procfs, appender, outlets, metrics, losses, judge, .. } =
-            self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
+        let Self { rings, attributor, procfs, metrics, losses, recorder, .. } = self;
+        let mut out = |it: &Observation<'_>| recorder.keep(it);
         rings.drain(BATCH, |entry| {
             if let Err(error) = attributor.entry(entry, procfs, &mut out) {
                 metrics.decode_errors.add_to(error.reason(), 1);
@@ -288,9 +279,7 @@ impl Pipeline {
     }
 
     fn each_second(&mut self) {
-        let Self {
-            attributor, procfs, containers, appender, outlets, metrics, losses, judge, ..
-        } = self;
+        let Self { attributor, procfs, containers, metrics, losses, recorder, .. } = self;
         attributor.set_clock(clock::boot_to_epoch_ns());
         if self.knocks > 0 && attributor.heartbeat() == u64::from(self.knocks) {
             metrics.heartbeat(clock::boot_ns());
@@ -306,26 +295,23 @@ impl Pipeline {
             }
         }
         if containers.are_listed() {
-            let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
+            let mut out = |it: &Observation<'_>| recorder.keep(it);
             for predecessor in self.predecessors.drain(..) {
                 takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);
-        let mut told = losses.collect(&mut containers.orders, attributor, appender, metrics);
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
+        let mut told =
+            losses.collect(&mut containers.orders, attributor, &recorder.appender, metrics);
+        let mut out = |it: &Observation<'_>| recorder.keep(it);
         let now_ns = clock::boot_ns();
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
-        judge.tick(now_ns, &mut |alert, container, process| {
-            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
-            attributor.tell_of(alert, container, process, tell);
-        });
-        judge.keep_only(attributor.directory.containers());
+        recorder.tick(now_ns, attributor);
         containers.release_gone(attributor, metrics);
-        gauges::show(metrics, attributor, appender);
-        gauges::show_policy(metrics, judge.book(), clock::now_ns());
+        gauges::show(metrics, attributor, &recorder.appender);
+        gauges::show_policy(metrics, recorder.judge.book(), clock::now_ns());
         self.roster.show(attributor.directory.containers());
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
@@ -349,12 +335,11 @@ impl Pipeline {
             }
         }
         self.each_second();
-        let Self { attributor, procfs, containers, appender, outlets, metrics, judge, .. } =
-            &mut self;
-        let mut out = |it: &Observation<'_>| keep(it, judge, appender, outlets, metrics);
+        let Self { attributor, procfs, containers, recorder, .. } = &mut self;
+        let mut out = |it: &Observation<'_>| recorder.keep(it);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
-        self.appender.close();
+        self.recorder.close(&self.attributor);
     }
 }
 
@@ -390,41 +375,4 @@ fn tell_repeats(
         Some(Count { repeats: seen.held_back, latest_ns: seen.latest_ns })
     };
     attributor.repeated(now_ns, &mut take, out);
-}
-
-/// Where every observation ends up, and the alert that it may be.
-fn keep(
-    observation: &Observation<'_>,
-    judge: &mut Judge,
-    appender: &mut Appender,
-    outlets: &mut Outlets,
-    metrics: &Metrics,
-) {
-    store(observation, appender, outlets, metrics);
-    let header = &observation.record.header;
-    if let Some(outcome) = outcome::name(header.outcome) {
-        metrics.acts_stopped.add_to(outcome, header.count.into());
-    }
-    judge.observe(observation, &mut |alert, _, _| {
-        if let Ok(record) = Record::decode(alert) {
-            let alert = Observation { record, peer_name: None, ..*observation };
-            store(&alert, appender, outlets, metrics);
-        }
-    });
-}
-
-fn store(
-    observation: &Observation<'_>,
-    appender: &mut Appender,
-    outlets: &mut Outlets,
-    metrics: &Metrics,
-) {
-    metrics.observations.add_at(observation.record.kind.index(), 1);
-    if let Some((alert, _)) = observation.record.read::<Alert>()
-        && let Some(rule) = Rule::by_number(alert.rule)
-    {
-        metrics.alerts.add_to(rule.info().name, 1);
-        outlets.tell(observation, rule.info().severity);
-    }
-    appender.append(observation);
 }

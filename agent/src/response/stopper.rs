@@ -10,13 +10,13 @@ use plimsoll_ebpf::{
 
 use super::sets::{Allowances, Entry, PeerEntry, Sets, prepare, prepare_peers};
 use crate::{
-    attribution::container::Container,
+    attribution::{container::Container, inspect::DOCKER_INIT},
     policy::{exception::Exception, peers::Peers, place::Place, template::Template},
     probe::{
         policies::{Paths, Policies, Sockets, Whom},
         stopping::Stopping,
     },
-    verdict::{act::DOCKER_INIT, judge::Ruling},
+    verdict::judge::Ruling,
 };
 
 /// See the module.

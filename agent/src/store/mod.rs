@@ -10,6 +10,7 @@
 //! events/seg-<seq>.evs  blocks; named by the number of their first observation
 //! events/wal            small blocks since the last one in a segment, each durable
 //! kv/                   sled: index of blocks
+//! profiles/<id>.profile what was learned of an image or service ([`profiles`])
 //! *.bad.*               what was damaged, moved aside
 //! ```
 
@@ -19,6 +20,7 @@ pub mod directory;
 pub mod error;
 pub mod losses;
 pub mod open;
+pub mod profiles;
 pub mod reader;
 pub mod row;
 pub mod scan;

@@ -17,12 +17,9 @@ use plimsoll_ebpf::{
 
 use super::own::Own;
 use crate::{
-    attribution::observation::Observation,
+    attribution::{inspect::DOCKER_INIT, observation::Observation},
     policy::{peers::Endpoint, place::Object},
 };
-
-/// Docker's own init, which it mounts into a container that asks for one (`docker run --init`).
-pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
 
 /// Set-user-id and set-group-id (`include/uapi/linux/stat.h`).
 const SETID: u64 = 0o6000;
@@ -141,6 +138,16 @@ fn of_listener<'a>(observation: &Observation<'a>, listen: &Listen) -> Option<Bre
     let is_announced = observation.container.is_some_and(|it| it.announces(port, protocol));
     let endpoint = Endpoint { address, port, protocol };
     (!is_announced).then_some(Breach::of_peer(rule, endpoint))
+}
+
+/// The peer that an observation is about, or the address at which peers are waited for.
+pub fn endpoint(observation: &Observation<'_>) -> Option<Endpoint> {
+    if let Some((Connect { address, port, protocol, .. }, _)) = observation.record.read::<Connect>()
+    {
+        return Some(Endpoint { address, port, protocol });
+    }
+    let (Listen { address, port, protocol, .. }, _) = observation.record.read::<Listen>()?;
+    Some(Endpoint { address, port, protocol })
 }
 
 /// What is meant for the agent, or for the kernel's programs.

@@ -23,8 +23,11 @@ pub(super) fn reason(
     let (rule, path) = (breach.rule, breach.path());
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    if !path.is_empty() {
+    // A privilege is written as a path and lies nowhere.
+    if !path.is_empty() && rule != Rule::NewPrivilege {
         let _ = write!(text, ": {} ({})", readable(path), place(breach.layer));
+    } else if !path.is_empty() {
+        let _ = write!(text, ": {}", readable(path));
     } else if let Object::Peer(endpoint) = breach.object {
         let _ = match observation.peer_name {
             Some(name) => write!(text, ": {endpoint} ({})", readable(name.as_bytes())),

@@ -15,17 +15,22 @@ use plimsoll_ebpf::{
 };
 
 use super::{
-    act::{Breach, breach},
+    act::{self, Breach, breach},
+    departures::{Departures, Turn},
     explain,
     own::Own,
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
+    baseline::{departure::Departure, learner::Baseline},
     policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
 const WINDOW_NS: u64 = 10_000_000_000;
+
+/// How old a process may be to have begun the subtree of an incident, in nanoseconds.
+const YOUNG_NS: u64 = 300_000_000_000;
 
 /// Alerts that are counted on at most; beyond it each is told.
 const MOST_COUNTED: usize = 4096;
@@ -40,6 +45,7 @@ pub struct Judge {
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
+    departures: Departures,
     hasher: RandomState,
 }
 
@@ -90,8 +96,14 @@ impl Judge {
             own,
             rulings: HashMap::new(),
             counted: HashMap::new(),
+            departures: Departures::default(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// What became of departures.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
     }
 
     /// Judges by another book from now on.
@@ -117,28 +129,44 @@ impl Judge {
         self.rulings.retain(|serial, _| serials.contains(serial));
     }
 
-    /// Judges an observation; tells of it where it is an alert.
-    pub fn observe(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) {
-        let Some(breach) = breach(observation, &self.own) else { return };
-        let Some(container) = observation.container else { return };
+    /// Judges an observation, which may depart from the baseline; tells of it where it is an alert.
+    pub fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        departure: Option<(&Departure, &Baseline)>,
+        tell: &mut Tell<'_>,
+    ) {
+        let is_settled = self.observe_rules(observation, tell);
+        if let Some((departure, baseline)) = departure.filter(|_| !is_settled) {
+            self.observe_departure(observation, departure, baseline, tell);
+        }
+    }
+
+    /// Judges by the rules that need no learning; returns whether that settles it: it was told or
+    /// is allowed.
+    fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
+        let Some(breach) = breach(observation, &self.own) else { return false };
+        let Some(container) = observation.container else { return false };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
         if header.outcome == outcome::DONE
             && let Some(exception) = ruling.exception(&breach, observation.ts_ns)
         {
             exception.count(u64::from(header.count), observation.ts_ns);
-            return;
+            return true;
         }
         let mode = ruling.modes.get(breach.rule.class());
         if !is_alert(breach.rule, mode) {
-            return;
+            return false;
         }
         let key = self.key(&breach, observation);
         if let Some(counted) = self.counted.get_mut(&key) {
             counted.repeats += u64::from(header.count);
-            return;
+            return true;
         }
-        let entry = alert(observation, container, &breach, mode);
+        let exe = observation.process.map(|process| &*process.exe);
+        let reason = explain::reason(&breach, observation, exe);
+        let entry = alert(observation, *header, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
             let counted = Counted {
@@ -150,6 +178,39 @@ impl Judge {
             };
             self.counted.insert(key, counted);
         }
+        true
+    }
+
+    /// Judges a departure: told at once the first time, then seldom, with how often it was repeated.
+    fn observe_departure(
+        &mut self,
+        observation: &Observation<'_>,
+        departure: &Departure,
+        baseline: &Baseline,
+        tell: &mut Tell<'_>,
+    ) {
+        let Some(container) = observation.container else { return };
+        let object = act::endpoint(observation)
+            .map_or(Object::Path(departure.object.as_bytes()), Object::Peer);
+        let breach = Breach { rule: departure.rule, object, layer: departure.layer };
+        let ruling = self.ruling(container);
+        let count = u64::from(observation.record.header.count);
+        if let Some(exception) = ruling.exception(&breach, observation.ts_ns) {
+            exception.count(count, observation.ts_ns);
+            return;
+        }
+        let most_hourly = baseline.settings().most_hourly;
+        let incident = self.hasher.hash_one(incident(observation));
+        let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
+        let Turn::Tell { count } = turn else { return };
+        let exe = observation.process.map(|process| &*process.exe);
+        let what = explain::reason(&breach, observation, exe);
+        let reason = format!("{what} {}", baseline.explain(departure));
+        let mode = ruling.modes.get(breach.rule.class());
+        let count = count.try_into().unwrap_or(u32::MAX);
+        let header = Header { count, ..observation.record.header };
+        let entry = alert(observation, header, container, &breach, mode, &reason);
+        tell(&entry, container, observation.process);
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
@@ -198,6 +259,20 @@ impl Judge {
     }
 }
 
+/// What makes departures one incident: the container, and the process that the youngest subtree of
+/// processes began with.
+fn incident(observation: &Observation<'_>) -> (u64, u32, u64) {
+    let header = &observation.record.header;
+    let Some(process) = observation.process else { return (header.cgroup_id, 0, 0) };
+    let is_young = |start_ns: u64| header.boot_ns.saturating_sub(start_ns) < YOUNG_NS;
+    let ancestors = process.lineage.ancestors.iter().map(|it| (it.pid, it.start_ns));
+    let (pid, start_ns) = ancestors
+        .take_while(|(_, start_ns)| is_young(*start_ns))
+        .last()
+        .unwrap_or((process.pid, process.start_ns));
+    (header.cgroup_id, pid, start_ns)
+}
+
 fn directory(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
     &path[..end]
@@ -210,12 +285,13 @@ pub fn is_alert(rule: Rule, mode: Mode) -> bool {
 
 fn alert(
     observation: &Observation<'_>,
+    header: Header,
     container: &Container,
     breach: &Breach<'_>,
     mode: Mode,
+    reason: &str,
 ) -> Vec<u8> {
-    let header = Header { act: 0, ..observation.record.header };
-    let exe = observation.process.map(|process| &*process.exe);
+    let header = Header { act: 0, ..header };
     let mut texts = TailBuilder::default();
     let event = Alert {
         of: observation.record.kind.number,
@@ -224,7 +300,7 @@ fn alert(
         path: texts.push(breach.path()),
         peer: texts.push(explain::peer(breach).as_bytes()),
         layer: texts.push(layer::name(breach.layer).as_bytes()),
-        reason: texts.push(explain::reason(breach, observation, exe).as_bytes()),
+        reason: texts.push(reason.as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
     };
     encode(header, event, texts.bytes())

@@ -3,6 +3,7 @@
 //! Pure: data and the moment in, data out.
 
 pub mod act;
+pub mod departures;
 pub mod docs;
 pub mod judge;
 pub mod own;

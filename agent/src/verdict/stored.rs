@@ -344,7 +344,7 @@ mod tests {
         let fields = |name: &str| match name {
             "kind" => Some(Value::Text(b"exec")),
             "exec.layer" => Some(Value::Text(b"mount")),
-            "proc.exe" => Some(Value::Text(act::DOCKER_INIT)),
+            "proc.exe" => Some(Value::Text(crate::attribution::inspect::DOCKER_INIT)),
             _ => None,
         };
         assert_eq!(breach(&fields), None);

@@ -5,6 +5,7 @@
 
 mod attribution;
 mod bad_input;
+mod baseline;
 mod damage;
 mod disk_full;
 mod docker_restart;

@@ -62,7 +62,7 @@ fn an_exception_is_allowed_told_kept_and_revoked() {
     agent.kill();
     let agent = start();
     let kept = exceptions(&agent, &["--unused"]);
-    let expected = json!({"id": id, "path": "/opt/*", "reason": "a test", "uses": 0});
+    let expected = json!({"id": id, "place": "/opt/*", "reason": "a test", "uses": 0});
     assert!(kept.len() == 1 && event::has(&kept[0], &expected), "{kept:?}");
     poll::holds("the pipeline has it", || agent.metric("plimsoll_exceptions") > 0.0);
     agent.told(&["profile", "revoke", &id]);

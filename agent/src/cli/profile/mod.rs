@@ -1,8 +1,13 @@
 //! `plimsoll profile`: what containers are known and allowed to do.
 
 mod allow;
+mod approve;
 mod exceptions;
+mod export;
+mod list;
 mod revoke;
+mod show;
+mod source;
 
 use clap::Subcommand;
 
@@ -18,6 +23,12 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Args),
+    Show(show::Args),
+    Approve(approve::ApproveArgs),
+    Reset(approve::ResetArgs),
+    Deny(approve::DenyArgs),
+    Export(export::Args),
     Allow(Box<allow::Args>),
     Exceptions(exceptions::Args),
     Revoke(revoke::Args),
@@ -26,6 +37,12 @@ enum Command {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.command {
+        Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Approve(args) => approve::approve(&args),
+        Command::Reset(args) => approve::reset(&args),
+        Command::Deny(args) => approve::deny(&args),
+        Command::Export(args) => export::run(&args),
         Command::Allow(args) => allow::run(&args),
         Command::Exceptions(args) => exceptions::run(&args),
         Command::Revoke(args) => revoke::run(&args),

@@ -1,0 +1,44 @@
+//! An act that departs from what is known.
+
+use plimsoll_ebpf::rules::Rule;
+
+use super::{
+    dimension::{Context, Dimension},
+    explain::DepartureKind,
+};
+
+/// Something that an image or service was not seen to do, though enough of it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// What it is about.
+    pub dimension: Dimension,
+    /// In what context.
+    pub context: Context,
+    /// The rule that it breaks.
+    pub rule: Rule,
+    /// Whose profile it departs from.
+    pub profile: usize,
+    /// Why it is one.
+    pub kind: DepartureKind,
+    /// Of a path, who wrote it how and where; else empty.
+    pub scope: String,
+    /// The key, or the path.
+    pub key: String,
+    /// The program, file or privilege, as an exception names it; empty for peers and ports.
+    pub object: String,
+    /// Code of the layer of a file.
+    pub layer: u8,
+    /// The same for the same departure of whichever container of the image.
+    pub fingerprint: u64,
+}
+
+impl Departure {
+    /// The whole key.
+    pub fn full_key(&self) -> String {
+        if self.scope.is_empty() {
+            self.key.clone()
+        } else {
+            format!("{} {}", self.scope, self.key)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The dimensions in which behaviour is learned, and the contexts that are kept apart.
+
+use plimsoll_ebpf::rules::Rule;
+use serde::{Deserialize, Serialize};
+
+/// What a behaviour is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// A program that runs.
+    Process,
+    /// A program that starts another.
+    Lineage,
+    /// A place that a program writes.
+    Write,
+    /// A port that a program listens on.
+    Listener,
+    /// A peer that is connected to.
+    Peer,
+    /// A privilege that a program uses.
+    Privilege,
+}
+
+impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Self; 6] =
+        [Self::Process, Self::Lineage, Self::Write, Self::Listener, Self::Peer, Self::Privilege];
+
+    /// The name in output, metrics and documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Lineage => "lineage",
+            Self::Write => "write",
+            Self::Listener => "listener",
+            Self::Peer => "peer",
+            Self::Privilege => "privilege",
+        }
+    }
+
+    /// Whether it belongs to the deployment rather than to the image.
+    pub const fn is_of_service(self) -> bool {
+        matches!(self, Self::Peer)
+    }
+
+    /// The rule that a departure in it breaks.
+    pub const fn rule(self) -> Rule {
+        match self {
+            Self::Process => Rule::NewProcess,
+            Self::Lineage => Rule::NewLineage,
+            Self::Write => Rule::NewWrite,
+            Self::Listener => Rule::NewListener,
+            Self::Peer => Rule::NewPeer,
+            Self::Privilege => Rule::NewPrivilege,
+        }
+    }
+}
+
+/// In what course of a container's life something is done, and by whose doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// By the container itself while it starts.
+    Start,
+    /// By the container itself once it has started.
+    Steady,
+    /// By its health check.
+    Health,
+    /// By somebody who entered with `docker exec`.
+    Session,
+}
+
+impl Context {
+    /// Every context.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Steady, Self::Health, Self::Session];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The name in output and documentation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Steady => "steady",
+            Self::Health => "health",
+            Self::Session => "session",
+        }
+    }
+
+    /// The context whose convergence decides whether a departure in this one is told.
+    #[must_use]
+    pub const fn judged_by(self) -> Self {
+        match self {
+            Self::Start => Self::Start,
+            Self::Steady | Self::Health | Self::Session => Self::Steady,
+        }
+    }
+
+    /// Contexts in which a behaviour must have been seen to be known in this one.
+    pub const fn vouched_by(self) -> &'static [Self] {
+        match self {
+            Self::Start => &[Self::Start, Self::Steady],
+            Self::Steady => &[Self::Steady],
+            Self::Health => &[Self::Health, Self::Steady, Self::Start],
+            Self::Session => &Self::ALL,
+        }
+    }
+}

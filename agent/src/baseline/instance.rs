@@ -1,0 +1,179 @@
+//! A container at work: how far it has started, its unit, and the processes nothing is learned of.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    dimension::{Context, Dimension},
+    settings::Settings,
+};
+use crate::attribution::{
+    container::Container,
+    process::{Origin, Process},
+};
+
+/// Processes remembered of one container of which nothing is learned.
+const MOST_FOREIGN: usize = 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Instance {
+    /// What Docker says of it.
+    pub container: Arc<Container>,
+    /// Hash of its id.
+    pub hash: u64,
+    /// When it started, in milliseconds since the Unix epoch; of one that ran before, when it was
+    /// met.
+    pub start_ms: u64,
+    /// When its start is over; `None` while nobody can tell. Of one that ran before, 0.
+    pub started_ms: Option<u64>,
+    /// Its part in the profiles of its image and its service.
+    pub members: [Option<Member>; 2],
+    /// Processes by id and start whose program is not the image's, and their descendants.
+    foreign: HashSet<(u32, u64)>,
+    /// Whether there were more of those than are remembered, so that nothing is learned any more.
+    is_lost: bool,
+}
+
+/// The part of a container in a profile.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Member {
+    /// Place of the profile.
+    pub profile: usize,
+    /// Number of the unit of its start.
+    pub start_unit: u64,
+    /// Whether that is counted.
+    pub is_start_counted: bool,
+    /// Number of the current unit.
+    pub unit: u64,
+    /// When it began, in milliseconds since the Unix epoch; 0 before the first.
+    pub unit_began_ms: u64,
+    /// Whether the service itself did anything in it.
+    pub is_active: bool,
+    /// New behaviours of the current unit, by dimension.
+    pub fresh: [u32; Dimension::ALL.len()],
+    /// The same of the start's unit.
+    pub fresh_at_start: [u32; Dimension::ALL.len()],
+}
+
+impl Instance {
+    /// A container that was just met; `sees_start` where its first program is what was met.
+    pub fn new(container: Arc<Container>, hash: u64, now_ms: u64, sees_start: bool) -> Self {
+        Self {
+            container,
+            hash,
+            start_ms: now_ms,
+            started_ms: (!sees_start).then_some(0),
+            members: [None; 2],
+            foreign: HashSet::new(),
+            is_lost: false,
+        }
+    }
+
+    /// Whether its start was seen.
+    pub fn saw_start(&self) -> bool {
+        self.started_ms != Some(0)
+    }
+
+    /// When its start is over at the latest.
+    pub fn start_ends_ms(&self, settings: &Settings) -> u64 {
+        let latest = self.start_ms + settings.start_most_s * 1000;
+        self.started_ms.map_or(latest, |at| at.min(latest))
+    }
+
+    /// It is ready, as a port or its health check tells.
+    pub fn is_ready(&mut self, now_ms: u64, settings: &Settings) {
+        if self.started_ms.is_none() {
+            let earliest = self.start_ms + settings.start_least_s * 1000;
+            self.started_ms = Some(now_ms.max(earliest));
+        }
+    }
+
+    /// In what context a process acts at a moment.
+    pub fn context(&self, process: Option<&Process>, now_ms: u64, settings: &Settings) -> Context {
+        match process.map(|it| it.origin) {
+            Some(Origin::Exec) => Context::Session,
+            Some(Origin::Health) => Context::Health,
+            Some(Origin::Init | Origin::Unknown) | None => {
+                let is_start = self.saw_start() && now_ms < self.start_ends_ms(settings);
+                if is_start { Context::Start } else { Context::Steady }
+            }
+        }
+    }
+
+    /// Takes note that a process runs a program that is not the image's.
+    pub fn note_foreign(&mut self, process: &Process) {
+        if self.foreign.len() < MOST_FOREIGN {
+            self.foreign.insert((process.pid, process.start_ns));
+        } else {
+            self.is_lost = true;
+        }
+    }
+
+    /// Whether a process runs, or descends from one that runs, a program that is not the image's.
+    pub fn is_foreign(&self, process: &Process) -> bool {
+        if self.is_lost {
+            return true;
+        }
+        if self.foreign.is_empty() {
+            return false;
+        }
+        let is_noted = |pid, start_ns| self.foreign.contains(&(pid, start_ns));
+        is_noted(process.pid, process.start_ns)
+            || process.lineage.ancestors.iter().any(|it| is_noted(it.pid, it.start_ns))
+    }
+}
+
+impl Member {
+    /// The unit of a context.
+    pub fn unit_of(&self, context: Context) -> u64 {
+        if context == Context::Start { self.start_unit } else { self.unit }
+    }
+
+    /// New behaviours of a context's unit in a dimension.
+    pub fn fresh_of(&mut self, context: Context, dimension: Dimension) -> &mut u32 {
+        let fresh =
+            if context == Context::Start { &mut self.fresh_at_start } else { &mut self.fresh };
+        &mut fresh[dimension as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::process::{Ancestor, Lineage};
+
+    fn instance(sees_start: bool) -> Instance {
+        Instance::new(Arc::new(Container::default()), 1, 1_000_000, sees_start)
+    }
+
+    #[test]
+    fn the_start_ends_with_readiness_but_not_too_soon_nor_too_late() {
+        let settings = Settings::default();
+        let mut quick = instance(true);
+        quick.is_ready(1_002_000, &settings);
+        assert_eq!(quick.start_ends_ms(&settings), 1_010_000);
+        let mut slow = instance(true);
+        slow.is_ready(1_060_000, &settings);
+        assert_eq!(slow.context(None, 1_059_999, &settings), Context::Start);
+        assert_eq!(slow.context(None, 1_060_000, &settings), Context::Steady);
+        assert_eq!(instance(true).start_ends_ms(&settings), 1_300_000);
+    }
+
+    #[test]
+    fn a_container_that_ran_before_has_started() {
+        let settings = Settings::default();
+        assert_eq!(instance(false).context(None, 1_000_001, &settings), Context::Steady);
+    }
+
+    #[test]
+    fn what_a_foreign_program_starts_is_foreign() {
+        let mut instance = instance(true);
+        let dropped = Process { pid: 7, start_ns: 70, ..Process::default() };
+        instance.note_foreign(&dropped);
+        let parent = Ancestor { pid: 7, start_ns: 70, ..Ancestor::default() };
+        let child = Process { pid: 8, lineage: Lineage::of([parent]), ..Process::default() };
+        let other = Process { pid: 7, start_ns: 71, ..Process::default() };
+        assert!(instance.is_foreign(&dropped) && instance.is_foreign(&child));
+        assert!(!instance.is_foreign(&other));
+    }
+}

@@ -1,0 +1,251 @@
+//! The profiles at work: behaviours are looked up in them, learned into them, or told.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
+
+use plimsoll_ebpf::rules::Rule;
+
+use super::{
+    behaviour::{Behaviour, Learning},
+    counts::Counts,
+    departure::Departure,
+    dimension::Context,
+    entries::{ENTRY_BYTES, Occasion},
+    explain::DepartureKind,
+    instance::{Instance, Member},
+    learned::Learnt,
+    profile::{MOST_BYTES, Profile},
+    settings::Settings,
+    stable_hash::stable_hash,
+    subject::Subject,
+};
+use crate::attribution::container::Container;
+
+/// Profiles kept at most; containers beyond it are not learned from.
+pub const MOST_PROFILES: usize = 512;
+/// What all profiles together take at most, about, in bytes.
+const MOST_TOTAL_BYTES: usize = 64 << 20;
+/// New behaviours of one dimension that one unit may show before no more of them are learned: it is
+/// a flood, or somebody who looks around.
+const MOST_FRESH: u32 = 50;
+/// The same of the first units, in which everything is new.
+const MOST_FRESH_FIRST: u32 = 1000;
+/// Units that count as the first.
+const FIRST_UNITS: u32 = 3;
+
+/// See the module.
+pub struct Known {
+    /// What an operator set.
+    pub settings: Settings,
+    /// All profiles; their places do not change.
+    pub profiles: Vec<Profile>,
+    /// What happened that metrics tell of.
+    pub counts: Counts,
+    places: HashMap<Subject, usize>,
+    hasher: RandomState,
+    /// What all profiles take, as it was weighed last, and what came since.
+    total_bytes: usize,
+}
+
+impl Known {
+    /// Nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            profiles: Vec::new(),
+            counts: Counts::default(),
+            places: HashMap::new(),
+            hasher: RandomState::new(),
+            total_bytes: 0,
+        }
+    }
+
+    /// Goes on with a profile that was kept.
+    pub fn restore(&mut self, profile: Profile) {
+        if self.profiles.len() < MOST_PROFILES && !self.places.contains_key(&profile.subject) {
+            self.places.insert(profile.subject.clone(), self.profiles.len());
+            self.profiles.push(profile);
+        }
+    }
+
+    /// Weighs what all profiles take.
+    pub fn weigh(&mut self) {
+        self.total_bytes = self.profiles.iter().map(Profile::bytes).sum();
+    }
+
+    /// A container becomes part of its subject's profile.
+    pub fn join(
+        &mut self,
+        subject: Subject,
+        container: &Container,
+        hash: u64,
+        sees_start: bool,
+    ) -> Option<Member> {
+        let place = match self.places.get(&subject) {
+            Some(place) => *place,
+            None if self.profiles.len() >= MOST_PROFILES => {
+                self.counts.refused_profiles += 1;
+                return None;
+            }
+            None => {
+                self.places.insert(subject.clone(), self.profiles.len());
+                self.profiles.push(Profile::new(subject));
+                self.profiles.len() - 1
+            }
+        };
+        let profile = &mut self.profiles[place];
+        profile.image.clone_from(&container.image);
+        if sees_start {
+            profile.starts = profile.starts.saturating_add(1);
+        }
+        if let Some(contributor) = profile.contributor(hash, &container.id) {
+            contributor.starts = contributor.starts.saturating_add(u32::from(sees_start));
+            contributor.role = stable_hash(Subject::role_of(container).as_bytes());
+        }
+        profile.last_unit += 1;
+        profile.is_unsaved = true;
+        Some(Member { profile: place, start_unit: profile.last_unit, ..Member::default() })
+    }
+
+    /// Looks a behaviour up: known, it is counted; new, it is learned, or told where enough is known
+    /// for that.
+    pub fn look_up(
+        &mut self,
+        it: &Behaviour<'_>,
+        member: &mut Member,
+        at: &Occasion,
+        is_foreign: bool,
+    ) -> Option<Departure> {
+        let (dimension, context) = (it.dimension, at.context);
+        let profile = &mut self.profiles[member.profile];
+        let is_monitored = profile.is_monitored(dimension, context);
+        let number = profile.learned[dimension as usize].find(it);
+        let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
+        let vouches = entry.is_some_and(|entry| profile.vouches(entry, context));
+        let is_denied = entry.is_some_and(|entry| entry.is_denied);
+        let may_learn = !is_foreign && it.learning != Learning::Never;
+        if vouches {
+            if let Some(number) = number.filter(|_| may_learn) {
+                profile.learned[dimension as usize].record(number, at);
+            }
+            return None;
+        }
+        if !is_monitored && !is_denied {
+            if may_learn {
+                self.learn(it, member, at);
+            } else {
+                self.counts.unlearnable += 1;
+            }
+            return None;
+        }
+        if profile.learned[dimension as usize].is_full {
+            return None;
+        }
+        let kind = match entry {
+            Some(entry) if entry.is_denied => DepartureKind::Denied,
+            Some(entry) if profile.is_doubted(entry) => DepartureKind::OneContainer,
+            Some(entry) if entry.seen[Context::Start as usize].units > 0 => {
+                DepartureKind::AtStartOnly { starts: entry.seen[Context::Start as usize].units }
+            }
+            _ => DepartureKind::New,
+        };
+        profile.standing[dimension as usize].departures += 1;
+        self.counts.departures[dimension as usize] += 1;
+        let rule = if it.learning == Learning::Shielded {
+            Rule::NewSensitiveWrite
+        } else {
+            dimension.rule()
+        };
+        let subject = &profile.subject;
+        Some(Departure {
+            dimension,
+            context,
+            rule,
+            profile: member.profile,
+            kind,
+            scope: it.scope.to_owned(),
+            key: it.key.to_owned(),
+            object: it.object.to_owned(),
+            layer: it.layer,
+            fingerprint: self.hasher.hash_one((subject, dimension, context, it.scope, it.key)),
+        })
+    }
+
+    fn learn(&mut self, it: &Behaviour<'_>, member: &mut Member, at: &Occasion) {
+        let profile = &mut self.profiles[member.profile];
+        let is_first = profile.exposure[at.context as usize].units < FIRST_UNITS;
+        let most = if is_first { MOST_FRESH_FIRST } else { MOST_FRESH };
+        let fresh = member.fresh_of(at.context, it.dimension);
+        if *fresh >= most {
+            if *fresh == most {
+                *fresh += 1;
+                let standing = &mut profile.standing[it.dimension as usize];
+                standing.frozen[at.context as usize] += 1;
+                profile.is_unsaved = true;
+            }
+            self.counts.frozen += 1;
+            return;
+        }
+        let room = MOST_BYTES
+            .saturating_sub(profile.bytes())
+            .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
+        match profile.learned[it.dimension as usize].learn(it, at, room) {
+            Learnt::Known => {}
+            Learnt::New => {
+                *fresh += 1;
+                self.total_bytes += ENTRY_BYTES + it.scope.len() + it.key.len();
+                profile.is_unsaved = true;
+                self.counts.learned[it.dimension as usize] += 1;
+            }
+            Learnt::Refused => self.counts.refused += 1,
+        }
+    }
+
+    /// Ends units whose time is over, and a start that is.
+    pub fn roll(&mut self, instance: &mut Instance, now_ms: u64) {
+        let unit_ms = self.settings.unit_ms();
+        let start_ends_ms = instance.start_ends_ms(&self.settings);
+        let saw_start = instance.saw_start();
+        let begins_ms = if saw_start { start_ends_ms } else { instance.start_ms };
+        let (hash, start_ms) = (instance.hash, instance.start_ms);
+        for member in instance.members.iter_mut().flatten() {
+            let profile = &mut self.profiles[member.profile];
+            let at = |context, unit| Occasion {
+                context,
+                unit,
+                container: hash,
+                start_s: start_ms / 1000,
+                now_s: now_ms / 1000,
+                apart_s: self.settings.apart_s(),
+            };
+            if saw_start && !member.is_start_counted && now_ms >= start_ends_ms {
+                member.is_start_counted = true;
+                let at = at(Context::Start, member.start_unit);
+                profile.count_unit(&at, &instance.container.id, start_ms / 1000);
+            }
+            if member.unit_began_ms == 0 {
+                profile.last_unit += 1;
+                member.unit = profile.last_unit;
+                member.unit_began_ms = begins_ms.max(1);
+            }
+            if now_ms.saturating_sub(member.unit_began_ms) < unit_ms {
+                continue;
+            }
+            if member.is_active {
+                let at = at(Context::Steady, member.unit);
+                profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
+            }
+            profile.last_unit += 1;
+            let passed = (now_ms - member.unit_began_ms) / unit_ms;
+            *member = Member {
+                unit: profile.last_unit,
+                unit_began_ms: member.unit_began_ms + passed * unit_ms,
+                is_active: false,
+                fresh: Default::default(),
+                ..*member
+            };
+        }
+    }
+}

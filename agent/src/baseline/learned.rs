@@ -1,0 +1,309 @@
+//! What was learned in one dimension: entries by key, paths by template, peers by name and network.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    behaviour::{Behaviour, Learning},
+    dimension::Dimension,
+    entries::{ENTRY_BYTES, Entries, Entry, Occasion},
+    peer,
+    template::trie::{Inserted, Trie},
+};
+
+/// Writers, with what they do and where, that paths are kept of.
+const MOST_SCOPES: usize = 512;
+/// What a node of a trie takes, in bytes.
+const NODE_BYTES: usize = 150;
+/// Longest key, in bytes; a longer one is not learned.
+const MOST_KEY: usize = 1024;
+
+/// What became of a behaviour that was to be learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// It was there.
+    Known,
+    /// It is there now.
+    New,
+    /// There is no room.
+    Refused,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    entries: Entries,
+    index: HashMap<Box<str>, u32>,
+    tries: BTreeMap<Box<str>, Trie>,
+    /// Keys of peers by the template that they may become.
+    alike: HashMap<Box<str>, Vec<Box<str>>>,
+    key_bytes: usize,
+    /// Whether there was more than is kept.
+    pub is_full: bool,
+}
+
+impl Learned {
+    /// The entry of a behaviour.
+    pub fn find(&self, it: &Behaviour<'_>) -> Option<u32> {
+        match (it.scope, it.learning) {
+            (_, Learning::Never) => None,
+            ("", _) => self.index.get(it.key).copied().or_else(|| {
+                let (template, _) = (it.dimension == Dimension::Peer)
+                    .then(|| peer::template_of(it.key))
+                    .flatten()?;
+                self.index.get(template.as_str()).copied()
+            }),
+            (scope, Learning::AsTemplate) if it.dimension == Dimension::Write => {
+                self.tries.get(scope)?.find(it.key)
+            }
+            (scope, _) => self.index.get(format!("{scope} {}", it.key).as_str()).copied(),
+        }
+    }
+
+    /// The entry of a number.
+    pub fn entry(&self, number: u32) -> Option<&Entry> {
+        self.entries.get(number)
+    }
+
+    /// It was seen again.
+    pub fn record(&mut self, number: u32, at: &Occasion) {
+        self.entries.record(number, at);
+    }
+
+    /// Learns a behaviour; `room` is how many bytes may be taken.
+    pub fn learn(&mut self, it: &Behaviour<'_>, at: &Occasion, room: usize) -> Learnt {
+        if let Some(number) = self.find(it) {
+            self.entries.record(number, at);
+            return Learnt::Known;
+        }
+        let needed = it.scope.len() + it.key.len() + ENTRY_BYTES;
+        if it.scope.len() + it.key.len() > MOST_KEY || needed > room {
+            self.is_full = true;
+            return Learnt::Refused;
+        }
+        let number = if it.dimension == Dimension::Write && it.learning == Learning::AsTemplate {
+            self.learn_path(it)
+        } else {
+            self.learn_key(it)
+        };
+        let Some(number) = number else {
+            self.is_full = true;
+            return Learnt::Refused;
+        };
+        self.entries.record(number, at);
+        if it.dimension == Dimension::Peer {
+            self.join_peers(it.key);
+        }
+        Learnt::New
+    }
+
+    fn learn_key(&mut self, it: &Behaviour<'_>) -> Option<u32> {
+        let number = self.entries.make()?;
+        let key =
+            if it.scope.is_empty() { it.key.into() } else { format!("{} {}", it.scope, it.key) };
+        self.key_bytes += key.len();
+        self.index.insert(key.into(), number);
+        Some(number)
+    }
+
+    fn learn_path(&mut self, it: &Behaviour<'_>) -> Option<u32> {
+        if !self.tries.contains_key(it.scope) && self.tries.len() >= MOST_SCOPES {
+            return None;
+        }
+        let Self { entries, tries, .. } = self;
+        let trie = tries.entry(it.scope.into()).or_default();
+        let mut merged = Vec::new();
+        let inserted = trie
+            .insert(it.key, &mut || entries.make(), &mut |stays, goes| merged.push((stays, goes)));
+        for (stays, goes) in merged {
+            self.entries.merge(stays, goes);
+        }
+        match inserted {
+            Inserted::Entry(number) => Some(number),
+            Inserted::Refused => None,
+        }
+    }
+
+    /// Makes one template of peers that are alike once they are many.
+    fn join_peers(&mut self, key: &str) {
+        let Some((template, least)) = peer::template_of(key) else { return };
+        let alike = self.alike.entry(template.as_str().into()).or_default();
+        if !alike.iter().any(|it| **it == *key) {
+            alike.push(key.into());
+        }
+        if alike.len() < least {
+            return;
+        }
+        let joined = self.alike.remove(template.as_str()).unwrap_or_default();
+        let mut stays = None;
+        for key in joined {
+            let Some(number) = self.index.remove(&key) else { continue };
+            self.key_bytes -= key.len();
+            match stays {
+                None => stays = Some(number),
+                Some(stays) => self.entries.merge(stays, number),
+            }
+        }
+        if let Some(number) = stays {
+            self.key_bytes += template.len();
+            self.index.insert(template.into(), number);
+        }
+    }
+
+    /// Puts back what [`Self::visit`] handed out; `false` where it does not fit.
+    pub fn restore(&mut self, dimension: Dimension, scope: &str, key: &str, entry: Entry) -> bool {
+        if scope.len() + key.len() > MOST_KEY {
+            return false;
+        }
+        let Some(number) = self.entries.restore(entry) else { return false };
+        let is_placed = if scope.is_empty() {
+            self.key_bytes += key.len();
+            self.index.insert(key.into(), number).is_none()
+        } else {
+            let may_scope = self.tries.len() < MOST_SCOPES || self.tries.contains_key(scope);
+            may_scope && self.tries.entry(scope.into()).or_default().restore(key, number)
+        };
+        if !is_placed {
+            self.entries.remove(number);
+            return false;
+        }
+        if dimension == Dimension::Peer
+            && let Some((template, _)) = peer::template_of(key)
+        {
+            self.alike.entry(template.into()).or_default().push(key.into());
+        }
+        true
+    }
+
+    /// Hands each scope, key and entry to `take`, in a fixed order. The scope of what is known by
+    /// its key is empty.
+    pub fn visit(&self, take: &mut dyn FnMut(&str, &str, &Entry)) {
+        let mut keys: Vec<(&str, u32)> = self.index.iter().map(|(key, it)| (&**key, *it)).collect();
+        keys.sort_unstable();
+        for (key, number) in keys {
+            if let Some(entry) = self.entries.get(number) {
+                take("", key, entry);
+            }
+        }
+        for (scope, trie) in &self.tries {
+            trie.visit(&mut |template, number| {
+                if let Some(entry) = self.entries.get(number) {
+                    take(scope, template, entry);
+                }
+            });
+        }
+    }
+
+    /// Denies the entries for which `is_meant` holds; returns how many.
+    pub fn deny(&mut self, is_meant: impl Fn(&Entry) -> bool) -> usize {
+        self.entries.deny(is_meant)
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    /// Directories in which more names were seen than are kept.
+    pub fn open(&self) -> usize {
+        self.tries.values().map(Trie::open).sum()
+    }
+
+    /// What it takes, about, in bytes.
+    pub fn bytes(&self) -> usize {
+        let nodes: usize = self.tries.values().map(Trie::nodes).sum();
+        let scopes: usize = self.tries.keys().map(|it| it.len()).sum();
+        self.entries.len() * ENTRY_BYTES + self.key_bytes + nodes * NODE_BYTES + scopes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::baseline::dimension::Context;
+
+    const ROOM: usize = 2 << 20;
+
+    fn behaviour<'a>(dimension: Dimension, scope: &'a str, key: &'a str) -> Behaviour<'a> {
+        let learning = Learning::AsTemplate;
+        Behaviour { dimension, scope, key, learning, object: "", layer: 0 }
+    }
+
+    fn at(unit: u64) -> Occasion {
+        Occasion {
+            context: Context::Steady,
+            unit,
+            container: 1,
+            start_s: 0,
+            now_s: unit,
+            apart_s: 3600,
+        }
+    }
+
+    #[test]
+    fn peers_become_a_template_once_they_are_many() {
+        let mut learned = Learned::default();
+        let peer = |key| behaviour(Dimension::Peer, "", key);
+        for (unit, key) in ["tcp a.s3.test 443", "tcp b.s3.test 443"].into_iter().enumerate() {
+            learned.learn(&peer(key), &at(unit as u64 + 1), ROOM);
+        }
+        assert!(learned.find(&peer("tcp c.s3.test 443")).is_none());
+        learned.learn(&peer("tcp c.s3.test 443"), &at(3), ROOM);
+        assert!(learned.find(&peer("tcp z.s3.test 443")).is_some());
+        assert!(learned.find(&peer("tcp z.s3.test 80")).is_none());
+        assert_eq!(learned.entries().len(), 1);
+        assert_eq!(learned.entries().novel_units(Context::Steady), 0);
+    }
+
+    #[test]
+    fn a_shielded_path_is_known_by_itself_alone() {
+        let mut learned = Learned::default();
+        let path = |key, learning| Behaviour { learning, ..behaviour(Dimension::Write, "w", key) };
+        for key in ["/x/a1.sh", "/x/a2.sh", "/x/a3.sh"] {
+            learned.learn(&path(key, Learning::Shielded), &at(1), ROOM);
+        }
+        assert!(learned.find(&path("/x/a1.sh", Learning::Shielded)).is_some());
+        assert!(learned.find(&path("/x/a4.sh", Learning::Shielded)).is_none());
+    }
+
+    #[test]
+    fn a_flood_is_refused_before_it_takes_more_than_its_room() {
+        let mut learned = Learned::default();
+        let mut refused = 0;
+        for number in 0..20_000_u64 {
+            let key = format!("/bin/program-of-letters-{number}");
+            let it = behaviour(Dimension::Process, "", &key);
+            let room = ROOM.saturating_sub(learned.bytes());
+            refused += usize::from(learned.learn(&it, &at(number + 1), room) == Learnt::Refused);
+        }
+        assert!(refused > 15_000 && learned.is_full);
+        assert!(learned.bytes() <= ROOM);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_learned_is_known_after_it_was_kept(
+            paths in proptest::collection::vec("(/[a-c0-9._-]{1,6}){1,4}", 1..30),
+            peers in proptest::collection::vec("tcp ([a-c]\\.){1,3}test (80|443)|tcp 10\\.0\\.[01]\\.[0-9]{1,2} 80", 1..30),
+        ) {
+            let mut learned = Learned::default();
+            let all = paths.iter().map(|it| behaviour(Dimension::Write, "w", it));
+            let all: Vec<_> =
+                all.chain(peers.iter().map(|it| behaviour(Dimension::Peer, "", it))).collect();
+            for (unit, it) in all.iter().enumerate() {
+                learned.learn(it, &at(unit as u64 + 1), ROOM);
+            }
+            let mut kept = Learned::default();
+            learned.visit(&mut |scope, key, entry| {
+                let dimension = if scope.is_empty() { Dimension::Peer } else { Dimension::Write };
+                assert!(kept.restore(dimension, scope, key, entry.clone()));
+            });
+            for it in &all {
+                prop_assert!(learned.find(it).is_some() && kept.find(it).is_some(), "{:?}", it);
+            }
+            let novel = |it: &Learned| it.entries().novel_units(Context::Steady);
+            prop_assert_eq!(novel(&learned), novel(&kept));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Learns from observations and tells departures: all profiles, and the containers at work.
+
+use std::{collections::HashMap, sync::Arc};
+
+use plimsoll_ebpf::{
+    events::{accept::Accept, container as lifecycle, exec::Exec, gap::Gap, listen::Listen},
+    rules::outcome,
+    value::address,
+};
+
+use super::{
+    behaviour::{Scratch, behaviours, is_foreign},
+    counts::Counts,
+    departure::Departure,
+    entries::Occasion,
+    explain::explain,
+    instance::Instance,
+    known::Known,
+    profile::Profile,
+    settings::Settings,
+    stable_hash::stable_hash,
+    subject::Subject,
+};
+use crate::attribution::{
+    container::Container,
+    observation::Observation,
+    process::{Origin, Process},
+};
+
+/// See the module.
+pub struct Baseline {
+    known: Known,
+    /// Containers at work, by their cgroup.
+    instances: HashMap<u64, Instance>,
+    scratch: Scratch,
+    now_ms: u64,
+    /// The profile that is looked at first when some are kept.
+    pub(super) next_unsaved: usize,
+}
+
+impl Baseline {
+    /// Learns from nothing.
+    pub fn new(settings: Settings) -> Self {
+        let known = Known::new(settings);
+        Self {
+            known,
+            instances: HashMap::new(),
+            scratch: Scratch::default(),
+            now_ms: 0,
+            next_unsaved: 0,
+        }
+    }
+
+    /// Goes on with a profile that was kept.
+    pub fn restore(&mut self, profile: Profile) {
+        self.known.restore(profile);
+    }
+
+    /// What an operator set.
+    pub fn settings(&self) -> &Settings {
+        &self.known.settings
+    }
+
+    /// All profiles.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.known.profiles
+    }
+
+    /// All profiles, to change them.
+    pub fn profiles_mut(&mut self) -> &mut [Profile] {
+        &mut self.known.profiles
+    }
+
+    /// What happened that metrics tell of.
+    pub fn counts(&self) -> &Counts {
+        &self.known.counts
+    }
+
+    /// Learns from an observation; returns what departs from what is known, the most telling first.
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Option<Departure> {
+        let header = &observation.record.header;
+        let container = observation.container?;
+        if header.outcome != outcome::DONE || container.image_digest.is_empty() {
+            return None;
+        }
+        let now_ms = observation.ts_ns / 1_000_000;
+        self.now_ms = self.now_ms.max(now_ms);
+        if let Some((event, tail)) = observation.record.read::<lifecycle::Container>() {
+            let text = |span| std::str::from_utf8(tail.get(span)).unwrap_or_default();
+            self.happened(container, text(event.op), text(event.command), event.exit_code, now_ms);
+            return None;
+        }
+        let key = header.cgroup_id;
+        if !self.instances.contains_key(&key) {
+            self.meet(key, container, observation, now_ms);
+        }
+        let instance = self.instances.get_mut(&key)?;
+        follow(&mut self.known, instance, observation, now_ms);
+        judge(&mut self.known, instance, &mut self.scratch, observation, now_ms)
+    }
+
+    /// A container that was not met yet.
+    fn meet(
+        &mut self,
+        key: u64,
+        container: &Arc<Container>,
+        observation: &Observation<'_>,
+        now_ms: u64,
+    ) {
+        let is_first = observation.process.is_some_and(|process| {
+            process.origin == Origin::Init && process.lineage.ancestors.is_empty()
+        });
+        let sees_start = is_first && observation.record.read::<Exec>().is_some();
+        let hash = stable_hash(container.id.as_bytes());
+        let mut instance = Instance::new(container.clone(), hash, now_ms, sees_start);
+        let subjects = [Subject::image_of(container), Subject::service_of(container)];
+        for (member, subject) in instance.members.iter_mut().zip(subjects) {
+            *member =
+                subject.and_then(|subject| self.known.join(subject, container, hash, sees_start));
+        }
+        self.instances.insert(key, instance);
+    }
+
+    /// Docker tells of a container as a whole.
+    fn happened(
+        &mut self,
+        container: &Container,
+        op: &str,
+        command: &str,
+        exit_code: u32,
+        now_ms: u64,
+    ) {
+        let key = self.instances.iter().find(|(_, it)| it.container.id == container.id);
+        let Some(key) = key.map(|(key, _)| *key) else { return };
+        match op {
+            "health_status" if command == "healthy" => {
+                if let Some(instance) = self.instances.get_mut(&key) {
+                    instance.is_ready(now_ms, &self.known.settings);
+                }
+            }
+            "die" => {
+                let Some(mut instance) = self.instances.remove(&key) else { return };
+                // What ends while it starts has started as far as it ever will.
+                instance.is_ready(now_ms, &Settings { start_least_s: 0, ..self.known.settings });
+                self.known.roll(&mut instance, now_ms);
+                for member in instance.members.iter().flatten() {
+                    let profile = &mut self.known.profiles[member.profile];
+                    profile.good_exits =
+                        profile.good_exits.saturating_add(u32::from(exit_code == 0));
+                    profile.is_unsaved = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets time pass: ends units, forgets containers that are not among these cgroups, and has
+    /// dimensions monitored of which enough is known.
+    pub fn tick(&mut self, now_ms: u64, is_there: impl Fn(u64) -> bool) {
+        self.now_ms = self.now_ms.max(now_ms);
+        let keys: Vec<u64> = self.instances.keys().copied().collect();
+        for key in keys {
+            let Some(mut instance) = self.instances.remove(&key) else { continue };
+            self.known.roll(&mut instance, now_ms);
+            if is_there(key) {
+                self.instances.insert(key, instance);
+            }
+        }
+        self.known.weigh();
+        for profile in &mut self.known.profiles {
+            profile.advance(now_ms / 1000, &self.known.settings);
+        }
+    }
+
+    /// The words of a departure.
+    pub fn explain(&self, departure: &Departure) -> String {
+        let Some(profile) = self.known.profiles.get(departure.profile) else {
+            return String::new();
+        };
+        explain(departure, profile, &self.known.settings, self.now_ms / 1000)
+    }
+}
+
+/// Follows what an observation says of its container: its unit, its use, its readiness.
+fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<'_>, now_ms: u64) {
+    let record = &observation.record;
+    let process = observation.process.map(|it| &**it);
+    known.roll(instance, now_ms);
+    let count = u64::from(record.header.count);
+    // Health checks come over loopback: that somebody uses the service they do not say.
+    let accepted = record
+        .read::<Accept>()
+        .is_some_and(|(accept, _)| !address(accept.peer).to_canonical().is_loopback());
+    let listens = record.read::<Listen>();
+    let gap = record.read::<Gap>();
+    let is_own =
+        accepted || process.is_some_and(|it| matches!(it.origin, Origin::Init | Origin::Unknown));
+    for member in instance.members.iter_mut().flatten() {
+        let profile = &mut known.profiles[member.profile];
+        member.is_active |= is_own;
+        if let Some((gap, _)) = gap {
+            profile.lost = profile.lost.saturating_add(gap.lost);
+            continue;
+        }
+        profile.seen = profile.seen.saturating_add(count);
+        if accepted {
+            profile.accepts = profile.accepts.saturating_add(count);
+        }
+        if let Some((listen, _)) = listens {
+            let is_local = address(listen.address).to_canonical().is_loopback();
+            profile.has_listener |= listen.protocol == 6 && !is_local && is_own;
+        }
+    }
+    if let Some((listen, _)) = listens
+        && is_own
+        && tells_readiness(&instance.container, &listen)
+    {
+        instance.is_ready(now_ms, &known.settings);
+    }
+    if let Some(process) = process
+        && is_foreign(observation)
+    {
+        instance.note_foreign(process);
+    }
+}
+
+/// Looks each behaviour up, learns or tells it.
+fn judge(
+    known: &mut Known,
+    instance: &mut Instance,
+    scratch: &mut Scratch,
+    observation: &Observation<'_>,
+    now_ms: u64,
+) -> Option<Departure> {
+    let process: Option<&Process> = observation.process.map(|it| &**it);
+    let context = instance.context(process, now_ms, &known.settings);
+    let is_foreign = process.is_some_and(|it| instance.is_foreign(it));
+    let mut found = None;
+    behaviours(observation, context, scratch, &mut |behaviour| {
+        let member = usize::from(behaviour.dimension.is_of_service());
+        let (hash, start_ms) = (instance.hash, instance.start_ms);
+        let Some(member) = instance.members[member].as_mut() else { return true };
+        let at = Occasion {
+            context,
+            unit: member.unit_of(context),
+            container: hash,
+            start_s: start_ms / 1000,
+            now_s: now_ms / 1000,
+            apart_s: known.settings.apart_s(),
+        };
+        found = known.look_up(&behaviour, member, &at, is_foreign);
+        found.is_none()
+    });
+    found
+}
+
+/// Whether listening tells that a container has started: on a port of its image, or on any where
+/// its image names none.
+fn tells_readiness(container: &Container, listen: &Listen) -> bool {
+    let is_local = address(listen.address).to_canonical().is_loopback();
+    !is_local
+        && (container.announced.is_empty() || container.announces(listen.port, listen.protocol))
+}

@@ -1,0 +1,54 @@
+//! What images and services are known to do, and what departs from it.
+//!
+//! Pure: observations and moments in, departures and profiles out. [`learner::Baseline`] is the
+//! stage; the other files are its parts, in reading order.
+
+pub mod dimension;
+pub mod subject;
+
+pub mod stable_hash;
+
+pub mod program;
+
+pub mod peer;
+
+pub mod shield;
+
+pub mod behaviour;
+
+mod write;
+
+pub mod template;
+
+pub mod entries;
+
+pub mod learned;
+
+pub mod settings;
+
+pub mod convergence;
+
+pub mod profile;
+
+pub mod instance;
+
+pub mod explain;
+
+pub mod departure;
+
+pub mod counts;
+
+pub mod known;
+
+pub mod learner;
+
+pub mod saved;
+
+pub mod orders;
+
+pub mod view;
+
+pub mod export;
+
+#[cfg(test)]
+mod tests;

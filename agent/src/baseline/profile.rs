@@ -1,0 +1,301 @@
+//! The profile of a subject: what was learned in each dimension, and from how much.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    convergence::{Assessment, Evidence, State, assess},
+    dimension::{Context, Dimension},
+    entries::{Entry, Occasion},
+    learned::Learned,
+    settings::{LEAST_STARTS, Settings},
+    subject::Subject,
+};
+
+/// What a profile takes at most, in bytes.
+pub const MOST_BYTES: usize = 2 << 20;
+/// Containers remembered of a profile.
+const MOST_CONTRIBUTORS: usize = 64;
+/// Runs of a batch image that ended well, at least.
+const LEAST_EXITS: u32 = 5;
+/// Units of sessions that a behaviour needs to be known in one.
+const LEAST_SESSIONS: u32 = 2;
+/// Other containers that have worked long enough without something for it to be doubted, and how
+/// many units that is.
+const LEAST_DOUBTERS: usize = 2;
+const DOUBTING_UNITS: u32 = 24;
+
+/// Units of a context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Those that were whole.
+    pub units: u32,
+    /// When the first began, in seconds since the Unix epoch; 0 before.
+    pub first_s: u64,
+}
+
+/// A container that was learned from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contributor {
+    /// Hash of its id.
+    pub hash: u64,
+    /// The first digits of its id.
+    pub id: String,
+    /// Hash of what makes it a replica of others.
+    pub role: u64,
+    /// Units of it.
+    pub units: u32,
+    /// Starts of it.
+    pub starts: u32,
+}
+
+/// How a dimension stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// By context, since when it is monitored, in seconds since the Unix epoch; 0 where it is not.
+    pub monitored_s: [u64; Context::COUNT],
+    /// By context, units that were so full of new behaviours that no more of them were learned.
+    pub frozen: [u32; Context::COUNT],
+    /// Departures that were seen since it is monitored.
+    pub departures: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Whose it is.
+    pub subject: Subject,
+    /// The image as it was asked for last.
+    pub image: String,
+    /// By dimension.
+    pub learned: [Learned; Dimension::ALL.len()],
+    /// By dimension.
+    pub standing: [Standing; Dimension::ALL.len()],
+    /// By context.
+    pub exposure: [Exposure; Context::COUNT],
+    /// The containers it was learned from, as far as they are remembered.
+    pub contributors: Vec<Contributor>,
+    /// Starts that were seen.
+    pub starts: u32,
+    /// Connections that were accepted.
+    pub accepts: u64,
+    /// Whether it listens on TCP.
+    pub has_listener: bool,
+    /// Containers that ended with code 0.
+    pub good_exits: u32,
+    /// Observations that were seen.
+    pub seen: u64,
+    /// Observations that were lost.
+    pub lost: u64,
+    /// The number of the latest unit.
+    pub last_unit: u64,
+    /// When an operator said that enough is known, in seconds since the Unix epoch; 0 for never.
+    pub approved_s: u64,
+    /// Whether there is more than was kept.
+    pub is_unsaved: bool,
+}
+
+impl Profile {
+    /// An empty one.
+    pub fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            image: String::new(),
+            learned: Default::default(),
+            standing: Default::default(),
+            exposure: Default::default(),
+            contributors: Vec::new(),
+            starts: 0,
+            accepts: 0,
+            has_listener: false,
+            good_exits: 0,
+            seen: 0,
+            lost: 0,
+            last_unit: 0,
+            approved_s: 0,
+            is_unsaved: true,
+        }
+    }
+
+    /// The dimensions that it has.
+    pub fn dimensions(&self) -> impl Iterator<Item = Dimension> + use<> {
+        let is_image = self.subject.is_image();
+        Dimension::ALL.into_iter().filter(move |it| it.is_of_service() != is_image)
+    }
+
+    /// What it takes, about, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.learned.iter().map(Learned::bytes).sum()
+    }
+
+    /// Whether departures in a dimension are told of a context.
+    pub fn is_monitored(&self, dimension: Dimension, context: Context) -> bool {
+        self.standing[dimension as usize].monitored_s[context.judged_by() as usize] != 0
+    }
+
+    /// Whether an entry vouches for an act in a context.
+    pub fn vouches(&self, entry: &Entry, context: Context) -> bool {
+        let is_enough = |by: &Context| {
+            let least = if *by == Context::Session { LEAST_SESSIONS } else { 1 };
+            entry.seen[*by as usize].units >= least
+        };
+        !entry.is_denied && context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
+    }
+
+    /// Whether only one container ever showed something, while others did without it for long.
+    pub fn is_doubted(&self, entry: &Entry) -> bool {
+        if entry.is_confirmed() {
+            return false;
+        }
+        // Who was started otherwise is not expected to do the same.
+        let mut all = self.contributors.iter();
+        let Some(role) = all.find(|it| entry.supporters.contains(&it.hash)).map(|it| it.role)
+        else {
+            return false;
+        };
+        let is_doubter = |it: &&Contributor| {
+            it.role == role && it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash)
+        };
+        self.contributors.iter().filter(is_doubter).count() >= LEAST_DOUBTERS
+    }
+
+    /// The part of a container, made where it has none yet; who gave least makes room.
+    pub fn contributor(&mut self, hash: u64, id: &str) -> Option<&mut Contributor> {
+        if let Some(at) = self.contributors.iter().position(|it| it.hash == hash) {
+            return self.contributors.get_mut(at);
+        }
+        if self.contributors.len() >= MOST_CONTRIBUTORS {
+            let (least, _) = self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
+            self.contributors.swap_remove(least);
+        }
+        let id = id.chars().take(12).collect();
+        self.contributors.push(Contributor { hash, id, ..Contributor::default() });
+        self.contributors.last_mut()
+    }
+
+    /// A unit of a context was whole.
+    pub fn count_unit(&mut self, at: &Occasion, id: &str, began_s: u64) {
+        let exposure = &mut self.exposure[at.context as usize];
+        exposure.units = exposure.units.saturating_add(1);
+        if exposure.first_s == 0 {
+            exposure.first_s = began_s;
+        }
+        if let Some(contributor) = self.contributor(at.container, id) {
+            contributor.units = contributor.units.saturating_add(1);
+        }
+        self.is_unsaved = true;
+    }
+
+    /// What is known of a dimension in a context, in numbers.
+    pub fn evidence(&self, dimension: Dimension, context: Context, now_s: u64) -> Evidence {
+        let learned = &self.learned[dimension as usize];
+        let exposure = self.exposure[context as usize];
+        let frozen = self.standing[dimension as usize].frozen[context as usize];
+        Evidence {
+            units: exposure.units,
+            novel_units: learned.entries().novel_units(context).saturating_add(frozen),
+            least_units: LEAST_STARTS,
+            starts: self.starts.max(self.contributors.len() as u32),
+            age_s: if exposure.first_s == 0 { 0 } else { now_s.saturating_sub(exposure.first_s) },
+            is_active: true,
+            seen: self.seen,
+            lost: self.lost,
+            is_full: learned.is_full,
+        }
+    }
+
+    /// Weighs what is known of a dimension in a context.
+    pub fn assess(
+        &self,
+        dimension: Dimension,
+        context: Context,
+        now_s: u64,
+        settings: &Settings,
+    ) -> Assessment {
+        let is_start = context == Context::Start;
+        let evidence = Evidence {
+            is_active: is_start || self.is_active(settings),
+            least_units: if is_start { LEAST_STARTS } else { settings.least_units },
+            ..self.evidence(dimension, context, now_s)
+        };
+        let mut assessment = assess(&evidence, settings);
+        let is_full = matches!(assessment.state, State::Unmodelled(_)) && evidence.is_full;
+        // Who is monitored stays so: what is new from then on is told and not learned.
+        if self.is_monitored(dimension, context) && !is_full {
+            assessment.state = State::Monitor;
+            assessment.missing_s = None;
+        }
+        assessment
+    }
+
+    /// Whether the service was used enough for its silence to say something.
+    pub fn is_active(&self, settings: &Settings) -> bool {
+        if self.has_listener {
+            return self.accepts >= u64::from(settings.least_accepts);
+        }
+        // A batch job is what ends well again and again; what does neither works by itself.
+        self.good_exits == 0 || self.good_exits >= LEAST_EXITS
+    }
+
+    /// Has dimensions monitored of which enough is known; returns whether any is newly so.
+    pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
+        let mut has_changed = false;
+        for dimension in self.dimensions() {
+            for context in [Context::Start, Context::Steady] {
+                let standing = &self.standing[dimension as usize];
+                if standing.monitored_s[context as usize] != 0 {
+                    continue;
+                }
+                let assessment = self.assess(dimension, context, now_s, settings);
+                if assessment.state == State::Monitor {
+                    self.standing[dimension as usize].monitored_s[context as usize] = now_s.max(1);
+                    has_changed = true;
+                }
+            }
+        }
+        self.is_unsaved |= has_changed;
+        has_changed
+    }
+
+    /// An operator says that enough is known, of every dimension and context that was seen at all.
+    pub fn approve(&mut self, now_s: u64) {
+        self.approved_s = now_s.max(1);
+        for dimension in self.dimensions() {
+            for context in [Context::Start, Context::Steady] {
+                let since = &mut self.standing[dimension as usize].monitored_s[context as usize];
+                let is_seen = self.exposure[context as usize].units > 0;
+                if *since == 0 && is_seen && !self.learned[dimension as usize].is_full {
+                    *since = now_s.max(1);
+                }
+            }
+        }
+        self.is_unsaved = true;
+    }
+
+    /// Denies what only containers showed whose id begins so, and what was seen first at a moment
+    /// or later (in seconds since the Unix epoch); returns how many behaviours.
+    pub fn deny(&mut self, container: Option<&str>, since_s: Option<u64>) -> usize {
+        let hashes: Vec<u64> = (self.contributors.iter())
+            .filter(|it| container.is_some_and(|id| it.id.starts_with(id.get(..12).unwrap_or(id))))
+            .map(|it| it.hash)
+            .collect();
+        let is_of = |entry: &Entry| {
+            let supporters: Vec<u64> = entry.supporters.into_iter().filter(|it| *it != 0).collect();
+            !supporters.is_empty() && supporters.iter().all(|it| hashes.contains(it))
+        };
+        let is_late = |entry: &Entry| since_s.is_none_or(|since_s| entry.first_s >= since_s);
+        let is_meant = |entry: &Entry| is_late(entry) && (container.is_none() || is_of(entry));
+        self.is_unsaved = true;
+        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum()
+    }
+
+    /// Forgets all that was learned.
+    pub fn reset(&mut self) {
+        let empty = Self::new(self.subject.clone());
+        let (last_unit, mut contributors) =
+            (self.last_unit, std::mem::take(&mut self.contributors));
+        for contributor in &mut contributors {
+            (contributor.units, contributor.starts) = (0, 0);
+        }
+        *self = Self { image: std::mem::take(&mut self.image), last_unit, contributors, ..empty };
+    }
+}

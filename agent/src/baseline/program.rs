@@ -1,0 +1,109 @@
+//! What a program is called: its file, and for programs that are many in one, which of them.
+
+/// Files that hold many programs and choose by the name they are called by.
+const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
+/// Interpreters, by the beginning of their file's name.
+const INTERPRETERS: [&str; 12] =
+    ["sh", "bash", "dash", "ash", "zsh", "ksh", "python", "perl", "ruby", "node", "php", "lua"];
+/// Options by which an interpreter is given its program as an argument.
+const INLINE: [&str; 6] = ["-c", "-e", "-E", "-r", "-p", "--eval"];
+
+/// Writes the name of a program: its path, and the applet of a program that is many in one.
+pub fn push_name(out: &mut String, exe: &[u8], args: &[u8]) {
+    out.push_str(&String::from_utf8_lossy(exe));
+    if let Some(applet) = applet(exe, args) {
+        out.push(' ');
+        out.push_str(&applet);
+    }
+}
+
+/// Writes which of the programs it is that are in one, as a name below that one's path.
+pub fn push_applet(out: &mut String, exe: &[u8], args: &[u8]) {
+    if let Some(applet) = applet(exe, args) {
+        out.push('/');
+        out.push_str(&applet);
+    }
+}
+
+/// The same as [`push_name`], and for an interpreter whether its program was given as an argument.
+pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
+    push_name(out, exe, args);
+    let applet = applet(exe, args);
+    let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
+    let is_interpreter = INTERPRETERS.iter().any(|name| {
+        called
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
+    });
+    // What follows the first argument that is no option is the program's own.
+    let mut options = args.split(|it| *it == 0).skip(1).take_while(|it| it.starts_with(b"-"));
+    if is_interpreter && options.any(is_inline) {
+        out.push_str(" -c");
+    }
+}
+
+/// Whether an argument says that the program follows it: `-c`, and `-lc` or `-ec`.
+fn is_inline(argument: &[u8]) -> bool {
+    let argument = text(argument);
+    let is_bundle = argument.len() <= 4
+        && argument.ends_with('c')
+        && argument.strip_prefix('-').is_some_and(|it| it.chars().all(char::is_alphabetic));
+    is_bundle || INLINE.contains(&argument)
+}
+
+fn applet(exe: &[u8], args: &[u8]) -> Option<String> {
+    let file = base(exe);
+    if !MANY_IN_ONE.iter().any(|name| file.starts_with(name.as_bytes())) {
+        return None;
+    }
+    let mut words = args.split(|it| *it == 0);
+    let called = base(words.next()?);
+    let called = called.strip_prefix(b"-").unwrap_or(called);
+    // Called by its own name, it takes the applet as its first argument.
+    let called = if called == file { base(words.next()?) } else { called };
+    let is_name = !called.is_empty()
+        && called.len() <= 32
+        && called.iter().all(|it| it.is_ascii_alphanumeric() || b"[-_.".contains(it));
+    is_name.then(|| text(called).to_owned())
+}
+
+/// The last component of a path.
+pub fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|it| *it == b'/').next().unwrap_or(path)
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(exe: &str, args: &str) -> String {
+        let mut out = String::new();
+        push_invocation(&mut out, exe.as_bytes(), args.replace(' ', "\0").as_bytes());
+        out
+    }
+
+    #[test]
+    fn a_program_that_is_many_is_named_with_the_one_it_is() {
+        assert_eq!(called("/bin/busybox", "sh -x"), "/bin/busybox sh");
+        assert_eq!(called("/bin/busybox", "/bin/wget http://x"), "/bin/busybox wget");
+        assert_eq!(called("/bin/busybox", "busybox nc -l"), "/bin/busybox nc");
+        assert_eq!(called("/bin/busybox", "-sh"), "/bin/busybox sh");
+        assert_eq!(called("/usr/sbin/nginx", "nginx: worker"), "/usr/sbin/nginx");
+    }
+
+    #[test]
+    fn a_program_given_as_an_argument_is_told_from_a_file() {
+        assert_eq!(called("/bin/dash", "sh -c id"), "/bin/dash -c");
+        assert_eq!(called("/bin/bash", "bash -lc id"), "/bin/bash -c");
+        assert_eq!(called("/usr/bin/python3.11", "python3 -c x"), "/usr/bin/python3.11 -c");
+        assert_eq!(called("/usr/bin/python3.11", "python3 app.py"), "/usr/bin/python3.11");
+        assert_eq!(called("/usr/bin/python3.11", "python3 app.py -c x"), "/usr/bin/python3.11");
+        assert_eq!(called("/bin/busybox", "sh -c id"), "/bin/busybox sh -c");
+        assert_eq!(called("/usr/sbin/nginx", "nginx -c /etc/nginx.conf"), "/usr/sbin/nginx");
+        assert_eq!(called("/usr/bin/nodejs-app", "x -e"), "/usr/bin/nodejs-app");
+    }
+}

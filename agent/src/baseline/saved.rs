@@ -1,0 +1,125 @@
+//! A profile as it is kept: the form between memory and file.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    dimension::{Context, Dimension},
+    entries::Entry,
+    profile::{Contributor, Exposure, Profile, Standing},
+    settings::Settings,
+    subject::Subject,
+};
+
+/// Version of the form; one that is changed is still read.
+pub const FORMAT: u32 = 1;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// [`FORMAT`] of whoever wrote it.
+    pub format: u32,
+    /// Whose profile it is.
+    pub subject: Subject,
+    /// The image as it was asked for last.
+    pub image: String,
+    /// When it was written, in seconds since the Unix epoch.
+    pub written_s: u64,
+    /// What was learned.
+    pub dimensions: Vec<SavedDimension>,
+    /// By context.
+    pub exposure: [Exposure; Context::COUNT],
+    /// The containers it was learned from.
+    pub contributors: Vec<Contributor>,
+    /// See [`Profile`].
+    pub starts: u32,
+    /// See [`Profile`].
+    pub accepts: u64,
+    /// See [`Profile`].
+    pub has_listener: bool,
+    /// See [`Profile`].
+    pub good_exits: u32,
+    /// See [`Profile`].
+    pub seen: u64,
+    /// See [`Profile`].
+    pub lost: u64,
+    /// See [`Profile`].
+    pub last_unit: u64,
+    /// See [`Profile`].
+    pub approved_s: u64,
+    /// What it was learned by.
+    pub settings: Settings,
+}
+
+/// A dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDimension {
+    /// Which.
+    pub dimension: Dimension,
+    /// How it stands.
+    pub standing: Standing,
+    /// Whether there was more than is kept.
+    pub is_full: bool,
+    /// Scope, key or template, and what was seen of it.
+    pub entries: Vec<(String, String, Entry)>,
+}
+
+impl Saved {
+    /// A profile at a moment.
+    pub fn of(profile: &Profile, settings: &Settings, now_s: u64) -> Self {
+        let dimension = |dimension: Dimension| {
+            let learned = &profile.learned[dimension as usize];
+            let mut entries = Vec::with_capacity(learned.entries().len());
+            learned.visit(&mut |scope, key, entry| {
+                entries.push((scope.to_owned(), key.to_owned(), entry.clone()));
+            });
+            let standing = profile.standing[dimension as usize];
+            SavedDimension { dimension, standing, is_full: learned.is_full, entries }
+        };
+        Self {
+            format: FORMAT,
+            subject: profile.subject.clone(),
+            image: profile.image.clone(),
+            written_s: now_s,
+            dimensions: profile.dimensions().map(dimension).collect(),
+            exposure: profile.exposure,
+            contributors: profile.contributors.clone(),
+            starts: profile.starts,
+            accepts: profile.accepts,
+            has_listener: profile.has_listener,
+            good_exits: profile.good_exits,
+            seen: profile.seen,
+            lost: profile.lost,
+            last_unit: profile.last_unit,
+            approved_s: profile.approved_s,
+            settings: *settings,
+        }
+    }
+
+    /// The profile again; what does not fit into its bounds is left out.
+    pub fn into_profile(self) -> Profile {
+        let mut profile = Profile::new(self.subject);
+        for SavedDimension { dimension, standing, is_full, entries } in self.dimensions {
+            let learned = &mut profile.learned[dimension as usize];
+            learned.is_full = is_full;
+            for (scope, key, entry) in entries {
+                learned.restore(dimension, &scope, &key, entry);
+            }
+            profile.standing[dimension as usize] = standing;
+        }
+        Profile {
+            image: self.image,
+            exposure: self.exposure,
+            contributors: self.contributors.into_iter().take(64).collect(),
+            starts: self.starts,
+            accepts: self.accepts,
+            has_listener: self.has_listener,
+            good_exits: self.good_exits,
+            seen: self.seen,
+            lost: self.lost,
+            last_unit: self.last_unit,
+            approved_s: self.approved_s,
+            is_unsaved: false,
+            ..profile
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What no learning may excuse: writes that no template covers, acts that are never learned.
+
+use plimsoll_ebpf::{events::privilege::op, layer::code};
+
+use super::{dimension::Context, program::base};
+
+/// Endings of files that something may run or obey.
+const ENDINGS: [&str; 16] = [
+    ".so", ".sh", ".bash", ".py", ".pth", ".php", ".phtml", ".jsp", ".pl", ".rb", ".lua", ".cgi",
+    ".service", ".timer", ".cron", ".ko",
+];
+/// Files, and directories with all that is below them, that decide who may do what or what runs.
+const PLACES: [&str; 22] = [
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/crontab",
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+    "/etc/ld.so.preload",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/profile",
+    "/etc/profile.d",
+    "/etc/pam.d",
+    "/etc/init.d",
+    "/etc/systemd",
+    "/var/spool/cron",
+    "/lib/systemd",
+    "/usr/lib/systemd",
+];
+/// Names that mean the same wherever they lie.
+const NAMES: [&str; 7] = [
+    "authorized_keys",
+    "authorized_keys2",
+    ".bashrc",
+    ".bash_profile",
+    ".profile",
+    ".zshrc",
+    ".ssh",
+];
+/// `include/uapi/linux/stat.h`
+const EXECUTABLE: u32 = 0o111;
+
+/// Programs that a service has hardly ever a reason to run once it has started, though its image
+/// holds them: they look around, build, install, or carry a shell elsewhere.
+const TOOLS: [&str; 34] = [
+    "nc",
+    "ncat",
+    "netcat",
+    "nc.traditional",
+    "nc.openbsd",
+    "socat",
+    "nmap",
+    "masscan",
+    "telnet",
+    "tcpdump",
+    "tshark",
+    "gdb",
+    "strace",
+    "ltrace",
+    "nsenter",
+    "unshare",
+    "chroot",
+    "gcc",
+    "cc",
+    "tcc",
+    "clang",
+    "as",
+    "ld",
+    "apt",
+    "apt-get",
+    "dpkg",
+    "apk",
+    "yum",
+    "dnf",
+    "rpm",
+    "microdnf",
+    "zypper",
+    "pacman",
+    "insmod",
+];
+
+/// Whether a file may be known by its own path alone, never by a template: others run or obey it.
+pub fn is_shielded(path: &str, created_mode: u32) -> bool {
+    if created_mode & EXECUTABLE != 0 {
+        return true;
+    }
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let has_ending = ENDINGS.iter().any(|ending| {
+        name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty())
+            // A library's version follows its ending.
+            || *ending == ".so" && name.contains(".so.")
+    });
+    has_ending
+        || path.split('/').any(|component| NAMES.contains(&component))
+        || PLACES.iter().any(|place| {
+            path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+}
+
+/// Whether files of a layer are the image's, which no template may cover either.
+pub const fn is_of_image(layer: u8) -> bool {
+    matches!(layer, code::IMAGE | code::COPIED_UP)
+}
+
+/// Whether running a program is never learned in a context.
+pub fn is_tool(name: &str, context: Context) -> bool {
+    let mut words = name.split(' ');
+    let file = words.next().unwrap_or_default();
+    let called = words.next().filter(|it| !it.starts_with('-') && !it.starts_with('/'));
+    let called =
+        called.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default());
+    context != Context::Start && TOOLS.contains(&called)
+}
+
+/// Whether using a privilege is never learned: it reaches for another process, for the kernel or
+/// for other namespaces.
+pub const fn is_unlearnable_privilege(code: u8) -> bool {
+    matches!(
+        code,
+        op::PTRACE
+            | op::MOUNT
+            | op::SETNS
+            | op::MODULE
+            | op::BPF
+            | op::PROCESS_MEMORY
+            | op::REBOOT
+            | op::PIDFD_GETFD
+            | op::IO_PORTS
+            | op::SIGNAL_AGENT
+            | op::PTRACE_AGENT
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_run_or_obey_is_shielded() {
+        for path in [
+            "/data/x.sh",
+            "/up/shell.php",
+            "/opt/libevil.so.1",
+            "/etc/cron.d/job",
+            "/root/.ssh/authorized_keys",
+            "/etc/passwd",
+            "/home/a/.bashrc",
+        ] {
+            assert!(is_shielded(path, 0o100_644), "{path}");
+        }
+        for path in ["/data/x.rdb", "/etc/passwords", "/up/a.jpg", "/var/log/cron.log", "/x/.sh"] {
+            assert!(!is_shielded(path, 0o100_644), "{path}");
+        }
+        assert!(is_shielded("/data/x", 0o100_755));
+    }
+
+    #[test]
+    fn tools_are_learned_at_the_start_alone() {
+        assert!(is_tool("/usr/bin/nmap", Context::Steady));
+        assert!(is_tool("/bin/busybox nc", Context::Session));
+        assert!(!is_tool("/bin/busybox nc", Context::Start));
+        assert!(!is_tool("/usr/sbin/nginx", Context::Steady));
+        assert!(!is_tool("/bin/dash -c", Context::Steady));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the pipeline does for the baseline: feeds it, lets time pass, has profiles kept.
+
+use crossbeam_channel::Receiver;
+
+use crate::{
+    attribution::{attributor::Attributor, observation::Observation},
+    baseline::{
+        convergence::State,
+        departure::Departure,
+        dimension::{Context, Dimension},
+        learner::Baseline,
+        orders::Order,
+    },
+    clock,
+    metrics::names::Metrics,
+    store::profiles::ProfileWriter,
+    verdict::judge::Judge,
+};
+
+/// See the module.
+pub struct Learning {
+    baseline: Option<Baseline>,
+    orders: Receiver<Order>,
+    profiles: ProfileWriter,
+}
+
+impl Learning {
+    /// Learns into `baseline`, where there is one; does as `orders` say, and has profiles written.
+    pub fn new(
+        baseline: Option<Baseline>,
+        orders: Receiver<Order>,
+        profiles: ProfileWriter,
+    ) -> Self {
+        Self { baseline, orders, profiles }
+    }
+
+    /// What is known, where anything is learned.
+    pub(super) fn baseline(&self) -> Option<&Baseline> {
+        self.baseline.as_ref()
+    }
+
+    /// Learns from an observation; returns what departs from what is known.
+    pub(super) fn observe(&mut self, observation: &Observation<'_>) -> Option<Departure> {
+        self.baseline.as_mut()?.observe(observation)
+    }
+
+    /// Does what an operator asked for.
+    pub(super) fn carry_out(&mut self) {
+        let Some(baseline) = &mut self.baseline else { return };
+        for order in self.orders.try_iter() {
+            baseline.carry_out(&order, clock::now_ns() / 1_000_000_000);
+        }
+    }
+
+    /// Lets time pass, and hands over at most so many profiles to be written.
+    pub(super) fn tick(&mut self, attributor: &Attributor, now_ns: u64, most: usize) {
+        let Some(baseline) = &mut self.baseline else { return };
+        let there: std::collections::HashSet<u64> =
+            attributor.directory.there().map(|(cgroup_id, _)| cgroup_id).collect();
+        baseline.tick(now_ns / 1_000_000, |cgroup_id| there.contains(&cgroup_id));
+        let most = most.min(self.profiles.room());
+        for saved in baseline.take_unsaved(most, now_ns / 1_000_000_000) {
+            let subject = saved.subject.clone();
+            if self.profiles.write(saved).is_some() {
+                tracing::debug!(%subject, "a profile waits to be written");
+            }
+        }
+    }
+
+    /// Hands over all that is not written and waits for it.
+    pub(super) fn close(&mut self, attributor: &Attributor, now_ns: u64) {
+        self.tick(attributor, now_ns, usize::MAX);
+        self.profiles.close();
+    }
+
+    /// Shows what is known in the metrics.
+    pub(super) fn show(&self, judge: &Judge, metrics: &Metrics) {
+        let Some(baseline) = &self.baseline else { return };
+        let now_s = clock::now_ns() / 1_000_000_000;
+        let mut states = [0_u64; State::NAMES.len()];
+        let mut behaviours = [0_u64; Dimension::ALL.len()];
+        for profile in baseline.profiles() {
+            for dimension in profile.dimensions() {
+                let settings = baseline.settings();
+                let state = profile.assess(dimension, Context::Steady, now_s, settings).state;
+                let at = State::NAMES.iter().position(|name| *name == state.name());
+                states[at.unwrap_or_default()] += 1;
+                let learned = &profile.learned[dimension as usize];
+                behaviours[dimension as usize] += learned.entries().len() as u64;
+            }
+        }
+        for (name, count) in State::NAMES.into_iter().zip(states) {
+            metrics.profiles.set_to(name, count);
+        }
+        let counts = baseline.counts();
+        for dimension in Dimension::ALL {
+            let at = dimension as usize;
+            metrics.behaviours.set_to(dimension.name(), behaviours[at]);
+            metrics.behaviours_learned.set_to(dimension.name(), counts.learned[at]);
+            metrics.departures.set_to(dimension.name(), counts.departures[at]);
+        }
+        for (reason, count) in [
+            ("never_learned", counts.unlearnable),
+            ("no_room", counts.refused),
+            ("flood", counts.frozen),
+            ("too_many_profiles", counts.refused_profiles),
+        ] {
+            metrics.behaviours_refused.set_to(reason, count);
+        }
+        metrics.alerts_held_back.set_to("repeated", judge.departures().repeated());
+        metrics.alerts_held_back.set_to("budget", judge.departures().suppressed());
+    }
+}

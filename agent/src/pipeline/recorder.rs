@@ -1,0 +1,90 @@
+//! Where every observation ends up: in the store, with the baseline and the judge, and, where it is an
+//! alert, with the sinks.
+
+use std::sync::Arc;
+
+use plimsoll_ebpf::{
+    catalog::Record,
+    events::alert::Alert,
+    rules::{Rule, outcome},
+};
+
+use super::learning::Learning;
+use crate::{
+    attribution::{
+        attributor::Attributor, container::Container, observation::Observation, process::Process,
+    },
+    clock,
+    metrics::names::Metrics,
+    sink::outlets::Outlets,
+    store::appender::Appender,
+    verdict::judge::Judge,
+};
+
+/// Profiles that are handed over to be written in one second at most.
+const PROFILES: usize = 8;
+
+/// See the module.
+pub(super) struct Recorder {
+    pub(super) learning: Learning,
+    pub(super) judge: Judge,
+    pub(super) appender: Appender,
+    pub(super) outlets: Outlets,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Recorder {
+    /// Keeps an observation, and the alert that it may be.
+    pub(super) fn keep(&mut self, observation: &Observation<'_>) {
+        let Self { learning, judge, appender, outlets, metrics } = self;
+        store(observation, appender, outlets, metrics);
+        let header = &observation.record.header;
+        if let Some(outcome) = outcome::name(header.outcome) {
+            metrics.acts_stopped.add_to(outcome, header.count.into());
+        }
+        let mut tell = |alert: &[u8], _: &Arc<Container>, _: Option<&Arc<Process>>| {
+            if let Ok(record) = Record::decode(alert) {
+                let alert = Observation { record, peer_name: None, ..*observation };
+                store(&alert, appender, outlets, metrics);
+            }
+        };
+        let departure = learning.observe(observation);
+        let departure = departure.as_ref().zip(learning.baseline());
+        judge.observe(observation, departure, &mut tell);
+    }
+
+    /// Lets time pass, up to this moment since boot.
+    pub(super) fn tick(&mut self, now_ns: u64, attributor: &Attributor) {
+        let Self { learning, judge, appender, outlets, metrics } = self;
+        judge.tick(now_ns, &mut |alert, container, process| {
+            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
+            attributor.tell_of(alert, container, process, tell);
+        });
+        judge.keep_only(attributor.directory.containers());
+        learning.tick(attributor, clock::now_ns(), PROFILES);
+        learning.show(judge, metrics);
+    }
+
+    /// Has all that is known kept.
+    pub(super) fn close(self, attributor: &Attributor) {
+        let Self { mut learning, appender, .. } = self;
+        learning.close(attributor, clock::now_ns());
+        appender.close();
+    }
+}
+
+fn store(
+    observation: &Observation<'_>,
+    appender: &mut Appender,
+    outlets: &mut Outlets,
+    metrics: &Metrics,
+) {
+    metrics.observations.add_at(observation.record.kind.index(), 1);
+    if let Some((alert, _)) = observation.record.read::<Alert>()
+        && let Some(rule) = Rule::by_number(alert.rule)
+    {
+        metrics.alerts.add_to(rule.info().name, 1);
+        outlets.tell(observation, rule.info().severity);
+    }
+    appender.append(observation);
+}
