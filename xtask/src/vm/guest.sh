@@ -31,10 +31,18 @@ $bin truncate -s 2G $disk.image
 mkfs.ext4 -q -O ^has_journal -E nodiscard $disk.image || echo "guest: no disk"
 $bin mkdir $disk
 mount -o loop,noatime $disk.image $disk
+# A workspace below /tmp is to stay.
+case "$directory" in /tmp/*)
+    workspace=/run/plimsoll/workspace
+    $bin mkdir -p $workspace "$disk$directory"
+    $bin mount -o rbind "$directory" $workspace
+    ;;
+esac
 for on_disk in /tmp /var/lib/docker /var/lib/containerd; do
     $bin mkdir -p $on_disk $disk$on_disk
     $bin mount -o bind $disk$on_disk $on_disk
 done
+[ -z "$workspace" ] || $bin mount -o rbind $workspace "$directory"
 $bin chmod 1777 /tmp /dev/shm
 
 cd "$directory" || cd /
