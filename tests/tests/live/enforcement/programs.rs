@@ -7,7 +7,7 @@ use plimsoll_tests::{
         ALL, LOADER, PROGRAMS, Stop, counted, enforcing, exec_alerts, expect_alert, guarded,
         guarded_running, is_stopped, settle, show, wait_until_guarded,
     },
-    poll,
+    maps, poll,
 };
 use serde_json::json;
 
@@ -159,13 +159,10 @@ fn a_first_program_that_is_not_the_images_is_stopped() {
     let mount = format!("--volume={}:/data", volume.name);
     docker.run_to_end(BUSYBOX, &[&mount], &["/bin/cp", "/usr/bin/acts", "/data/acts"]);
     for _ in 0..20 {
-        let expected = || agent.metric("plimsoll_containers_expected");
-        let before = expected();
         let name = plimsoll_tests::docker::unique("first");
         let made = ["create", "--rm", "--name", &name, PROGRAMS, &mount, BUSYBOX, "/data/acts"];
-        docker.run(&[&made[..], &["hello"]].concat());
-        let is_expected = || (expected() > before).then_some(());
-        poll::until(poll::PATIENCE, is_expected).expect("the agent expects the container");
+        let id = docker.run(&[&made[..], &["hello"]].concat());
+        poll::holds("the agent expects the container", || maps::expects(agent.pid(), &id));
         let output = docker.attempt(&["start", "--attach", &name]);
         assert!(stop.is_seen_in(&output), "{output:?}");
     }
