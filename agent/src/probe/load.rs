@@ -152,6 +152,14 @@ fn kernel_version() -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// The program whose hook is given owners, which are structs to the kernel.
+pub(super) const TAKES_OWNERS: &str = "guard_chown";
+
+/// Whether programs may have structs for arguments.
+fn hands_over_owners() -> bool {
+    kernel_version().is_none_or(|version| version >= (6, 0))
+}
+
 /// Runs of a program that the kernel skipped, as its descriptor's `fdinfo` tells.
 fn missed_runs(program: &Program) -> Option<u64> {
     let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
@@ -193,6 +201,9 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     for Probe { program, hook, required } in probes() {
         let outcome = match (hook, options.lsm) {
             (Hook::Lsm(_), Err(why)) => Outcome::Unsupported(why.to_owned()),
+            _ if program == TAKES_OWNERS && !hands_over_owners() => Outcome::Unsupported(
+                "this kernel does not hand owners to programs (before 6.0)".to_owned(),
+            ),
             _ if LOOKS_AT_MAPPINGS.contains(&program) && !finds_mappings => Outcome::Unsupported(
                 "this kernel does not tell what lies at an address (before 5.17)".to_owned(),
             ),

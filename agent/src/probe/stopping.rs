@@ -6,7 +6,10 @@ use plimsoll_ebpf::{
     rules::Class,
 };
 
-use super::support::{Outcome, ProbeStatus};
+use super::{
+    load::TAKES_OWNERS,
+    support::{Outcome, ProbeStatus},
+};
 
 /// How acts of a class are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +57,9 @@ impl Stopping {
         };
         let means = |class: Class| {
             let mut guards = GUARDS.iter().filter(|(of, _)| *of == class);
-            if guards.all(|(_, probe)| works(probe.program)) { Means::Lsm } else { Means::Signal }
+            let holds = |program: &str| works(program) || is_left_out(probes, program);
+            let is_refused = guards.all(|(_, probe)| holds(probe.program));
+            if is_refused { Means::Lsm } else { Means::Signal }
         };
         let is_refused = NETWORK_GUARDS.iter().all(|program| works(program));
         let network = if is_refused { Means::Cgroup } else { Means::Nothing };
@@ -78,6 +83,14 @@ impl Stopping {
             Means::Nothing => 0,
         }
     }
+}
+
+/// Whether a program is missing whose acts change no file's content: where the kernel has no such
+/// hook, a change of owner is told, and the class is refused all the same.
+fn is_left_out(probes: &[ProbeStatus], program: &str) -> bool {
+    let is_it = |it: &&ProbeStatus| it.program == program && program == TAKES_OWNERS;
+    probes.iter().find(is_it).is_some_and(|it| matches!(it.outcome, Outcome::Unsupported(_)))
+        && probes.iter().any(|it| it.program == "guard_open" && it.outcome == Outcome::Attached)
 }
 
 #[cfg(test)]
@@ -111,6 +124,12 @@ mod tests {
         assert_eq!(stopping.means(Class::Exec), Means::Lsm);
         assert_eq!(stopping.bit(Class::File), stop::kill(Class::File));
         assert_eq!(stopping.means(Class::Network), Means::Cgroup);
+        let mut older = all_but("");
+        for it in older.iter_mut().filter(|it| it.program == TAKES_OWNERS) {
+            it.outcome = Outcome::Unsupported("before 6.0".to_owned());
+        }
+        assert_eq!(Stopping::of(&older).means(Class::File), Means::Lsm);
+        assert_eq!(Stopping::of(&all_but(TAKES_OWNERS)).means(Class::File), Means::Signal);
         let stopping = Stopping::of(&all_but("on_bind6"));
         assert_eq!(
             (stopping.means(Class::Network), stopping.bit(Class::Network)),
