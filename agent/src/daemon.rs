@@ -52,7 +52,7 @@ use crate::{
         keeper::{Keeper, Publisher},
     },
     probe::{
-        armed::{Armed, WAKEUP, own_pid},
+        armed::{Armed, own_pid},
         waker::Waker,
     },
     sink::sinks::{self, Sinks},
@@ -129,14 +129,8 @@ async fn serve(
     let (ask, notices) = watch_docker(config, &waker, &stop, &mut tasks);
     let (tell_ready, is_ready) = oneshot::channel();
     let parts = Parts {
-        loaded: armed.loaded,
-        rings: armed.rings,
-        orders: armed.orders,
-        policies: armed.policies,
-        pins: armed.pins,
-        predecessors: armed.predecessors,
+        armed,
         ring_bytes: ring_bytes(config),
-        wakeup: WAKEUP,
         node: Arc::new(node(config)),
         limits: limits(config),
         procfs: Procfs::at(config.host.proc_root()),
@@ -153,7 +147,6 @@ async fn serve(
         appender,
         outlets,
         metrics: shared.metrics.clone(),
-        has_run_stats: armed.run_stats.is_some(),
     };
     let mut pipeline = spawn_pipeline(Pipeline::new(parts, tell_ready), stop.clone())?;
     tokio::select! {

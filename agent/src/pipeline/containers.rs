@@ -10,7 +10,7 @@ use std::{
 use plimsoll_ebpf::rules::{Class, Mode};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::losses::Losses;
+use super::{losses::Losses, refused};
 use crate::{
     attribution::{
         attributor::{Attributor, Out},
@@ -26,7 +26,7 @@ use crate::{
     policy::book::Book,
     probe::{orders::Orders, policies::Whom},
     response::{
-        gate::Counts,
+        gate::{Counts, Denial},
         gates::{self, Gates},
         stopper::Stopper,
     },
@@ -295,12 +295,11 @@ impl Containers {
     /// What the gate refused, as ring entries.
     pub(super) fn take_denials(&self, attributor: &Attributor, procfs: &Procfs) -> Vec<Vec<u8>> {
         let Some(gates) = &self.gates else { return Vec::new() };
-        let told = gates.take_denials();
-        let start = |pid| {
-            let told = attributor.processes.start_of(pid);
-            told.or_else(|| Some(procfs.process(pid)?.process.start_ns)).unwrap_or_default()
+        let entry = |it: &Denial| {
+            let Denial { cgroup_id, pid, at_boot_ns, .. } = *it;
+            gates::entry(it, refused::header(cgroup_id, pid, at_boot_ns, attributor, procfs))
         };
-        told.iter().map(|denial| gates::entry(denial, start(denial.pid))).collect()
+        gates.take_denials().iter().map(entry).collect()
     }
 
     /// Shows what the gate did.

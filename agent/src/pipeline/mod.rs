@@ -11,4 +11,5 @@ mod containers;
 mod gauges;
 mod losses;
 mod recorder;
+mod refused;
 mod takeover;

@@ -1,6 +1,7 @@
 //! The loop of the pipeline's thread, and its end.
 
 use std::{
+    os::fd::OwnedFd,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -35,11 +36,10 @@ use crate::{
     metrics::names::Metrics,
     policy::book::Book,
     probe::{
+        armed::{Armed, WAKEUP},
         knock::knock,
         load::Loaded,
-        orders::Orders,
         pins::{Pins, Predecessor},
-        policies::Policies,
         ring::Rings,
         stopping::{Means, Stopping},
     },
@@ -69,22 +69,10 @@ const LAST_DRAIN: Duration = Duration::from_secs(2);
 
 /// What the pipeline works with.
 pub struct Parts {
-    /// The programs; they are detached first when the pipeline ends.
-    pub loaded: Loaded,
-    /// What they report.
-    pub rings: Rings,
-    /// What they are told.
-    pub orders: Orders,
-    /// What they are told to stop.
-    pub policies: Policies,
-    /// What outlives the agent, once it has orders.
-    pub pins: Option<Pins>,
-    /// What earlier agents left, to be taken over.
-    pub predecessors: Vec<Predecessor>,
+    /// The kernel side; its programs are detached first when the pipeline ends.
+    pub armed: Armed,
     /// Bytes of the priority and the bulk ring.
     pub ring_bytes: [u32; 2],
-    /// How long the kernel side does not wake again after it has woken.
-    pub wakeup: Duration,
     /// This host.
     pub node: Arc<Node>,
     /// Bounds of what is kept in memory.
@@ -117,8 +105,6 @@ pub struct Parts {
     pub outlets: Outlets,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether the kernel counts the programs' runs.
-    pub has_run_stats: bool,
 }
 
 /// The pipeline, at work.
@@ -126,7 +112,6 @@ pub struct Pipeline {
     loaded: Option<Loaded>,
     rings: Rings,
     ring_bytes: [u32; 2],
-    wakeup: Duration,
     attributor: Attributor,
     procfs: Procfs,
     containers: Containers,
@@ -137,7 +122,8 @@ pub struct Pipeline {
     roster: Roster,
     metrics: Arc<Metrics>,
     losses: Losses,
-    has_run_stats: bool,
+    /// While it is held, the kernel counts the programs' runs.
+    run_stats: Option<OwnedFd>,
     pins: Option<Pins>,
     predecessors: Vec<Predecessor>,
     began_ns: u64,
@@ -148,24 +134,24 @@ pub struct Pipeline {
 impl Pipeline {
     /// Puts the parts together. `ready` is told once the containers that run already are known.
     pub fn new(parts: Parts, ready: oneshot::Sender<()>) -> Self {
+        let armed = parts.armed;
         let mut attributor = Attributor::new(parts.node, parts.limits);
         attributor.set_clock(clock::boot_to_epoch_ns());
-        gauges::show_probes(&parts.metrics, &parts.loaded);
-        let stopping = Stopping::of(&parts.loaded.probes);
+        gauges::show_probes(&parts.metrics, &armed.loaded);
+        let stopping = Stopping::of(&armed.loaded.probes);
         gauges::show_stopping(&parts.metrics, stopping);
-        let stopper = Stopper::new(parts.policies, stopping);
+        let stopper = Stopper::new(armed.policies, stopping);
         let book = parts.book.clone();
         let needs_gate = parts.fanotify && stopping.means(Class::Exec) == Means::Signal;
         let gates = needs_gate.then(|| gates(&parts.procfs)).flatten();
         Self {
-            loaded: Some(parts.loaded),
-            rings: parts.rings,
+            loaded: Some(armed.loaded),
+            rings: armed.rings,
             ring_bytes: parts.ring_bytes,
-            wakeup: parts.wakeup,
             attributor,
             procfs: parts.procfs,
             containers: Containers::new(
-                parts.orders,
+                armed.orders,
                 stopper,
                 gates,
                 book,
@@ -185,9 +171,9 @@ impl Pipeline {
             roster: parts.roster,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
-            has_run_stats: parts.has_run_stats,
-            pins: parts.pins,
-            predecessors: parts.predecessors,
+            run_stats: armed.run_stats,
+            pins: armed.pins,
+            predecessors: armed.predecessors,
             began_ns: clock::boot_ns(),
             knocks: 0,
             ready: Some(ready),
@@ -217,8 +203,8 @@ impl Pipeline {
                 self.attributor.processes.sweep(|pid| self.procfs.is_alive(pid));
             }
             if count < BATCH {
-                let is_quiet = now.duration_since(last_record) > self.wakeup;
-                let pause = if was_called { FOLLOW_UP } else { self.wakeup };
+                let is_quiet = now.duration_since(last_record) > WAKEUP;
+                let pause = if was_called { FOLLOW_UP } else { WAKEUP };
                 was_called = self.rings.wait(if is_quiet { IDLE } else { pause })?;
             }
         }
@@ -316,7 +302,7 @@ impl Pipeline {
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
         metrics.queue_length.set_to("docker", self.notices.len() as u64);
-        if let Some(loaded) = self.loaded.as_ref().filter(|_| self.has_run_stats) {
+        if let Some(loaded) = self.loaded.as_ref().filter(|_| self.run_stats.is_some()) {
             gauges::show_runs(metrics, loaded);
         }
     }

@@ -3,10 +3,9 @@
 use plimsoll_ebpf::{
     catalog::encode,
     events::privilege::{Privilege, op},
-    record::Header,
-    rules::outcome,
 };
 
+use super::refused;
 use crate::{
     attribution::{attributor::Attributor, procfs::Procfs},
     clock,
@@ -28,18 +27,7 @@ pub(super) fn entry(
     procfs: &Procfs,
 ) -> Option<Vec<u8>> {
     let cgroup_id = attributor.directory.cgroup_of(&stranger.container)?;
-    let pid = stranger.pid;
-    let told = attributor.processes.start_of(pid);
-    let start_ns = told.or_else(|| Some(procfs.process(pid)?.process.start_ns)).unwrap_or_default();
-    let header = Header {
-        boot_ns: clock::boot_ns(),
-        cgroup_id,
-        start_ns,
-        pid,
-        tid: pid,
-        outcome: outcome::DENIED,
-        ..Header::default()
-    };
+    let header = refused::header(cgroup_id, stranger.pid, clock::boot_ns(), attributor, procfs);
     let event =
         Privilege { op: op::AGENT_SOCKET, result: -i64::from(libc::EPERM), ..Privilege::default() };
     Some(encode(header, event, b""))

@@ -12,7 +12,7 @@ use plimsoll_ebpf::{
     events::exec::Exec,
     layer::code,
     record::{Header, flags},
-    rules::{Rule, outcome},
+    rules::Rule,
 };
 
 use super::gate::{Counts, Denial, Gate, Guarded};
@@ -124,25 +124,15 @@ impl Gates {
     }
 }
 
-/// A denial as the kernel side would have told of it; `start_ns` is that of the process, 0 where it
-/// is gone.
-pub fn entry(denial: &Denial, start_ns: u64) -> Vec<u8> {
-    let Denial { cgroup_id, pid, rule, ref path, at_boot_ns } = *denial;
-    let header = Header {
-        boot_ns: at_boot_ns,
-        cgroup_id,
-        start_ns,
-        pid,
-        tid: pid,
-        outcome: outcome::DENIED,
-        ..Header::default()
-    };
-    let (layer, bits) = found(rule);
+/// A denial as the kernel side would have told of it, under this header.
+pub fn entry(denial: &Denial, header: Header) -> Vec<u8> {
+    let (layer, bits) = found(denial.rule);
     let mut texts = TailBuilder::default();
-    let event =
-        Exec { path: texts.push(path), layer, flags: flags::REFUSED | bits, ..Exec::default() };
+    let path = texts.push(&denial.path);
+    let event = Exec { path, layer, flags: flags::REFUSED | bits, ..Exec::default() };
     encode(header, event, texts.bytes())
 }
+
 /// What the gate found, by the rule that it held: layer and flags.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the gate holds no other rules")]
 const fn found(rule: Rule) -> (u8, u32) {

@@ -51,8 +51,8 @@ impl Stopper {
         (there, self.ordered.len() - there)
     }
 
-    /// Orders what follows from a ruling on a container, at this moment since the Unix epoch, which is that many
-    /// nanoseconds after boot.
+    /// Orders what follows from a ruling on a container, at this moment since the Unix epoch, which
+    /// is that many nanoseconds after boot.
     ///
     /// # Errors
     /// When the kernel side has no room: then it stops what it stopped before, and may stop what an
