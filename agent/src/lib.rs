@@ -7,6 +7,8 @@ pub mod config;
 pub mod fields;
 pub mod memory;
 pub mod metrics;
+pub mod replace;
+pub mod stable_hash;
 
 pub mod probe;
 

@@ -18,10 +18,9 @@ use super::{
     learned::Learnt,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
-    stable_hash::stable_hash,
     subject::Subject,
 };
-use crate::attribution::container::Container;
+use crate::{attribution::container::Container, stable_hash::stable_hash};
 
 /// Profiles kept at most; containers beyond it are not learned from.
 pub const MOST_PROFILES: usize = 512;

@@ -18,13 +18,15 @@ use super::{
     known::Known,
     profile::Profile,
     settings::Settings,
-    stable_hash::stable_hash,
     subject::Subject,
 };
-use crate::attribution::{
-    container::Container,
-    observation::Observation,
-    process::{Origin, Process},
+use crate::{
+    attribution::{
+        container::Container,
+        observation::Observation,
+        process::{Origin, Process},
+    },
+    stable_hash::stable_hash,
 };
 
 /// See the module.

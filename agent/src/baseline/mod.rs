@@ -6,8 +6,6 @@
 pub mod dimension;
 pub mod subject;
 
-pub mod stable_hash;
-
 pub mod program;
 
 pub mod peer;

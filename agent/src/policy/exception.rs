@@ -10,13 +10,10 @@ use super::{
     place::{Object, Place},
     selector::Selector,
 };
+use crate::stable_hash::stable_hash;
 
 /// Longest reason in bytes.
 const MOST_REASON_BYTES: usize = 500;
-
-/// FNV-1a of 64 bits: the ids must be the same after every update, and need resist nobody.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// Who decided something, and where that can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,15 +93,11 @@ impl Terms {
     /// Twelve hexadecimal digits of what is allowed to whom. Until when and why are left out: the
     /// same exception for another time is the same one.
     fn id(&self) -> String {
-        let mut hash = FNV_OFFSET;
         let Selector { image, service, container } = &self.selector;
         let parts = [image, service, container].map(|it| it.as_ref().map_or("", |it| it.as_str()));
-        for part in parts.into_iter().chain([self.rule.info().name, self.place.as_str()]) {
-            for byte in part.bytes().chain([0]) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-            }
-        }
-        format!("{:012x}", hash >> 16)
+        let parts = parts.into_iter().chain([self.rule.info().name, self.place.as_str()]);
+        let bytes: Vec<u8> = parts.flat_map(|part| part.bytes().chain([0])).collect();
+        format!("{:012x}", stable_hash(&bytes) >> 16)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The file that keeps what the command line decided, and how often exceptions were used.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -17,6 +16,7 @@ use super::{
     modes::SomeModes,
     selector::Selector,
 };
+use crate::replace::replace;
 
 /// Version of the format; one that is changed is still read.
 const FORMAT: u64 = 1;
@@ -125,20 +125,7 @@ impl Saved {
     /// Those of the file system.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(self).context("writing as JSON")?;
-        let draft = with_suffix(path, "new");
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&draft, path)?;
-            File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-        };
-        write().with_context(|| format!("writing {}", path.display()))
+        replace(path, &[&text]).with_context(|| format!("writing {}", path.display()))
     }
 
     /// The book of the configuration together with what was saved. What both allow is the
@@ -168,15 +155,11 @@ impl Saved {
 
 /// Moves a file aside whose content is of no use, and tells where it is then.
 pub(super) fn set_aside(path: &Path, now_ns: u64) -> io::Result<PathBuf> {
-    let aside = with_suffix(path, &format!("bad.{now_ns}"));
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".bad.{now_ns}"));
+    let aside = PathBuf::from(aside);
     fs::rename(path, &aside)?;
     Ok(aside)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{suffix}"));
-    name.into()
 }
 
 fn made_ns(source: Source) -> Option<u64> {

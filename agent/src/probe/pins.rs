@@ -3,7 +3,6 @@
 
 use std::{
     fs::{self, DirBuilder},
-    hash::{DefaultHasher, Hash, Hasher},
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -17,6 +16,7 @@ use aya::{
 use plimsoll_ebpf::orders::{Lost, LostKey, knocked};
 
 use super::{OBJECT, load::Loaded, orders::KernelLoss, plain::Plain};
+use crate::stable_hash::stable_hash;
 
 /// `include/uapi/linux/magic.h`
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -65,7 +65,11 @@ impl Place {
     /// The place of the agent with this data directory and process id.
     pub fn new(root: &Path, data_dir: &Path, pid: u32) -> Self {
         let data_dir = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
-        Self { root: root.to_owned(), agent: hash(data_dir.as_os_str().as_encoded_bytes()), pid }
+        Self {
+            root: root.to_owned(),
+            agent: stable_hash(data_dir.as_os_str().as_encoded_bytes()),
+            pid,
+        }
     }
 
     /// Whether programs can be pinned there.
@@ -93,7 +97,7 @@ impl Place {
     pub fn begin(&self, ebpf: &Ebpf) -> anyhow::Result<Pins> {
         self.check()?;
         make_private(&self.root)?;
-        let name = format!("{:016x}-{:016x}-{}", self.agent, hash(OBJECT), self.pid);
+        let name = format!("{:016x}-{:016x}-{}", self.agent, stable_hash(OBJECT), self.pid);
         let dir = self.root.join(name);
         // An agent that had this process id before.
         remove(&dir);
@@ -121,7 +125,11 @@ impl Place {
         let (agent, object) = (number()?, number()?);
         let pid = parts.next()?.parse().ok()?;
         let is_its = agent == self.agent && pid != self.pid && parts.next().is_none();
-        is_its.then(|| Predecessor { dir: dir.to_owned(), pid, is_alike: object == hash(OBJECT) })
+        is_its.then(|| Predecessor {
+            dir: dir.to_owned(),
+            pid,
+            is_alike: object == stable_hash(OBJECT),
+        })
     }
 }
 
@@ -219,13 +227,6 @@ fn clear(dir: &Path) -> io::Result<()> {
     fs::remove_dir(dir)
 }
 
-/// The same in every run of one version.
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +235,7 @@ mod tests {
     fn only_what_an_earlier_agent_of_the_same_data_directory_left_is_found() {
         let root = tempfile::tempdir().expect("makes a directory");
         let place = Place::new(root.path(), Path::new("/var/lib/plimsoll"), 7);
-        let (own, object) = (place.agent, hash(OBJECT));
+        let (own, object) = (place.agent, stable_hash(OBJECT));
         for name in [
             format!("{own:016x}-{object:016x}-5"),
             format!("{own:016x}-{:016x}-6", object ^ 1),

@@ -1,9 +1,9 @@
 //! Profiles on disk: one file each, replaced as a whole, checked when it is read.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder, File},
+    io::{self, Read},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
 };
@@ -11,10 +11,13 @@ use std::{
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::baseline::{
-    saved::{FORMAT, Saved},
+use crate::{
+    baseline::{
+        saved::{FORMAT, Saved},
+        subject::Subject,
+    },
+    replace::replace,
     stable_hash::stable_hash,
-    subject::Subject,
 };
 
 /// Directory below the data directory.
@@ -105,23 +108,13 @@ fn file_of(subject: &Subject) -> String {
     format!("{:016x}.{ENDING}", stable_hash(&key))
 }
 
-/// Replaces the file of a profile, so that a crash leaves the old or the new one.
+/// Replaces the file of a profile.
 fn write(directory: &Path, saved: &Saved) -> anyhow::Result<()> {
     let content = serde_json::to_vec(saved)?;
     let packed = zstd::bulk::compress(&content, LEVEL)?;
     let path = directory.join(file_of(&saved.subject));
-    let draft = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&crc32fast::hash(&packed).to_le_bytes())?;
-        file.write_all(&packed)?;
-        file.sync_data()?;
-        fs::rename(&draft, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().with_context(|| format!("writing {}", path.display()))
+    let sum = crc32fast::hash(&packed).to_le_bytes();
+    replace(&path, &[MAGIC, &sum, &packed]).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Removes the file of a subject's profile.
