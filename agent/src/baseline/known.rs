@@ -43,7 +43,7 @@ pub struct Known {
     /// What happened that metrics tell of.
     pub counts: Counts,
     places: HashMap<Subject, usize>,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
     /// What all profiles take, as it was weighed last, and what came since.
     total_bytes: usize,
 }
@@ -169,6 +169,7 @@ impl Known {
             object: it.object.to_owned(),
             layer: it.layer,
             fingerprint: self.hasher.hash_one((subject, dimension, context, it.scope, it.key)),
+            words: String::new(),
         })
     }
 
