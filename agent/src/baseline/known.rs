@@ -44,6 +44,8 @@ pub struct Known {
     pub counts: Counts,
     places: HashMap<Subject, usize>,
     pub(super) hasher: RandomState,
+    /// Digits of the largest amounts that were found of each service, metric and peer.
+    pub(super) peaks: HashMap<u64, u32>,
     /// What all profiles take, as it was weighed last, and what came since.
     total_bytes: usize,
 }
@@ -57,6 +59,7 @@ impl Known {
             counts: Counts::default(),
             places: HashMap::new(),
             hasher: RandomState::new(),
+            peaks: HashMap::new(),
             total_bytes: 0,
         }
     }

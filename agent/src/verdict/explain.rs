@@ -29,9 +29,14 @@ pub(super) fn reason(
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));
     } else if let Object::Peer(endpoint) = breach.object {
+        text.push_str(match rule {
+            Rule::VolumeOut => ", to ",
+            Rule::VolumeIn => ", from ",
+            _ => ": ",
+        });
         let _ = match observation.peer_name {
-            Some(name) => write!(text, ": {endpoint} ({})", readable(name.as_bytes())),
-            None => write!(text, ": {endpoint}"),
+            Some(name) => write!(text, "{endpoint} ({})", readable(name.as_bytes())),
+            None => write!(text, "{endpoint}"),
         };
     }
     // A program that runs is its process's own.

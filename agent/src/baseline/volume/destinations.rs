@@ -45,6 +45,8 @@ pub struct Destinations {
 pub struct Occasion {
     /// In milliseconds since the Unix epoch.
     pub now_ms: u64,
+    /// Length of an hour, likewise.
+    pub hour_ms: u64,
     /// Length of a day, likewise.
     pub day_ms: u64,
     /// Whether what is new becomes known.
@@ -166,8 +168,10 @@ impl Destination {
         self.day_bytes = self.day_bytes.saturating_add(bytes[0]);
         let has_crossed =
             before < UNKNOWN_PEER_FLOOR || magnitude(before) != magnitude(self.day_bytes);
-        // What is learned would have been told: that counts against what is learned.
-        let is_new = at.may_learn && at.now_ms.saturating_sub(self.first_s * 1000) < at.day_ms;
+        // What no other hour knows would have been told: that counts against what is learned.
+        let is_first = before < UNKNOWN_PEER_FLOOR
+            && at.now_ms.saturating_sub(self.first_s * 1000) < at.hour_ms;
+        let is_new = at.may_learn && is_first;
         if (!self.is_known || is_new) && self.day_bytes >= UNKNOWN_PEER_FLOOR && has_crossed {
             too_much[0] = Some(TooMuch::Unknown(self.day_bytes));
         }
@@ -193,7 +197,7 @@ mod tests {
     const MB: u64 = 1_000_000;
 
     fn at(now_ms: u64, may_learn: bool) -> Occasion {
-        Occasion { now_ms: DAY + now_ms, day_ms: DAY, may_learn }
+        Occasion { now_ms: DAY + now_ms, hour_ms: DAY / 24, day_ms: DAY, may_learn }
     }
 
     #[test]

@@ -68,7 +68,12 @@ impl Volumes {
             let is_burst = usual.is_known()
                 && amount >= metric.window_floor()
                 && amount > usual.most.saturating_mul(TIMES);
-            insert(sketches, amount, is_burst && at.is_monitored, &usual);
+            // As much as would be too much of a minute: it may become one.
+            let share = at.pace.minute_ms.div_ceil(at.pace.window_ms);
+            let is_much = usual.is_known()
+                && amount >= metric.minute_floor() / share
+                && amount > usual.threshold();
+            insert(sketches, amount, (is_burst || is_much) && at.is_monitored, &usual);
             if is_burst {
                 let finding = Finding::of(metric, How::Burst, bytes, &usual, usage.span_ms);
                 findings.push(finding.with_peer(largest(peers, place)));
@@ -158,7 +163,8 @@ impl Volumes {
         let mut findings = Vec::new();
         for peer in peers {
             let may_learn = peer.is_own && !at.is_monitored;
-            let occasion = Occasion { now_ms: at.now_ms, day_ms: at.pace.day_ms, may_learn };
+            let Pace { hour_ms, day_ms, .. } = *at.pace;
+            let occasion = Occasion { now_ms: at.now_ms, hour_ms, day_ms, may_learn };
             let too_much = self.destinations.add(&peer.identity, peer.bytes, &occasion);
             for (metric, too_much) in [Metric::Out, Metric::In].into_iter().zip(too_much) {
                 let finding = match too_much {

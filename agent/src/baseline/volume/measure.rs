@@ -1,16 +1,13 @@
 //! Measures containers: what they used is judged and learned, and what is too much departs from what
 //! is known.
 
-use std::{
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{hash::BuildHasher as _, net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     events::volume::Volume as Event,
     layer::code,
     record::{Header, Span},
+    rules::Rule,
     value::readable,
 };
 
@@ -35,6 +32,9 @@ use crate::{
     },
     volume::usage::Usage,
 };
+
+/// Amounts remembered of departures; of more, all are forgotten, and told once more.
+const MOST_PEAKS: usize = 4096;
 
 /// What is told of a container that used far too much.
 #[derive(Clone, Debug)]
@@ -135,7 +135,9 @@ fn measure(
     profile.is_unsaved |= before != after;
     let mut excesses: Vec<Excess> = Vec::new();
     for finding in findings {
-        let excess = excess(known, instance, place, finding, busy, now_ms);
+        let value = finding.value;
+        let mut excess = excess(known, instance, place, finding, busy, now_ms);
+        known.raise(&mut excess.departure, value);
         let fingerprint = excess.departure.fingerprint;
         if excesses.iter().all(|it| it.departure.fingerprint != fingerprint) {
             known.profiles[place].standing[Dimension::Volume as usize].departures += 1;
@@ -144,6 +146,22 @@ fn measure(
         }
     }
     excesses
+}
+
+impl Known {
+    /// Makes a departure another one when it is ten times as much as it ever was: the first is not to
+    /// hide what follows.
+    fn raise(&mut self, departure: &mut Departure, value: u64) {
+        if !matches!(departure.rule, Rule::VolumeOut | Rule::VolumeIn) {
+            return;
+        }
+        if self.peaks.len() >= MOST_PEAKS && !self.peaks.contains_key(&departure.fingerprint) {
+            self.peaks.clear();
+        }
+        let peak = self.peaks.entry(departure.fingerprint).or_default();
+        *peak = magnitude(value).max(*peak);
+        departure.fingerprint = self.hasher.hash_one((departure.fingerprint, *peak));
+    }
 }
 
 fn excess(
@@ -179,12 +197,9 @@ fn excess(
         assessment.daily[1],
     ));
     let event = event(&finding, contact, age_s);
-    let Finding { metric, value, peer, .. } = finding;
+    let Finding { metric, peer, .. } = finding;
     let key = peer.as_ref().map(|(_, identity)| identity.clone()).unwrap_or_default();
-    // Ten times as much is another departure: the first is not to hide what follows.
-    let scale = matches!(metric, Metric::Out | Metric::In).then(|| magnitude(value));
-    let mut hasher = known.hasher.build_hasher();
-    (&profile.subject, metric, scale, &key, &object).hash(&mut hasher);
+    let fingerprint = known.hasher.hash_one((&profile.subject, metric, &key, &object));
     let departure = Departure {
         dimension: Dimension::Volume,
         context: Context::Steady,
@@ -195,7 +210,7 @@ fn excess(
         key: key.clone(),
         object,
         layer: code::UNKNOWN,
-        fingerprint: hasher.finish(),
+        fingerprint,
         words,
     };
     let peer_name = contact.and_then(|it| it.name.clone());

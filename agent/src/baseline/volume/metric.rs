@@ -58,8 +58,8 @@ impl Metric {
         match self {
             Self::Out => 50 * MB,
             Self::In => 100 * MB,
-            // Half a processor.
-            Self::Cpu => 500,
+            // A quarter of a processor: miners are often kept from taking all of it.
+            Self::Cpu => 250,
             Self::Memory | Self::Pids => u64::MAX,
         }
     }

@@ -45,11 +45,21 @@ impl Stage {
         Self { baseline, container: Arc::new(container), now_ms: BEGIN_MS, windows: 0 }
     }
 
-    /// A service that has worked for four days.
+    /// A service that has worked for four days, looked at each minute.
     fn learned() -> Self {
         let mut stage = Self::new();
-        for _ in 0..96 * HOUR {
-            assert!(stage.work().is_empty());
+        for _ in 0..96 * 60 {
+            stage.now_ms += 5 * WINDOW_MS;
+            let Usage { cpu_ns, sent_bytes, received_bytes, .. } = stage.usual();
+            let usage = Usage {
+                span_ms: 6 * WINDOW_MS,
+                cpu_ns: cpu_ns.map(|it| 6 * it),
+                sent_bytes: 6 * sent_bytes,
+                received_bytes: 6 * received_bytes,
+                peers: vec![to(DB, 6 * sent_bytes)],
+                ..stage.usual()
+            };
+            assert!(stage.measure(&usage, None).is_empty());
         }
         assert_eq!(stage.state(), State::Monitor);
         stage
@@ -120,7 +130,7 @@ fn a_burst_is_told_at_once_with_what_is_usual() {
     let Excess { departure, event, peer, .. } = &told[0];
     assert_eq!((event.value, event.span_ms, peer.as_str()), (200 * MB, 10_000, "192.0.2.7"));
     assert!(event.usual < 4000 && event.high < 5000, "{event:?}");
-    for part in ["It was 200.0 MB in 10 s", "Most went to 192.0.2.7", "Known from 95 hours over"] {
+    for part in ["It was 200.0 MB in 10 s", "Most went to 192.0.2.7", " hours over "] {
         assert!(departure.words.contains(part), "{}", departure.words);
     }
     // Half a megabyte more is no more than usual of something that is no burst.
@@ -178,7 +188,7 @@ fn an_attack_does_not_teach_itself_in() {
     let known: Vec<&str> = stage.service().volumes.destinations.known().map(|it| it.0).collect();
     assert_eq!(known, ["10.0.0.5"]);
     assert!(rules(&stage.send(EVIL, 200 * MB)).contains(&Rule::VolumeOut));
-    assert!(most(&stage) <= 20 * MB, "{before} {}", most(&stage));
+    assert_eq!(most(&stage), before);
 }
 
 #[test]
