@@ -51,7 +51,11 @@ pub fn count(ctx: &SkBuffContext, container: u64, way: &Way) {
     let Some(traffic) = PEER_TRAFFIC.get_ptr_mut(TrafficKey { container, address }) else { return };
     // SAFETY: the map returned a valid pointer; other processors count in the same place.
     let counter = unsafe {
-        if way.is_sent { &raw mut (*traffic).sent_bytes } else { &raw mut (*traffic).received_bytes }
+        if way.is_sent {
+            &raw mut (*traffic).sent_bytes
+        } else {
+            &raw mut (*traffic).received_bytes
+        }
     };
     filter::add(counter, bytes);
 }

@@ -51,9 +51,10 @@ impl Dimension {
     /// The contexts whose convergence is weighed. How much a container uses while it starts is not
     /// known.
     pub const fn contexts(self) -> &'static [Context] {
-        match self {
-            Self::Volume => &[Context::Steady],
-            _ => &[Context::Steady, Context::Start],
+        if matches!(self, Self::Volume) {
+            &[Context::Steady]
+        } else {
+            &[Context::Steady, Context::Start]
         }
     }
 

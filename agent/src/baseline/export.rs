@@ -57,7 +57,8 @@ pub fn export(profiles: &[Saved]) -> String {
 
 /// Amounts change all the time; with whom bytes are exchanged does not.
 fn export_peers(text: &mut String, saved: &Saved) {
-    let known = saved.volumes.destinations.known().map(|(peer, _)| format!("  - {}\n", quoted(peer)));
+    let known =
+        saved.volumes.destinations.known().map(|(peer, _)| format!("  - {}\n", quoted(peer)));
     let known: String = known.collect();
     let _ = if known.is_empty() {
         writeln!(text, "volume: []")

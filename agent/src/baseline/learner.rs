@@ -114,8 +114,7 @@ impl Baseline {
         }
         let instance = self.instances.get_mut(&key)?;
         follow(&mut self.known, instance, observation, now_ms);
-        let departure =
-            judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
+        let departure = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
         if let Some((connect, _)) = observation.record.read::<Connect>() {
             let is_foreign = observation.process.is_some_and(|it| instance.is_foreign(it));
             instance.contacts.note(observation, &connect, is_foreign || departure.is_some());

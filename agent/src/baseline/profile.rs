@@ -131,6 +131,15 @@ impl Profile {
         self.learned.iter().map(Learned::bytes).sum::<usize>() + self.volumes.bytes()
     }
 
+    /// How many behaviours of a dimension are known; of volumes, peers.
+    pub fn known(&self, dimension: Dimension) -> usize {
+        if dimension == Dimension::Volume {
+            self.volumes.destinations.known().count()
+        } else {
+            self.learned[dimension as usize].entries().len()
+        }
+    }
+
     /// Whether departures in a dimension are told of a context.
     pub fn is_monitored(&self, dimension: Dimension, context: Context) -> bool {
         self.standing[dimension as usize].monitored_s[context.judged_by() as usize] != 0

@@ -161,8 +161,7 @@ fn part(
         confirmed += usize::from(entry.is_confirmed());
     }
     if dimension == Dimension::Volume {
-        entries = profile.volumes.destinations.known().count();
-        confirmed = entries;
+        (entries, confirmed) = (profile.known(dimension), profile.known(dimension));
     }
     Part {
         dimension,

@@ -90,11 +90,7 @@ impl Learning {
                 let state = profile.assess(dimension, Context::Steady, now_s, settings).state;
                 let at = State::NAMES.iter().position(|name| *name == state.name());
                 states[at.unwrap_or_default()] += 1;
-                let known = match dimension {
-                    Dimension::Volume => profile.volumes.destinations.known().count(),
-                    _ => profile.learned[dimension as usize].entries().len(),
-                };
-                behaviours[dimension as usize] += known as u64;
+                behaviours[dimension as usize] += profile.known(dimension) as u64;
             }
         }
         for (name, count) in State::NAMES.into_iter().zip(states) {

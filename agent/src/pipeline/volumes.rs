@@ -13,11 +13,7 @@ use plimsoll_ebpf::{
 
 use super::recorder::Recorder;
 use crate::{
-    attribution::{
-        attributor::Attributor,
-        directory::Standing,
-        procfs::Procfs,
-    },
+    attribution::{attributor::Attributor, directory::Standing, procfs::Procfs},
     baseline::volume::{
         measure::{Busy, Excess},
         pace::Pace,
@@ -100,12 +96,7 @@ fn measure(usage: &Usage, attributor: &mut Attributor, procfs: &Procfs, recorder
 }
 
 /// What the busiest process is: as it was told, else as it is found.
-fn busy(
-    it: &Busiest,
-    usage: &Usage,
-    attributor: &mut Attributor,
-    procfs: &Procfs,
-) -> Option<Busy> {
+fn busy(it: &Busiest, usage: &Usage, attributor: &mut Attributor, procfs: &Procfs) -> Option<Busy> {
     let Busiest { pid, start_ns, uid, percent } = *it;
     // One is exact, the other rounded to clock ticks.
     let told_ns = attributor.processes.start_of(pid);

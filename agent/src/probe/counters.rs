@@ -32,10 +32,7 @@ impl Counters {
         let mut take = |name: &'static str| {
             ebpf.take_map(name).with_context(|| format!("the object has no map {name}"))
         };
-        Ok(Self {
-            traffic: take("TRAFFIC")?.try_into()?,
-            peers: take("PEER_TRAFFIC")?.try_into()?,
-        })
+        Ok(Self { traffic: take("TRAFFIC")?.try_into()?, peers: take("PEER_TRAFFIC")?.try_into()? })
     }
 
     /// What was counted, by container.

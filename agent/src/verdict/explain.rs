@@ -29,11 +29,14 @@ pub(super) fn reason(
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));
     } else if let Object::Peer(endpoint) = breach.object {
-        text.push_str(match rule {
-            Rule::VolumeOut => ", to ",
-            Rule::VolumeIn => ", from ",
-            _ => ": ",
-        });
+        let before = if rule == Rule::VolumeOut {
+            ", to "
+        } else if rule == Rule::VolumeIn {
+            ", from "
+        } else {
+            ": "
+        };
+        text.push_str(before);
         let _ = match observation.peer_name {
             Some(name) => write!(text, "{endpoint} ({})", readable(name.as_bytes())),
             None => write!(text, "{endpoint}"),

@@ -83,8 +83,8 @@ fn parse(stat: &[u8]) -> Option<(u64, u64)> {
     let mut fields = text.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    let start = fields.nth(6)?.parse().ok()?;
-    Some((start, user.saturating_add(system)))
+    let began = fields.nth(6)?.parse().ok()?;
+    Some((began, user.saturating_add(system)))
 }
 
 #[cfg(test)]

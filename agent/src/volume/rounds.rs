@@ -134,7 +134,8 @@ impl Rounds {
         usage.boot_ns = now_ns;
         let before_ns = std::mem::replace(&mut last.boot_ns, now_ns);
         let is_new = before_ns == 0;
-        usage.span_ms = if is_new { 1 } else { (now_ns.saturating_sub(before_ns) / 1_000_000).max(1) };
+        usage.span_ms =
+            if is_new { 1 } else { (now_ns.saturating_sub(before_ns) / 1_000_000).max(1) };
         last.counted = counted;
         (usage.sent_bytes + usage.received_bytes > 0).then_some(usage)
     }

@@ -74,12 +74,7 @@ impl Destinations {
     }
 
     /// Bytes were sent to a peer and received from it; returns what of that is far too much.
-    pub fn add(
-        &mut self,
-        identity: &str,
-        bytes: [u64; 2],
-        at: &Occasion,
-    ) -> [Option<TooMuch>; 2] {
+    pub fn add(&mut self, identity: &str, bytes: [u64; 2], at: &Occasion) -> [Option<TooMuch>; 2] {
         let mut place = self.place_of(identity);
         if !self.peers.contains_key(&place) {
             let same = self.peers.values().filter(|it| it.is_known == at.may_learn).count();

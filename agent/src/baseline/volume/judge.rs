@@ -134,9 +134,8 @@ impl Volumes {
         for (place, (metric, amount)) in amounts.into_iter().enumerate() {
             let (Some(amount), Some(sketches)) = (amount, self.minutes(metric)) else { continue };
             let usual = sketches.usual();
-            let is_above = usual.is_known()
-                && amount >= metric.minute_floor()
-                && amount > usual.threshold();
+            let is_above =
+                usual.is_known() && amount >= metric.minute_floor() && amount > usual.threshold();
             insert(sketches, amount, is_above && at.is_monitored, &usual);
             if track.note_minute(place, is_above) {
                 let finding = Finding::of(metric, How::Minutes, amount, &usual, minute.span_ms);

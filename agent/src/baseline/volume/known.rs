@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{budget::Budget, destinations::Destinations, metric::Metric, pace::Pace, sketch::Sketches};
+use super::{
+    budget::Budget, destinations::Destinations, metric::Metric, pace::Pace, sketch::Sketches,
+};
 use crate::baseline::convergence::Evidence;
 
 /// Hours after which what would be told counts against what is learned: in the first, all is new.

@@ -1,7 +1,7 @@
 //! Measures containers: what they used is judged and learned, and what is too much departs from what
 //! is known.
 
-use std::{hash::BuildHasher as _, net::IpAddr, sync::Arc};
+use std::{fmt::Write as _, hash::BuildHasher as _, net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     events::volume::Volume as Event,
@@ -124,9 +124,10 @@ fn measure(
     now_ms: u64,
 ) -> Vec<Excess> {
     // How much is used is the deployment's, not the image's.
-    let Some(place) = instance.members[1].as_ref().map(|it| it.profile) else { return Vec::new() };
+    let Some(member) = &instance.members[1] else { return Vec::new() };
+    let number = member.profile;
     let pace = Pace::of(&known.settings);
-    let profile = &mut known.profiles[place];
+    let profile = &mut known.profiles[number];
     let is_monitored = profile.is_monitored(Dimension::Volume, Context::Steady);
     let at = At { pace: &pace, now_ms, is_monitored };
     let before = (profile.volumes.hours, profile.volumes.destinations.known().count());
@@ -136,11 +137,11 @@ fn measure(
     let mut excesses: Vec<Excess> = Vec::new();
     for finding in findings {
         let value = finding.value;
-        let mut excess = excess(known, instance, place, finding, busy, now_ms);
+        let mut excess = excess(known, instance, number, finding, busy, now_ms);
         known.raise(&mut excess.departure, value);
         let fingerprint = excess.departure.fingerprint;
         if excesses.iter().all(|it| it.departure.fingerprint != fingerprint) {
-            known.profiles[place].standing[Dimension::Volume as usize].departures += 1;
+            known.profiles[number].standing[Dimension::Volume as usize].departures += 1;
             known.counts.departures[Dimension::Volume as usize] += 1;
             excesses.push(excess);
         }
@@ -167,12 +168,12 @@ impl Known {
 fn excess(
     known: &Known,
     instance: &Instance,
-    place: usize,
+    number: usize,
     finding: Finding,
     busy: Option<&Busy>,
     now_ms: u64,
 ) -> Excess {
-    let profile = &known.profiles[place];
+    let profile = &known.profiles[number];
     let age_s = profile.volumes.evidence(now_ms / 1000).age_s;
     let contact = finding.peer.as_ref().and_then(|(address, _)| instance.contacts.get(*address));
     let busy = busy.filter(|_| finding.metric == Metric::Cpu);
@@ -182,20 +183,17 @@ fn excess(
     let mut words = finding.words();
     if let Some(busy) = busy {
         let exe = readable(&busy.process.exe);
-        words.push_str(&format!(" {exe} took {} % of it.", busy.percent));
+        let _ = write!(words, " {exe} took {} % of it.", busy.percent);
     }
-    let assessment = profile.assess(
-        Dimension::Volume,
-        Context::Steady,
-        now_ms / 1000,
-        &known.settings,
-    );
-    words.push_str(&format!(
+    let assessment =
+        profile.assess(Dimension::Volume, Context::Steady, now_ms / 1000, &known.settings);
+    let _ = write!(
+        words,
         " Known from {} hours over {}; at most {:.1} such a day were to be expected.",
         profile.volumes.hours,
         span(age_s),
         assessment.daily[1],
-    ));
+    );
     let event = event(&finding, contact, age_s);
     let Finding { metric, peer, .. } = finding;
     let key = peer.as_ref().map(|(_, identity)| identity.clone()).unwrap_or_default();
@@ -204,7 +202,7 @@ fn excess(
         dimension: Dimension::Volume,
         context: Context::Steady,
         rule: metric.rule(),
-        profile: place,
+        profile: number,
         kind: DepartureKind::New,
         scope: metric.name().to_owned(),
         key: key.clone(),

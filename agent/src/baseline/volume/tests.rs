@@ -229,11 +229,7 @@ fn memory_and_processes_are_told_after_two_minutes() {
     let mut stage = Stage::learned();
     let mut told = Vec::new();
     for window in 0..18 {
-        let usage = Usage {
-            memory_bytes: Some(900 * MB),
-            pids: Some(5000),
-            ..stage.usual()
-        };
+        let usage = Usage { memory_bytes: Some(900 * MB), pids: Some(5000), ..stage.usual() };
         told.extend(stage.measure(&usage, None).into_iter().map(|it| (window, it.departure.rule)));
     }
     assert_eq!(told[..2].iter().map(|it| it.1).collect::<Vec<_>>(), [Rule::MemoryUse, Rule::Pids]);

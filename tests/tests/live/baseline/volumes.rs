@@ -39,8 +39,8 @@ fn wait_until_known(agent: &Agent, variant: &str, container: &Container) {
 /// The amounts that `profile list` tells.
 fn amounts(agent: &Agent, variant: &str, of: &str) -> Value {
     let all = profiles(agent, variant);
-    let amounts = all.iter().filter_map(|it| it["volumes"].as_array()).flatten();
-    amounts.cloned().find(|it| it["of"] == of).unwrap_or_default()
+    let mut amounts = all.iter().filter_map(|it| it["volumes"].as_array()).flatten();
+    amounts.find(|it| it["of"] == of).cloned().unwrap_or_default()
 }
 
 #[test]
@@ -105,12 +105,17 @@ fn a_loop_without_an_end_is_told_with_its_program() {
     // On every processor, however busy the machine is otherwise.
     have_done(&container, "for it in 1 2 3 4; do while :; do :; done & done");
     let limit = poll::scaled(std::time::Duration::from_mins(2));
-    let is_told = || agent.all(&container, "alert", &json!({"rule": "cpu_load"})).into_iter().next();
+    let is_told =
+        || agent.all(&container, "alert", &json!({"rule": "cpu_load"})).into_iter().next();
     let alert = poll::until(limit, is_told);
-    let alert = alert.unwrap_or_else(|| panic!("{:#?}\n{}", profiles(&agent, VARIANT), agent.log()));
+    let alert =
+        alert.unwrap_or_else(|| panic!("{:#?}\n{}", profiles(&agent, VARIANT), agent.log()));
     assert_eq!(text(&alert, "alert.path"), "/bin/busybox", "{alert}");
     let reason = text(&alert, "reason");
-    assert!(reason.contains(" processors on average for ") && reason.contains(" took "), "{reason}");
+    assert!(
+        reason.contains(" processors on average for ") && reason.contains(" took "),
+        "{reason}"
+    );
     assert_eq!(text(&alert, "attack.technique"), "T1496");
     agent.stop();
 }
