@@ -14,6 +14,9 @@ use super::{
 };
 use crate::volume::usage::Usage;
 
+/// Peers of one minute among which the one with most bytes is looked for.
+const MOST_PEERS: usize = 64;
+
 /// What was exchanged with a peer.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -45,10 +48,12 @@ impl Volumes {
         peers: &[Peer],
         at: &At<'_>,
     ) -> Vec<Finding> {
+        track.minute.add(usage, peers);
+        let largest = [0, 1].map(|place| largest(&track.minute.peers, place));
         let mut findings = self.take_bursts(usage, peers, at);
         findings.extend(self.take_load(track, usage, at));
-        findings.extend(self.take_minute(track, usage, peers, at));
-        findings.extend(self.take_hours(usage, peers, at));
+        findings.extend(self.take_minute(track, &largest, at));
+        findings.extend(self.take_hours(usage, &largest, at));
         findings.extend(self.take_peers(peers, at));
         self.pass(at.now_ms, !at.is_monitored, at.pace);
         if at.is_monitored {
@@ -113,11 +118,9 @@ impl Volumes {
     fn take_minute(
         &mut self,
         track: &mut Track,
-        usage: &Usage,
-        peers: &[Peer],
+        largest: &[Option<(IpAddr, String)>; 2],
         at: &At<'_>,
     ) -> Vec<Finding> {
-        track.minute.add(usage);
         // Windows are seldom exactly as long as they should be.
         if track.minute.span_ms + at.pace.window_ms / 2 < at.pace.minute_ms {
             return Vec::new();
@@ -139,20 +142,25 @@ impl Volumes {
             insert(sketches, amount, is_above && at.is_monitored, &usual);
             if track.note_minute(place, is_above) {
                 let finding = Finding::of(metric, How::Minutes, amount, &usual, minute.span_ms);
-                findings.push(finding.with_peer(largest(peers, place)));
+                findings.push(finding.with_peer(largest.get(place).cloned().flatten()));
             }
         }
         findings
     }
 
-    fn take_hours(&mut self, usage: &Usage, peers: &[Peer], at: &At<'_>) -> Vec<Finding> {
+    fn take_hours(
+        &mut self,
+        usage: &Usage,
+        largest: &[Option<(IpAddr, String)>; 2],
+        at: &At<'_>,
+    ) -> Vec<Finding> {
         let bytes = [usage.sent_bytes, usage.received_bytes];
         let mut findings = Vec::new();
         for (place, metric) in [Metric::Out, Metric::In].into_iter().enumerate() {
             let budget = &mut self.budgets[place];
             if budget.add(bytes[place], metric.hour_floor()) {
                 let finding = hour(metric, How::Hour, budget.running, budget.largest, at);
-                findings.push(finding.with_peer(largest(peers, place)));
+                findings.push(finding.with_peer(largest[place].clone()));
             }
         }
         findings
@@ -184,7 +192,17 @@ impl Volumes {
 }
 
 impl Minute {
-    fn add(&mut self, usage: &Usage) {
+    fn add(&mut self, usage: &Usage, peers: &[Peer]) {
+        for peer in peers {
+            let known = self.peers.iter_mut().find(|it| it.address == peer.address);
+            if let Some(known) = known {
+                for (sum, bytes) in known.bytes.iter_mut().zip(peer.bytes) {
+                    *sum = sum.saturating_add(bytes);
+                }
+            } else if self.peers.len() < MOST_PEERS {
+                self.peers.push(peer.clone());
+            }
+        }
         self.span_ms = self.span_ms.saturating_add(usage.span_ms);
         self.sent_bytes = self.sent_bytes.saturating_add(usage.sent_bytes);
         self.received_bytes = self.received_bytes.saturating_add(usage.received_bytes);

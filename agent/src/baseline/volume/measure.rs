@@ -189,8 +189,9 @@ fn excess(
         profile.assess(Dimension::Volume, Context::Steady, now_ms / 1000, &known.settings);
     let _ = write!(
         words,
-        " Known from {} hours over {}; at most {:.1} such a day were to be expected.",
+        " Known from {} {} over {}; at most {:.1} such a day were to be expected.",
         profile.volumes.hours,
+        if profile.volumes.hours == 1 { "hour" } else { "hours" },
         span(age_s),
         assessment.daily[1],
     );

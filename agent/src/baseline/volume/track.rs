@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::judge::Peer;
+
 /// Minutes of which two have to be too much, as bits.
 const LATEST: u8 = 0b111;
 
@@ -17,8 +19,10 @@ pub struct Track {
 }
 
 /// What was used in a minute so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Minute {
+    /// With whom bytes were exchanged.
+    pub(super) peers: Vec<Peer>,
     /// How long it has been, in milliseconds.
     pub(super) span_ms: u64,
     pub(super) sent_bytes: u64,
