@@ -4,10 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{events::connect::Connect, record::Header, value::address};
 
-use crate::attribution::{
-    observation::Observation,
-    process::{Origin, Process},
-};
+use crate::attribution::{observation::Observation, process::Process};
 
 /// Peers remembered of one container; of more, those that were addressed last.
 const MOST: usize = 128;
@@ -23,8 +20,8 @@ pub struct Contact {
     pub header: Header,
     /// Who that is.
     pub process: Option<Arc<Process>>,
-    /// Whether it was the service itself, in a way that is learned.
-    pub is_own: bool,
+    /// Whether who addressed it so is learned from.
+    pub is_learned: bool,
 }
 
 /// See the module.
@@ -36,15 +33,12 @@ impl Contacts {
     /// not learned.
     pub fn note(&mut self, observation: &Observation<'_>, connect: &Connect, departs: bool) {
         let address = address(connect.address).to_canonical();
-        let is_session = observation
-            .process
-            .is_some_and(|it| matches!(it.origin, Origin::Exec | Origin::Health));
         let contact = Contact {
             name: observation.peer_name.map(str::to_owned),
             socket: (connect.port, connect.protocol),
             header: observation.record.header,
             process: observation.process.cloned(),
-            is_own: !departs && !is_session,
+            is_learned: !departs,
         };
         if self.0.len() >= MOST && !self.0.contains_key(&address) {
             let oldest = self.0.iter().min_by_key(|(_, it)| it.header.boot_ns);

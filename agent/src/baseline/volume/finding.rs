@@ -77,7 +77,7 @@ impl Finding {
                 format!("It was {value} within {time}; the most in as long a time was {high}.")
             }
             How::UnknownPeer => {
-                format!("It was {value} within {time}, to a peer that got nothing before.")
+                format!("It was {value} within {time}, to a peer that was not learned.")
             }
         };
         if let Some((_, peer)) = &self.peer {
@@ -118,6 +118,6 @@ mod tests {
              Most went to evil.example."
         );
         let slow = Finding { how: How::UnknownPeer, span_ms: 500, ..finding };
-        assert!(slow.words().starts_with("It was 209.7 MB within 0.5 s, to a peer that got"));
+        assert!(slow.words().starts_with("It was 209.7 MB within 0.5 s, to a peer that was"));
     }
 }

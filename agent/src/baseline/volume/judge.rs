@@ -25,8 +25,8 @@ pub(super) struct Peer {
     pub(super) identity: String,
     /// Bytes sent and received.
     pub(super) bytes: [u64; 2],
-    /// Whether the service itself addressed it.
-    pub(super) is_own: bool,
+    /// Whether who addressed it is learned from.
+    pub(super) is_learned: bool,
 }
 
 /// When something is judged, and how.
@@ -169,7 +169,7 @@ impl Volumes {
     fn take_peers(&mut self, peers: &[Peer], at: &At<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for peer in peers {
-            let may_learn = peer.is_own && !at.is_monitored;
+            let may_learn = peer.is_learned && !at.is_monitored;
             let Pace { hour_ms, day_ms, .. } = *at.pace;
             let occasion = Occasion { now_ms: at.now_ms, hour_ms, day_ms, may_learn };
             let too_much = self.destinations.add(&peer.identity, peer.bytes, &occasion);

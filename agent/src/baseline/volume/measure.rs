@@ -109,7 +109,7 @@ fn peers(
             address: it.address,
             identity,
             bytes: [it.sent_bytes, it.received_bytes],
-            is_own: contact.is_none_or(|it| it.is_own),
+            is_learned: contact.is_none_or(|it| it.is_learned),
         }
     };
     usage.peers.iter().map(peer).collect()

@@ -163,7 +163,7 @@ fn little_by_little_is_told_within_a_day() {
         }
     }
     assert_eq!(rules(&told), [Rule::VolumeOut], "{:?}", told.first().map(|it| &it.departure.words));
-    assert!(told[0].departure.words.contains("to a peer that got nothing before"));
+    assert!(told[0].departure.words.contains("to a peer that was not learned"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn little_by_little_to_a_new_peer_is_told_too() {
         have_done(&container, &format!("dd if=/dev/zero bs=1k count=300 | nc {to} {PORT}"));
     }
     let alert = agent.expect(&container, "alert", &wanted);
-    assert!(text(&alert, "reason").contains("to a peer that got nothing before"), "{alert}");
+    assert!(text(&alert, "reason").contains("to a peer that was not learned"), "{alert}");
     let total = agent.metric("plimsoll_alerts_total{rule=\"volume_out\"}");
     assert!(total >= 1.0, "{total}");
     agent.stop();
