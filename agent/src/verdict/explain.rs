@@ -23,8 +23,13 @@ pub(super) fn reason(
     let (rule, path) = (breach.rule, breach.path());
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    // A privilege is written as a path and lies nowhere, and where a busy program lies is not known.
-    if !path.is_empty() && !matches!(rule, Rule::NewPrivilege | Rule::CpuLoad) {
+    // What is no file is written as a path, and lies nowhere; where a busy program lies is not known.
+    let is_file = !rule.is_of_container()
+        && !matches!(
+            rule,
+            Rule::NewPrivilege | Rule::MountMade | Rule::NamespaceEntered | Rule::CpuLoad
+        );
+    if !path.is_empty() && is_file {
         let _ = write!(text, ": {} ({})", readable(path), place(breach.layer));
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));
