@@ -34,7 +34,8 @@ pub struct Rounds {
 struct Last {
     boot_ns: u64,
     directories: Directories,
-    cpu_ns: Option<u64>,
+    /// Processor time, and when it was read.
+    cpu_ns: Option<(u64, u64)>,
     counted: Counted,
     times: Times,
     /// Since when it is not among those looked at.
@@ -56,20 +57,21 @@ impl Rounds {
         Self { controllers, processes, last: HashMap::new() }
     }
 
-    /// Looks at these containers, of which that was counted, at a moment since boot. Memory and
-    /// processes are read where `is_whole`.
+    /// Looks at these containers, of which that was counted; `now` tells the moment since boot. Memory
+    /// and processes are read where `is_whole`.
     pub fn take(
         &mut self,
         targets: &[Target],
         mut counted: HashMap<u64, Counted>,
-        now_ns: u64,
+        now: &dyn Fn() -> u64,
         is_whole: bool,
     ) -> Found {
+        let now_ns = now();
         let mut found = Found::default();
         let wanted: HashSet<u64> = targets.iter().map(|it| it.cgroup_id).collect();
         for target in targets {
             let counted = counted.remove(&target.cgroup_id).unwrap_or_default();
-            found.usages.extend(self.look_at(target, counted, now_ns, is_whole));
+            found.usages.extend(self.look_at(target, counted, (now_ns, now), is_whole));
         }
         for (cgroup_id, counted) in counted {
             found.usages.extend(self.leave(cgroup_id, counted, now_ns));
@@ -90,7 +92,7 @@ impl Rounds {
         &mut self,
         target: &Target,
         counted: Counted,
-        now_ns: u64,
+        (now_ns, now): (u64, &dyn Fn() -> u64),
         is_whole: bool,
     ) -> Option<Usage> {
         let Self { controllers, processes, last } = self;
@@ -100,7 +102,8 @@ impl Rounds {
         if is_new || is_whole && !last.directories.are_there() {
             last.directories = controllers.directories(&target.id, &target.path);
         }
-        let cpu_ns = last.directories.cpu_ns();
+        // Between the round's moment and this one the thread may have waited for a processor.
+        let cpu_ns = last.directories.cpu_ns().map(|ns| (ns, now()));
         let before_ns = std::mem::replace(&mut last.boot_ns, now_ns);
         let before_cpu_ns = std::mem::replace(&mut last.cpu_ns, cpu_ns);
         if is_new {
@@ -111,7 +114,11 @@ impl Rounds {
         last.counted = counted;
         usage.boot_ns = now_ns;
         usage.span_ms = (now_ns.saturating_sub(before_ns) / 1_000_000).max(1);
-        usage.cpu_ns = cpu_ns.zip(before_cpu_ns).map(|(now, before)| now.saturating_sub(before));
+        usage.cpu_ns = cpu_ns.zip(before_cpu_ns).map(|((ns, at_ns), (before, since_ns))| {
+            let span_ns = u128::from(at_ns.saturating_sub(since_ns).max(1));
+            let per_round = u128::from(ns.saturating_sub(before)) * 1_000_000 / span_ns;
+            u64::try_from(per_round * u128::from(usage.span_ms)).unwrap_or(u64::MAX)
+        });
         if is_whole {
             usage.memory_bytes = last.directories.memory_bytes();
             usage.pids = last.directories.pids();
@@ -216,15 +223,15 @@ mod tests {
         fs::write(cgroup.join("pids.current"), "2\n").expect("is written");
         let mut rounds = rounds(host.path().to_owned());
         cpu(1000);
-        assert!(rounds.take(&[target()], counted(500, 300), SECOND, true).usages.is_empty());
+        assert!(rounds.take(&[target()], counted(500, 300), &|| SECOND, true).usages.is_empty());
         cpu(1700);
-        let found = rounds.take(&[target()], counted(700, 400), 11 * SECOND, true);
+        let found = rounds.take(&[target()], counted(700, 400), &|| 11 * SECOND, true);
         let usage = &found.usages[0];
         assert_eq!((usage.sent_bytes, usage.received_bytes), (700, 3), "from the beginning");
         assert_eq!((usage.span_ms, usage.cpu_ns, usage.pids), (10_000, Some(700_000), Some(2)));
         assert_eq!(usage.peers[0].address, IpAddr::from([10, 0, 0, 9]));
         assert_eq!((usage.peers[0].sent_bytes, usage.busiest), (400, None));
-        let found = rounds.take(&[target()], counted(750, 50), 21 * SECOND, false);
+        let found = rounds.take(&[target()], counted(750, 50), &|| 21 * SECOND, false);
         assert_eq!(found.usages[0].sent_bytes, 50);
         assert_eq!(found.usages[0].peers[0].sent_bytes, 50, "it was forgotten and began again");
         assert_eq!((found.usages[0].pids, found.gone.len()), (None, 0));
@@ -233,12 +240,12 @@ mod tests {
     #[test]
     fn what_a_container_did_last_is_told_and_then_it_is_forgotten() {
         let mut rounds = rounds(PathBuf::from("/nowhere"));
-        rounds.take(&[target()], counted(500, 300), SECOND, true);
-        let found = rounds.take(&[], counted(900, 300), 2 * SECOND, true);
+        rounds.take(&[target()], counted(500, 300), &|| SECOND, true);
+        let found = rounds.take(&[], counted(900, 300), &|| 2 * SECOND, true);
         assert_eq!(found.usages[0].sent_bytes, 900);
-        let found = rounds.take(&[], counted(900, 300), 3 * SECOND, true);
+        let found = rounds.take(&[], counted(900, 300), &|| 3 * SECOND, true);
         assert!(found.usages.is_empty() && found.gone.is_empty());
-        let found = rounds.take(&[], counted(900, 300), 90 * SECOND, true);
+        let found = rounds.take(&[], counted(900, 300), &|| 90 * SECOND, true);
         assert_eq!(found.gone.len(), 1);
         assert_eq!((found.gone[0].0, found.gone[0].1.len()), (7, 1));
         assert!(rounds.last.is_empty());

@@ -89,7 +89,7 @@ fn take_all(
     let mut rounds = Rounds::new(controllers, Processes::at(proc_root));
     for Wanted { targets, is_whole } in asked {
         let counted = counters.read();
-        let Found { usages, gone } = rounds.take(&targets, counted, clock::boot_ns(), is_whole);
+        let Found { usages, gone } = rounds.take(&targets, counted, &clock::boot_ns, is_whole);
         for (container, peers) in &gone {
             counters.forget(*container, peers.iter());
         }

@@ -95,12 +95,12 @@ impl Volumes {
         let sketches = self.windows(Metric::Cpu)?;
         let usual = sketches.usual();
         let is_high = usual.is_known() && used > usual.high && used >= Metric::Cpu.window_floor();
-        let is_clipped = load.is_told && at.is_monitored;
         if !is_high {
+            let is_clipped = load.is_long && at.is_monitored;
             for waiting in load.windows.drain(..).chain([used]) {
                 insert(sketches, waiting, is_clipped && waiting > usual.high, &usual);
             }
-            load.is_told = false;
+            (load.is_told, load.is_long) = (false, false);
             return None;
         }
         load.windows.push_back(used);
@@ -109,8 +109,10 @@ impl Volumes {
         }
         let mean = load.steady().filter(|_| !load.is_told);
         load.is_told |= mean.is_some();
+        // Who computes for so long is not to become usual by being restless at first.
+        load.is_long = true;
         let oldest = load.windows.pop_front()?;
-        insert(sketches, oldest, load.is_told && at.is_monitored, &usual);
+        insert(sketches, oldest, at.is_monitored, &usual);
         let span_ms = at.pace.window_ms.saturating_mul(at.pace.load_windows as u64);
         Some(Finding::of(Metric::Cpu, How::Load, mean?, &usual, span_ms))
     }

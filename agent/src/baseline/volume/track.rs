@@ -38,6 +38,8 @@ pub(super) struct Load {
     pub(super) windows: VecDeque<u64>,
     /// Whether it was told.
     pub(super) is_told: bool,
+    /// Whether it has gone on for as long as what is told.
+    pub(super) is_long: bool,
 }
 
 impl Track {
@@ -78,8 +80,10 @@ mod tests {
 
     #[test]
     fn a_miner_is_steady_and_a_server_is_not() {
-        let load =
-            |windows: &[u64]| Load { windows: windows.iter().copied().collect(), is_told: false };
+        let load = |windows: &[u64]| Load {
+            windows: windows.iter().copied().collect(),
+            ..Load::default()
+        };
         assert_eq!(load(&[990, 1000, 1010, 1000]).steady(), Some(1000));
         assert_eq!(load(&[600, 1000, 800, 1200]).steady(), None);
         assert_eq!(load(&[]).steady(), None);
