@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::anyhow;
+use jiff::{SignedDuration, Timestamp};
 use plimsoll_ebpf::{rules::Severity, value::readable};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -17,6 +18,8 @@ use crate::query::table::{find, severity};
 
 /// Incidents that are remembered while alerts are read; beyond that the oldest are left out.
 const MOST: usize = 10_000;
+/// How much before and after an incident is worth a look, in seconds.
+const AROUND_SECONDS: i64 = 60;
 
 /// Show incidents: alerts of one subtree of processes, each within five minutes of another.
 ///
@@ -190,10 +193,19 @@ fn story(incident: &Incident) -> String {
     }
     let _ = writeln!(
         story,
-        "\nall that happened: plimsoll events --container {} --since {ts} --until {until}",
-        plain(&incident.container)
+        "\nall that happened: plimsoll events --container {} --since {} --until {}",
+        plain(&incident.container),
+        around(ts, -AROUND_SECONDS),
+        around(until, AROUND_SECONDS),
     );
     story
+}
+
+/// A moment before or after another.
+fn around(ts: &str, seconds: i64) -> String {
+    let moment: Option<Timestamp> = ts.parse().ok();
+    let moved = moment.and_then(|it| it.checked_add(SignedDuration::from_secs(seconds)).ok());
+    moved.map_or_else(|| ts.to_owned(), |it| format!("{it:.0}"))
 }
 
 /// One alert.
@@ -297,7 +309,7 @@ mod tests {
             "It is bad.",
             "process 7 (init): /a > /b > /bin/sh",
             "allowed by: plimsoll profile allow it",
-            "plimsoll events --container web",
+            "plimsoll events --container web --since 2025-12-31T23:59:00Z --until 2026-01-01T00:01:00Z",
         ] {
             assert!(story.contains(part), "no {part:?} in\n{story}");
         }

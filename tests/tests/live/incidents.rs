@@ -39,7 +39,7 @@ fn what_one_subtree_of_processes_does_is_one_incident() {
 fn the_story_of_an_incident_has_reasons_ancestors_and_commands() {
     let agent = monitoring();
     let container = Docker::host().start(BUSYBOX, &[], &[]);
-    container.shell("cp /usr/bin/hello /opt/a; /opt/a");
+    container.shell("cp /usr/bin/hello /opt/a; /opt/a; true");
     let alert = expect_alert(agent, &container, "new_executable", "/opt/a");
     let id = text(&alert, "alert.incident");
     let output = agent.command(&["incidents", &id[..10]]);
@@ -50,7 +50,7 @@ fn the_story_of_an_incident_has_reasons_ancestors_and_commands() {
         &format!("container {} of {BUSYBOX}", container.name),
         "new_executable (T1105)",
         "A program ran that was written in this container: /opt/a",
-        "(exec): /bin/sh > /opt/a",
+        "(exec): /bin/busybox > /opt/a",
         "allowed by: plimsoll profile allow",
         &format!("plimsoll events --container {}", container.name),
     ] {
