@@ -14,6 +14,8 @@ pub mod probe;
 
 pub mod attribution;
 
+pub mod volume;
+
 pub mod baseline;
 
 pub mod policy;

@@ -13,3 +13,4 @@ mod losses;
 mod recorder;
 mod refused;
 mod takeover;
+mod volumes;
