@@ -203,6 +203,9 @@ rules! {
     38 NewPrivilege "new_privilege" Exec Medium "T1068" "privilege-escalation"
         "A program used a privilege that it was not seen to use."
         "A capability or a system call that changes who may do what. Services use theirs when they start and few later; a container that does without can be run without.";
+    48 ReleaseDiff "release_diff" Exec Low "T1195.002" "initial-access"
+        "A new version of an image does what the one before was not seen to do."
+        "One report for each release, told a while after its first new act and again when there is more. Read it as you would read a diff: what was meant is learned; what was not is denied with `plimsoll profile deny`, or the image rolled back. What breaks another rule is told by itself.";
 }
 
 impl Rule {

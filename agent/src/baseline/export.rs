@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{dimension::Context, saved::Saved, subject::Subject};
+use super::{dimension::Context, heritage::is_unused, saved::Saved, subject::Subject};
 
 /// The profiles as one document each. What changes while nothing new is learned is left out: counts
 /// and moments.
@@ -40,6 +40,9 @@ pub fn export(profiles: &[Saved]) -> String {
                     writeln!(text, "    confirmed: {}", entry.is_confirmed() && !entry.is_denied);
                 if entry.is_denied {
                     text.push_str("    denied: true\n");
+                }
+                if is_unused(saved.heritage.as_ref(), entry) {
+                    text.push_str("    unused: true\n");
                 }
             }
         }

@@ -26,7 +26,11 @@ pub mod settings;
 
 pub mod convergence;
 
+pub mod survey;
+
 pub mod profile;
+
+pub mod heritage;
 
 pub mod instance;
 
@@ -35,6 +39,8 @@ pub mod explain;
 pub mod departure;
 
 pub mod counts;
+
+pub mod report;
 
 pub mod known;
 

@@ -2,7 +2,11 @@
 
 use crossbeam_channel::Sender;
 
-use super::{learner::Baseline, saved::Saved, subject::Subject};
+use super::{
+    learner::Baseline,
+    saved::Saved,
+    subject::{Subject, repository},
+};
 
 /// Shortest start of a digest that names an image.
 const LEAST_DIGITS: usize = 6;
@@ -85,10 +89,6 @@ impl Baseline {
 /// Whether a text means a subject: an image as it is asked for, with or without its tag, the start
 /// of a digest, or a service.
 pub fn is_meant(text: &str, subject: &Subject, image: &str) -> bool {
-    let repository = match image.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
-    };
     if text.is_empty() {
         return false;
     }
@@ -102,7 +102,7 @@ pub fn is_meant(text: &str, subject: &Subject, image: &str) -> bool {
             name == text || name.split_once(' ').is_some_and(|(_, name)| name == text)
         }
     };
-    is_subject || text == image || text == repository
+    is_subject || text == image || text == repository(image)
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use super::{
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
     entries::{Entry, Occasion},
+    heritage::Heritage,
     learned::Learned,
     settings::{LEAST_STARTS, Settings},
     subject::Subject,
+    survey::Executables,
 };
 
 /// What a profile takes at most, in bytes.
@@ -90,6 +92,10 @@ pub struct Profile {
     pub last_unit: u64,
     /// When an operator said that enough is known, in seconds since the Unix epoch; 0 for never.
     pub approved_s: u64,
+    /// What it took over from the version of its image before.
+    pub heritage: Option<Heritage>,
+    /// The executables of its image, once somebody has looked.
+    pub executables: Option<Executables>,
     /// Whether there is more than was kept.
     pub is_unsaved: bool,
 }
@@ -112,6 +118,8 @@ impl Profile {
             lost: 0,
             last_unit: 0,
             approved_s: 0,
+            heritage: None,
+            executables: None,
             is_unsaved: true,
         }
     }
@@ -124,7 +132,8 @@ impl Profile {
 
     /// What it takes, about, in bytes.
     pub fn bytes(&self) -> usize {
-        self.learned.iter().map(Learned::bytes).sum()
+        let learned: usize = self.learned.iter().map(Learned::bytes).sum();
+        learned + self.executables.as_ref().map_or(0, Executables::bytes)
     }
 
     /// Whether departures in a dimension are told of a context.
@@ -239,6 +248,7 @@ impl Profile {
     /// Has dimensions monitored of which enough is known; returns whether any is newly so.
     pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
         let mut has_changed = false;
+        self.end_release(now_s, settings);
         for dimension in self.dimensions() {
             for context in [Context::Start, Context::Steady] {
                 let standing = &self.standing[dimension as usize];
@@ -274,7 +284,8 @@ impl Profile {
     /// Denies what only containers showed whose id begins so, and what was seen first at a moment
     /// or later (in seconds since the Unix epoch); returns how many behaviours.
     pub fn deny(&mut self, container: Option<&str>, since_s: Option<u64>) -> usize {
-        let hashes: Vec<u64> = (self.contributors.iter())
+        let earlier = self.heritage.iter().flat_map(|it| &it.contributors);
+        let hashes: Vec<u64> = (self.contributors.iter().chain(earlier))
             .filter(|it| container.is_some_and(|id| it.id.starts_with(id.get(..12).unwrap_or(id))))
             .map(|it| it.hash)
             .collect();
@@ -296,6 +307,12 @@ impl Profile {
         for contributor in &mut contributors {
             (contributor.units, contributor.starts) = (0, 0);
         }
-        *self = Self { image: std::mem::take(&mut self.image), last_unit, contributors, ..empty };
+        *self = Self {
+            image: std::mem::take(&mut self.image),
+            executables: self.executables.take(),
+            last_unit,
+            contributors,
+            ..empty
+        };
     }
 }

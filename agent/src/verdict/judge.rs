@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
-    baseline::{departure::Departure, learner::Baseline},
+    baseline::{departure::Departure, learner::Baseline, report::Report},
     policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
@@ -211,6 +211,19 @@ impl Judge {
         let header = Header { count, ..observation.record.header };
         let entry = alert(observation, header, container, &breach, mode, &reason);
         tell(&entry, container, observation.process);
+    }
+
+    /// The alert of what is told of a profile as a whole, at this moment since boot.
+    pub fn report(&mut self, report: &Report, now_ns: u64) -> Vec<u8> {
+        let mode = self.ruling(&report.container).modes.get(report.rule.class());
+        let count = report.count.try_into().unwrap_or(u32::MAX);
+        let cgroup_id = report.cgroup_id;
+        let header = Header { boot_ns: now_ns, cgroup_id, count, ..Header::default() };
+        let mut texts = TailBuilder::default();
+        let (rule, mode) = (report.rule as u8, mode as u8);
+        let reason = texts.push(report.reason.as_bytes());
+        let event = Alert { rule, mode, reason, ..Alert::default() };
+        encode(header, event, texts.bytes())
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.

@@ -14,8 +14,10 @@ use crate::{
     baseline::{
         dimension::Context,
         entries::Entry,
+        heritage::{Look, is_unused},
         saved::Saved,
-        view::{Part, Summary},
+        subject::short,
+        view::{Inheritance, Part, Summary},
     },
     clock,
 };
@@ -69,6 +71,8 @@ fn behaviours(saved: &Saved) -> Vec<serde_json::Value> {
             "units": units.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "confirmed": entry.is_confirmed() && !entry.is_denied,
             "denied": entry.is_denied,
+            "inherited": entry.is_inherited,
+            "unused": is_unused(saved.heritage.as_ref(), entry),
         })
     })
     .collect()
@@ -87,13 +91,16 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
         it.units,
         it.bytes / 1024,
     );
+    if let Some(heritage) = &it.heritage {
+        text.insert_str(text.len() - 1, &inheritance(heritage));
+    }
     text += &table(heading, &rows);
     if with_behaviours {
         let rows = saved.dimensions.iter().flat_map(|of| {
             of.entries.iter().map(|(scope, key, entry)| {
                 let units = Context::ALL.map(|it| entry.seen[it as usize].units.to_string());
                 let key = if scope.is_empty() { key.clone() } else { format!("{scope} {key}") };
-                [of.dimension.name().to_owned(), key, units.join("/"), mark(entry)]
+                [of.dimension.name().to_owned(), key, units.join("/"), mark(saved, entry)]
             })
         });
         let rows: Vec<[String; 4]> = rows.collect();
@@ -104,9 +111,32 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
     text + "\n"
 }
 
-fn mark(entry: &Entry) -> String {
+/// What was taken over from the version before, in one line.
+fn inheritance(it: &Inheritance) -> String {
+    let from = short(&it.from);
+    if it.look == Look::Different {
+        return format!("nothing inherited: too little is the same as in {from}\n");
+    }
+    let looked = match it.look {
+        Look::Pending => "; not compared yet",
+        Look::Unreadable => "; the image could not be looked into",
+        Look::Alike | Look::Different => "",
+    };
+    format!(
+        "{} behaviours inherited from {from}, {} dropped, {} never used; {} added by the release{}{looked}\n",
+        it.inherited,
+        it.dropped,
+        it.unused,
+        it.added,
+        if it.is_open { ", which may go on" } else { "" },
+    )
+}
+
+fn mark(saved: &Saved, entry: &Entry) -> String {
     let mark = match entry.is_confirmed() {
         _ if entry.is_denied => "denied",
+        _ if is_unused(saved.heritage.as_ref(), entry) => "inherited, never used",
+        _ if entry.is_inherited => "yes, inherited",
         true => "yes",
         false => "by one only",
     };

@@ -5,6 +5,7 @@
 mod departures;
 mod kept;
 mod quorum;
+mod versions;
 
 use std::{fs, time::Duration};
 
