@@ -46,6 +46,8 @@ pub fn export(profiles: &[Saved]) -> String {
                 }
             }
         }
+        // Without its end it is no profile, so that nobody takes half of one for the whole.
+        text.push_str("...\n");
     }
     text
 }

@@ -87,6 +87,12 @@ impl Baseline {
         &mut self.known.profiles
     }
 
+    /// The profile of a subject, made where there is none; `None` where there is no room.
+    pub fn profile_mut(&mut self, subject: &Subject) -> Option<&mut Profile> {
+        let place = self.known.place_of(subject)?;
+        self.known.profiles.get_mut(place)
+    }
+
     /// What happened that metrics tell of.
     pub fn counts(&self) -> &Counts {
         &self.known.counts

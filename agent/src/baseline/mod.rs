@@ -54,5 +54,9 @@ pub mod view;
 
 pub mod export;
 
+pub mod import;
+
+pub mod diff;
+
 #[cfg(test)]
 mod tests;

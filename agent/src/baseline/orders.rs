@@ -3,6 +3,7 @@
 use crossbeam_channel::Sender;
 
 use super::{
+    import::Document,
     learner::Baseline,
     saved::Saved,
     subject::{Subject, repository},
@@ -18,6 +19,13 @@ pub enum Act {
     Approve,
     /// All is forgotten and learned anew.
     Reset,
+    /// What is known is what these say, whoever is meant.
+    Import {
+        /// The profiles as they were written down.
+        documents: Vec<Document>,
+        /// Whether departures are told of them from now on.
+        approves: bool,
+    },
     /// What only some containers showed, or was seen first since some moment, does not belong here.
     Deny {
         /// What the containers' ids begin with.
@@ -43,6 +51,16 @@ impl Baseline {
     pub fn carry_out(&mut self, order: &Order, now_s: u64) {
         let settings = *self.settings();
         let mut changed = Vec::new();
+        if let Act::Import { documents, approves } = &order.act {
+            for document in documents {
+                if let Some(profile) = self.profile_mut(&document.subject) {
+                    profile.import(document, *approves, now_s);
+                    changed.push(Saved::of(profile, &settings, now_s));
+                }
+            }
+            let _ = order.answer.try_send(changed);
+            return;
+        }
         for profile in self.profiles_mut() {
             if !is_meant(&order.whom, &profile.subject, &profile.image) {
                 continue;
@@ -50,6 +68,8 @@ impl Baseline {
             match &order.act {
                 Act::Approve => profile.approve(now_s),
                 Act::Reset => profile.reset(),
+                // See above.
+                Act::Import { .. } => {}
                 Act::Deny { container, since_s } => {
                     let denied = profile.deny(container.as_deref(), *since_s);
                     tracing::info!(subject = %profile.subject, denied, "behaviours denied");

@@ -113,10 +113,11 @@ fn words(heritage: &Heritage, profile: &Profile) -> String {
         text.push_str(" The image could not be looked into.");
     }
     if let Subject::Image { digest, .. } = &profile.subject {
+        let (from, to) = (short(&heritage.from), short(digest));
         let _ = write!(
             text,
-            " If something does not belong there: `plimsoll profile deny {} --since TIME`.",
-            short(digest)
+            " `plimsoll profile diff {from} {to}` compares them; if something does not belong there, \
+             `plimsoll profile deny {to} --since TIME`."
         );
     }
     text

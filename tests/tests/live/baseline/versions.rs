@@ -65,6 +65,14 @@ fn a_release_is_one_report_and_a_rollback_is_known_at_once() {
     // What others run is told at once all the same.
     have_done(&next[0], "echo > /dev/shm/hook.sh");
     agent.expect(&next[0], "alert", &json!({"rule": "new_sensitive_write"}));
+    let [old, new] = [&first[0], &next[0]].map(|it| it.digest.clone());
+    let difference = agent.command(&["profile", "diff", &old, &new]);
+    let table = String::from_utf8_lossy(&difference.stdout).into_owned();
+    assert_eq!(difference.status.code(), Some(1), "{table}");
+    for (sign, program) in [("+", "/usr/bin/fresh"), ("-", "/usr/bin/old")] {
+        let is_it = |line: &str| line.starts_with(sign) && line.contains(program);
+        assert!(table.lines().any(is_it), "{sign} {program}: {table}");
+    }
     drop((first, next));
     let back = worker(&images[0]);
     // What happens while it starts is learned still: that takes three starts.
