@@ -241,6 +241,7 @@ impl Known {
             Learnt::Known => {}
             Learnt::New => {
                 *fresh += 1;
+                profile.is_grown = true;
                 self.total_bytes += ENTRY_BYTES + it.scope.len() + it.key.len();
                 profile.is_unsaved = true;
                 self.counts.learned[it.dimension as usize] += 1;

@@ -23,6 +23,7 @@ use super::{
     profile::Profile,
     report::{self, Report},
     settings::Settings,
+    siblings,
     subject::Subject,
     survey::{Found, Wish},
 };
@@ -191,6 +192,24 @@ impl Baseline {
             }
             profile.is_in_release()
         });
+        reports.extend(self.deviants());
+        reports
+    }
+
+    /// Replicas at work that differ from their siblings.
+    fn deviants(&mut self) -> Vec<Report> {
+        let Self { known, instances, .. } = self;
+        let mut reports = Vec::new();
+        let grown = known.profiles.iter_mut().filter(|it| it.is_grown);
+        for deviant in grown.flat_map(siblings::take_deviants) {
+            let its = instances.iter().find(|(_, it)| it.hash == deviant.hash);
+            if let Some((cgroup_id, instance)) = its {
+                let container = instance.container.clone();
+                let (cgroup_id, count, reason) = (*cgroup_id, deviant.count, deviant.reason);
+                let rule = Rule::ReplicaDiffers;
+                reports.push(Report { rule, container, cgroup_id, count, reason });
+            }
+        }
         reports
     }
 

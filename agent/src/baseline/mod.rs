@@ -42,6 +42,8 @@ pub mod counts;
 
 pub mod report;
 
+mod siblings;
+
 pub mod known;
 
 pub mod learner;

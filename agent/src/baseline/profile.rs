@@ -48,6 +48,9 @@ pub struct Contributor {
     pub units: u32,
     /// Starts of it.
     pub starts: u32,
+    /// Whether it was told that it differs from its siblings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_told: bool,
 }
 
 /// How a dimension stands.
@@ -98,6 +101,8 @@ pub struct Profile {
     pub executables: Option<Executables>,
     /// Whether there is more than was kept.
     pub is_unsaved: bool,
+    /// Whether there is something by which a replica may differ from others.
+    pub is_grown: bool,
 }
 
 impl Profile {
@@ -121,6 +126,7 @@ impl Profile {
             heritage: None,
             executables: None,
             is_unsaved: true,
+            is_grown: true,
         }
     }
 
@@ -191,6 +197,7 @@ impl Profile {
         if let Some(contributor) = self.contributor(at.container, id) {
             contributor.units = contributor.units.saturating_add(1);
         }
+        self.is_grown = true;
         self.is_unsaved = true;
     }
 

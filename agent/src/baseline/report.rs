@@ -1,4 +1,5 @@
-//! What is told of a profile as a whole, rather than of one act: what a release added.
+//! What is told of a profile as a whole, rather than of one act: what a release added, and which
+//! replica differs from the others.
 
 use std::{fmt::Write as _, sync::Arc};
 

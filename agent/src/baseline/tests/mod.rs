@@ -1,6 +1,7 @@
 //! Learning as a whole, from observations to departures.
 
 mod release;
+mod siblings;
 
 use std::{net::Ipv4Addr, sync::Arc};
 

@@ -9,7 +9,7 @@ use plimsoll_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{WORK, fast, have_done, wait_until_monitored};
+use super::{WORK, fast, have_done, profiles, wait_until_monitored};
 
 const VARIANT: &str = "-a";
 
@@ -83,5 +83,30 @@ fn a_release_is_one_report_and_a_rollback_is_known_at_once() {
     agent.expect(&back, "alert", &json!({"rule": "new_process", "proc.origin": "init"}));
     let reports = agent.all(&back, "alert", &json!({"rule": "release_diff"}));
     assert_eq!(reports.len(), 0, "{reports:#?}");
+    agent.stop();
+}
+
+#[test]
+fn a_replica_that_does_much_that_is_new_is_told_while_it_is_learned() {
+    const VARIANT: &str = "-ab";
+    let agent = fast().start();
+    let repository = plimsoll_tests::docker::unique("replicas");
+    let image = version(&repository, 1, "old");
+    let start = || Docker::host().start(&image.name, &[], &["/bin/sh", VARIANT, "-c", WORK]);
+    let replicas = [start(), start(), start()];
+    let of_image = || {
+        let all = profiles(&agent, VARIANT).into_iter();
+        all.filter(|it| it["image"] == json!(image.name) && it["is_image"] == json!(true))
+    };
+    poll::holds("all have worked for a while", || {
+        of_image().any(|it| it["units"].as_u64() > Some(12))
+    });
+    let script = "for it in stat id uname date ls; do /bin/$it > /dev/null; done";
+    have_done(&replicas[1], script);
+    let alert = agent.expect(&replicas[1], "alert", &json!({"rule": "replica_differs"}));
+    assert!(text(&alert, "reason").contains("/bin/busybox uname"), "{alert}");
+    for honest in [&replicas[0], &replicas[2]] {
+        assert_eq!(agent.all(honest, "alert", &json!({"rule": "replica_differs"})).len(), 0);
+    }
     agent.stop();
 }
