@@ -8,6 +8,7 @@ pub mod exit;
 pub mod mode;
 pub mod output;
 pub mod overrides;
+pub mod posture;
 pub mod profile;
 pub mod release;
 pub mod run;
@@ -52,6 +53,7 @@ enum Command {
     Alerts(alerts::Args),
     Mode(mode::Args),
     Profile(profile::Args),
+    Posture(posture::Args),
     Release(release::Args),
     Sink(sink::Args),
     /// Tell what this host offers the agent, and what is missing.
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
         Command::Check(args) => check::run(args),
