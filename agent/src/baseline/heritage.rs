@@ -319,6 +319,13 @@ impl Profile {
         }
     }
 
+    /// Ends the time in which the release adds: an operator says that it is over.
+    pub(super) fn settle(&mut self, now_s: u64) {
+        if let Some(heritage) = self.heritage.as_mut().filter(|it| it.release.ended_s == 0) {
+            heritage.release.ended_s = now_s.max(1);
+        }
+    }
+
     /// Ends the time in which the release adds, once it was long enough and saw enough work.
     pub(super) fn end_release(&mut self, now_s: u64, settings: &Settings) {
         let units = self.exposure[Context::Steady as usize].units;

@@ -276,6 +276,7 @@ impl Profile {
     /// An operator says that enough is known, of every dimension and context that was seen at all.
     pub fn approve(&mut self, now_s: u64) {
         self.approved_s = now_s.max(1);
+        self.settle(now_s);
         for dimension in self.dimensions() {
             for context in [Context::Start, Context::Steady] {
                 let since = &mut self.standing[dimension as usize].monitored_s[context as usize];

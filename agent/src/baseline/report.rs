@@ -16,6 +16,8 @@ use crate::attribution::container::Container;
 /// When additions are told after the first was seen, in seconds by the clock of learning; besides,
 /// once no more are taken for such.
 const STEPS_S: [u64; 4] = [600, 3600, 6 * 3600, 24 * 3600];
+/// How long it is waited for that the images are compared, in real seconds.
+const LOOK_S: u64 = 120;
 /// Additions that are named in one report.
 const MOST_NAMED: usize = 30;
 
@@ -55,7 +57,8 @@ pub(super) fn of_release(
 /// Whether there is more than was told, and it was waited for long enough.
 fn is_due(heritage: &Heritage, now_s: u64, settings: &Settings) -> bool {
     let release = &heritage.release;
-    if heritage.look == Look::Pending || release.count() <= release.told {
+    let is_young = now_s.saturating_sub(heritage.since_s) < LOOK_S;
+    if heritage.look == Look::Pending && is_young || release.count() <= release.told {
         return false;
     }
     let passed_s = now_s.saturating_sub(release.first_s) as f64;
@@ -110,8 +113,8 @@ fn words(heritage: &Heritage, profile: &Profile) -> String {
         " Inherited were {} behaviours, of which {} were dropped with their programs.",
         heritage.inherited, heritage.dropped
     );
-    if heritage.look == Look::Unreadable {
-        text.push_str(" The image could not be looked into.");
+    if matches!(heritage.look, Look::Unreadable | Look::Pending) {
+        text.push_str(" The images were not compared.");
     }
     if let Subject::Image { digest, .. } = &profile.subject {
         let (from, to) = (short(&heritage.from), short(digest));

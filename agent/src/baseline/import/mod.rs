@@ -179,6 +179,7 @@ impl Profile {
         }
         if approves {
             self.approved_s = now_s.max(1);
+            self.settle(now_s);
             for dimension in self.dimensions() {
                 for context in [Context::Start, Context::Steady] {
                     let standing = &mut self.standing[dimension as usize];

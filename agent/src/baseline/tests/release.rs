@@ -96,6 +96,19 @@ fn once_a_release_has_worked_for_long_enough_what_is_new_departs_from_it() {
 }
 
 #[test]
+fn an_operator_who_approves_a_release_ends_what_it_may_add() {
+    let mut stage = Stage::released();
+    stage.look(&["/app", "/bin/convert"], &[]);
+    assert_eq!(stage.run(NEXT, "/bin/resize", Some("/app")), None);
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    let whom = container(NEXT).image_digest.clone();
+    stage.baseline.carry_out(&Order { whom, act: Act::Approve, answer }, stage.now_ms / 1000);
+    assert_eq!(answered.recv().map(|it| it.len()), Ok(1));
+    assert_eq!(stage.reports().len(), 1, "what it has added is told");
+    assert_eq!(rule(stage.run(NEXT, "/bin/other", Some("/app"))), Some(Rule::NewProcess));
+}
+
+#[test]
 fn a_rollback_goes_on_with_what_was_known() {
     let mut stage = Stage::released();
     stage.run(NEXT, "/bin/resize", Some("/app"));
