@@ -9,7 +9,7 @@ use super::{
     behaviour::{Behaviour, Learning},
     dimension::{Context, Dimension},
     entries::Entry,
-    profile::{Contributor, Exposure, Profile, Standing},
+    profile::{Contributor, Exposure, MOST_CONTRIBUTORS, Profile, Standing},
     settings::Settings,
     subject::Subject,
     survey::{Executables, Found, hash_of},
@@ -40,7 +40,7 @@ pub struct Heritage {
     pub last_unit: u64,
     /// Its units of steady work.
     pub units: u32,
-    /// The containers that it was learned from.
+    /// The containers that it, and what it inherited itself, was learned from.
     pub contributors: Vec<Contributor>,
     /// Executables that it had not, as hashes of their paths.
     pub brought: BTreeSet<u64>,
@@ -165,7 +165,9 @@ impl Profile {
     pub fn inherit(&mut self, from: &Self, now_s: u64) {
         let Subject::Image { digest, .. } = &from.subject else { return };
         let earlier = from.heritage.iter().flat_map(|it| &it.contributors);
-        let is_lone = from.contributors.iter().chain(earlier).count() <= 1;
+        let contributors = from.contributors.iter().chain(earlier).take(MOST_CONTRIBUTORS);
+        let contributors: Vec<Contributor> = contributors.cloned().collect();
+        let is_lone = contributors.len() <= 1;
         let mut inherited = 0;
         for dimension in from.dimensions() {
             let (theirs, own) =
@@ -198,7 +200,7 @@ impl Profile {
             inherited,
             last_unit: from.last_unit,
             units: from.exposure[Context::Steady as usize].units,
-            contributors: from.contributors.clone(),
+            contributors,
             ..Heritage::default()
         });
         self.is_unsaved = true;

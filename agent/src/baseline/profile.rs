@@ -16,7 +16,7 @@ use super::{
 /// What a profile takes at most, in bytes.
 pub const MOST_BYTES: usize = 2 << 20;
 /// Containers remembered of a profile.
-const MOST_CONTRIBUTORS: usize = 64;
+pub const MOST_CONTRIBUTORS: usize = 64;
 /// Runs of a batch image that ended well, at least.
 const LEAST_EXITS: u32 = 5;
 /// Units of sessions that a behaviour needs to be known in one.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use plimsoll_ebpf::value::readable;
 
 use super::{
-    dimension::Context,
+    dimension::{Context, Dimension},
+    entries::Entry,
+    learned::Learned,
     profile::{Contributor, Profile},
 };
 
@@ -35,8 +37,11 @@ pub(super) struct Deviant {
 /// The replicas that differ from their siblings and were not told; they are taken for told.
 pub(super) fn take_deviants(profile: &mut Profile) -> Vec<Deviant> {
     profile.is_grown = false;
-    let candidates = candidates(profile);
-    let count_of = |it: &Contributor| candidates.get(&it.hash).map_or(0, Vec::len);
+    if profile.contributors.len() <= LEAST_SIBLINGS {
+        return Vec::new();
+    }
+    let counts = counts(profile);
+    let count_of = |it: &Contributor| counts.get(&it.hash).copied().unwrap_or_default();
     let mut deviants = Vec::new();
     for it in profile.contributors.iter().filter(|it| !it.is_told) {
         let is_sibling = |other: &&Contributor| {
@@ -44,18 +49,17 @@ pub(super) fn take_deviants(profile: &mut Profile) -> Vec<Deviant> {
             other.role == it.role && other.hash != it.hash && other.units >= least
         };
         let siblings: Vec<f64> = (profile.contributors.iter().filter(is_sibling))
-            .map(|it| count_of(it) as f64)
+            .map(|it| f64::from(count_of(it)))
             .collect();
         if siblings.len() < LEAST_SIBLINGS {
             continue;
         }
         let (count, usual) = (count_of(it), median(siblings.clone()));
         let spread = median(siblings.iter().map(|it| (it - usual).abs()).collect());
-        if count as f64 <= usual + (DEVIATIONS * spread).max(FLOOR) {
+        if f64::from(count) <= usual + (DEVIATIONS * spread).max(FLOOR) {
             continue;
         }
-        let named = candidates.get(&it.hash).into_iter().flatten().take(MOST_NAMED);
-        let named: Vec<&str> = named.map(String::as_str).collect();
+        let named = named(profile, it.hash);
         let reason = format!(
             "One replica of {} shows {count} behaviours that no other container showed; half of its \
              {} siblings show {usual} or fewer. {}{}. They are told while it is learned what is \
@@ -63,11 +67,11 @@ pub(super) fn take_deviants(profile: &mut Profile) -> Vec<Deviant> {
             profile.subject,
             siblings.len(),
             named.join("; "),
-            if count > named.len() { "; and more" } else { "" },
+            if count as usize > named.len() { "; and more" } else { "" },
             readable(profile.image.as_bytes()),
             it.id,
         );
-        deviants.push(Deviant { hash: it.hash, count: count as u64, reason });
+        deviants.push(Deviant { hash: it.hash, count: count.into(), reason });
     }
     for it in &mut profile.contributors {
         it.is_told |= deviants.iter().any(|deviant| deviant.hash == it.hash);
@@ -76,24 +80,42 @@ pub(super) fn take_deviants(profile: &mut Profile) -> Vec<Deviant> {
     deviants
 }
 
-/// What only one container has shown, by that container, where it is not judged otherwise.
-fn candidates(profile: &Profile) -> HashMap<u64, Vec<String>> {
-    let mut all: HashMap<u64, Vec<String>> = HashMap::new();
-    for dimension in profile.dimensions() {
-        if profile.is_monitored(dimension, Context::Steady) && !profile.is_in_release() {
-            continue;
-        }
-        profile.learned[dimension as usize].visit(&mut |scope, key, entry| {
-            let [first, rest @ ..] = entry.supporters;
-            let is_alone = first != 0 && rest.iter().all(|it| *it == 0);
-            if is_alone && !entry.is_denied && !entry.is_inherited {
+/// How many behaviours only one container has shown, by that container.
+fn counts(profile: &Profile) -> HashMap<u64, u32> {
+    let mut counts = HashMap::new();
+    for learned in judged_here(profile) {
+        let alone = learned.entries().iter().filter_map(|(_, entry)| alone(entry));
+        alone.for_each(|it| *counts.entry(it).or_default() += 1);
+    }
+    counts
+}
+
+/// Some of the behaviours that this container alone has shown.
+fn named(profile: &Profile, hash: u64) -> Vec<String> {
+    let mut named = Vec::new();
+    for learned in judged_here(profile) {
+        learned.visit(&mut |scope, key, entry| {
+            if named.len() < MOST_NAMED && alone(entry) == Some(hash) {
                 let by = if scope.is_empty() { "" } else { " " };
-                let key = format!("{} {scope}{by}{key}", dimension.name());
-                all.entry(first).or_default().push(readable(key.as_bytes()).into_owned());
+                named.push(readable(format!("{scope}{by}{key}").as_bytes()).into_owned());
             }
         });
     }
-    all
+    named
+}
+
+/// The dimensions that are learned still, in which nothing new is told otherwise.
+fn judged_here(profile: &Profile) -> impl Iterator<Item = &Learned> {
+    let is_learned =
+        |it: &Dimension| !profile.is_monitored(*it, Context::Steady) || profile.is_in_release();
+    profile.dimensions().filter(is_learned).map(|it| &profile.learned[it as usize])
+}
+
+/// The one container that has shown something.
+fn alone(entry: &Entry) -> Option<u64> {
+    let [first, rest @ ..] = entry.supporters;
+    let is_alone = first != 0 && rest.iter().all(|it| *it == 0);
+    (is_alone && !entry.is_denied && !entry.is_inherited).then_some(first)
 }
 
 fn median(mut of: Vec<f64>) -> f64 {

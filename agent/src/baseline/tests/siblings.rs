@@ -41,7 +41,7 @@ fn what_is_told_of_a_replica_names_it_and_what_it_did() {
     assert_eq!((report.rule, report.count), (Rule::ReplicaDiffers, 18));
     assert_eq!(report.container.id, container(3).id);
     let id = &container(3).id[..12];
-    for part in ["18 behaviours", "2 siblings", "/app > /bin/tool-0", "and more", id] {
+    for part in ["18 behaviours", "2 siblings", "/bin/tool-0", "and more", id] {
         assert!(report.reason.contains(part), "{part}: {}", report.reason);
     }
 }
