@@ -16,6 +16,7 @@ mod files;
 mod floods;
 mod foreign_scripts;
 mod gate;
+mod incidents;
 mod limits;
 mod metrics;
 mod names;
