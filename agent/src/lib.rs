@@ -15,6 +15,8 @@ pub mod probe;
 
 pub mod attribution;
 
+pub mod volume;
+
 pub mod baseline;
 
 pub mod policy;

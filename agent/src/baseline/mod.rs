@@ -28,6 +28,8 @@ pub mod convergence;
 
 pub mod survey;
 
+pub mod volume;
+
 pub mod profile;
 
 pub mod heritage;

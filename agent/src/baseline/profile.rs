@@ -11,6 +11,7 @@ use super::{
     settings::{LEAST_STARTS, Settings},
     subject::Subject,
     survey::Executables,
+    volume::known::Volumes,
 };
 
 /// What a profile takes at most, in bytes.
@@ -75,6 +76,8 @@ pub struct Profile {
     pub learned: [Learned; Dimension::ALL.len()],
     /// By dimension.
     pub standing: [Standing; Dimension::ALL.len()],
+    /// How much is used; of a service.
+    pub volumes: Volumes,
     /// By context.
     pub exposure: [Exposure; Context::COUNT],
     /// The containers it was learned from, as far as they are remembered.
@@ -113,6 +116,7 @@ impl Profile {
             image: String::new(),
             learned: Default::default(),
             standing: Default::default(),
+            volumes: Volumes::default(),
             exposure: Default::default(),
             contributors: Vec::new(),
             starts: 0,
@@ -139,7 +143,17 @@ impl Profile {
     /// What it takes, about, in bytes.
     pub fn bytes(&self) -> usize {
         let learned: usize = self.learned.iter().map(Learned::bytes).sum();
-        learned + self.executables.as_ref().map_or(0, Executables::bytes)
+        let executables = self.executables.as_ref().map_or(0, Executables::bytes);
+        learned + executables + self.volumes.bytes()
+    }
+
+    /// How many behaviours of a dimension are known; of volumes, peers.
+    pub fn known(&self, dimension: Dimension) -> usize {
+        if dimension == Dimension::Volume {
+            self.volumes.destinations.known().count()
+        } else {
+            self.learned[dimension as usize].entries().len()
+        }
     }
 
     /// Whether departures in a dimension are told of a context.
@@ -203,6 +217,9 @@ impl Profile {
 
     /// What is known of a dimension in a context, in numbers.
     pub fn evidence(&self, dimension: Dimension, context: Context, now_s: u64) -> Evidence {
+        if dimension == Dimension::Volume {
+            return self.volumes.evidence(now_s);
+        }
         let learned = &self.learned[dimension as usize];
         let exposure = self.exposure[context as usize];
         let frozen = self.standing[dimension as usize].frozen[context as usize];
@@ -257,7 +274,7 @@ impl Profile {
         let mut has_changed = false;
         self.end_release(now_s, settings);
         for dimension in self.dimensions() {
-            for context in [Context::Start, Context::Steady] {
+            for &context in dimension.contexts() {
                 let standing = &self.standing[dimension as usize];
                 if standing.monitored_s[context as usize] != 0 {
                     continue;
@@ -278,9 +295,9 @@ impl Profile {
         self.approved_s = now_s.max(1);
         self.settle(now_s);
         for dimension in self.dimensions() {
-            for context in [Context::Start, Context::Steady] {
+            for &context in dimension.contexts() {
+                let is_seen = self.evidence(dimension, context, now_s).units > 0;
                 let since = &mut self.standing[dimension as usize].monitored_s[context as usize];
-                let is_seen = self.exposure[context as usize].units > 0;
                 if *since == 0 && is_seen && !self.learned[dimension as usize].is_full {
                     *since = now_s.max(1);
                 }
@@ -304,7 +321,12 @@ impl Profile {
         let is_late = |entry: &Entry| since_s.is_none_or(|since_s| entry.first_s >= since_s);
         let is_meant = |entry: &Entry| is_late(entry) && (container.is_none() || is_of(entry));
         self.is_unsaved = true;
-        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum()
+        // Whose bytes they were is not known.
+        let peers = match (container, since_s) {
+            (None, Some(since_s)) => self.volumes.destinations.deny(since_s),
+            _ => 0,
+        };
+        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum::<usize>() + peers
     }
 
     /// Forgets all that was learned.

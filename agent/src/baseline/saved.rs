@@ -10,10 +10,11 @@ use super::{
     settings::Settings,
     subject::Subject,
     survey::Executables,
+    volume::known::Volumes,
 };
 
 /// Version of the form; one that is changed is still read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Saved {
     pub written_s: u64,
     /// What was learned.
     pub dimensions: Vec<SavedDimension>,
+    /// How much is used; nothing in files of the first version.
+    #[serde(default)]
+    pub volumes: Volumes,
     /// By context.
     pub exposure: [Exposure; Context::COUNT],
     /// The containers it was learned from.
@@ -89,6 +93,7 @@ impl Saved {
             image: profile.image.clone(),
             written_s: now_s,
             dimensions: profile.dimensions().map(dimension).collect(),
+            volumes: profile.volumes.clone(),
             exposure: profile.exposure,
             contributors: profile.contributors.clone(),
             starts: profile.starts,
@@ -118,6 +123,7 @@ impl Saved {
         }
         Profile {
             image: self.image,
+            volumes: self.volumes,
             exposure: self.exposure,
             contributors: self.contributors.into_iter().take(64).collect(),
             starts: self.starts,

@@ -14,3 +14,4 @@ mod losses;
 mod recorder;
 mod refused;
 mod takeover;
+mod volumes;

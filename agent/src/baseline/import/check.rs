@@ -33,6 +33,7 @@ pub(super) fn fault(
         Dimension::Listener => listener(key),
         Dimension::Peer => peer::fault(key).map(str::to_owned),
         Dimension::Privilege => privilege(key),
+        Dimension::Volume => Some("how much is used is not written down".to_owned()),
     }
 }
 

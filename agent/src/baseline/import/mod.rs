@@ -180,8 +180,8 @@ impl Profile {
         if approves {
             self.approved_s = now_s.max(1);
             self.settle(now_s);
-            for dimension in self.dimensions() {
-                for context in [Context::Start, Context::Steady] {
+            for dimension in self.dimensions().filter(|it| *it != Dimension::Volume) {
+                for &context in dimension.contexts() {
                     let standing = &mut self.standing[dimension as usize];
                     let since_s = &mut standing.monitored_s[context as usize];
                     if *since_s == 0 {

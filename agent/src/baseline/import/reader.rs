@@ -117,7 +117,7 @@ impl Draft {
     }
 
     fn begin_dimension(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let known = Dimension::ALL.into_iter().find(|it| it.name() == key);
+        let known = written().find(|it| it.name() == key);
         let Some(dimension) = known else { return Err(format!("`{key}` is no key of a profile")) };
         if self.dimensions.contains(&dimension) {
             return Err(format!("`{key}` is said twice"));
@@ -230,12 +230,17 @@ impl Draft {
         let is_image = subject.is_image();
         let lacks =
             |it: &Dimension| it.is_of_service() != is_image && !self.dimensions.contains(it);
-        if let Some(dimension) = Dimension::ALL.into_iter().find(lacks) {
+        if let Some(dimension) = written().find(lacks) {
             return Err(format!("`{}` is missing", dimension.name()));
         }
         let image = self.image.ok_or("`image` is missing")?;
         Ok(Document { line: self.line, subject, image, items: self.items })
     }
+}
+
+/// The dimensions that are written down: how much is used is each host's own.
+fn written() -> impl Iterator<Item = Dimension> {
+    Dimension::ALL.into_iter().filter(|it| *it != Dimension::Volume)
 }
 
 fn is_digest(text: &str) -> bool {

@@ -6,6 +6,7 @@ mod departures;
 mod kept;
 mod quorum;
 mod versions;
+mod volumes;
 mod written;
 
 use std::{fs, time::Duration};
