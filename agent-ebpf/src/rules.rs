@@ -251,6 +251,12 @@ rules! {
     43 Pids "pids" Exec Medium "T1499" "impact"
         "A container had far more processes than its service usually does."
         "Processes and threads that multiply without end stop the whole host (a fork bomb) where no limit is set. A pool that grows with its load does this too.";
+    48 ReleaseDiff "release_diff" Exec Low "T1195.002" "initial-access"
+        "A new version of an image does what the one before was not seen to do."
+        "One report for each release, told a while after its first new act and again when there is more. Read it as you would read a diff: what was meant is learned; what was not is denied with `plimsoll profile deny`, or the image rolled back. What breaks another rule is told by itself.";
+    49 ReplicaDiffers "replica_differs" Exec Medium "T1059" "execution"
+        "One replica does much that none of the others does."
+        "While an image or service is learned nothing new is told; but replicas do about the same, and one that shows far more that is new than its siblings is told at once. An elected leader does this, and so does a replica that somebody broke into: `plimsoll profile deny --container` keeps what it did from being learned.";
 }
 
 impl Rule {

@@ -45,6 +45,7 @@ use crate::{
         learning::Learning,
         run::{Parts, Pipeline},
         stranger::Stranger,
+        surveyor::Surveyor,
     },
     policy::{
         book::Book,
@@ -302,8 +303,13 @@ fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(Learning, Sh
     let baseline = config.baseline.enabled.then(|| open_baseline(config)).transpose()?;
     let profiles = ProfileWriter::start(&config.agent.data_dir)?;
     let (data_dir, waker) = (config.agent.data_dir.clone(), waker.clone());
-    let shelf = Shelf { data_dir, orders: give_order, wake: Arc::new(move || waker.wake()) };
-    Ok((Learning::new(baseline, orders, profiles), shelf))
+    let shelf = Shelf {
+        data_dir,
+        import_key: config.baseline.import_key.0.clone(),
+        orders: give_order,
+        wake: Arc::new(move || waker.wake()),
+    };
+    Ok((Learning::new(baseline, orders, profiles, Surveyor::start()?), shelf))
 }
 
 /// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.

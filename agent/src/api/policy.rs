@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     attribution::{container::Container, roster::Roster},
+    baseline::import::MOST_TEXT,
     clock,
     policy::{
         book::{Book, Policy},
@@ -27,6 +28,8 @@ use crate::{
 
 /// Longest body of a request, in bytes.
 const MOST_BYTES: usize = 16 << 10;
+/// Longest body of one that holds profiles, each byte of which may be escaped.
+const MOST_PROFILE_BYTES: usize = 3 * MOST_TEXT;
 /// How often the keeper of what was decided is asked whether something is due.
 const KEEPING: Duration = Duration::from_secs(1);
 /// How long a body may take.
@@ -135,11 +138,20 @@ fn container(book: &Book, it: &Container) -> ContainerLine {
 
 /// Reads a body as JSON.
 pub(super) async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
-    let body = tokio::time::timeout(PATIENCE, Limited::new(body, MOST_BYTES).collect()).await;
+    read_at_most(body, MOST_BYTES).await
+}
+
+/// Reads a body that holds profiles.
+pub(super) async fn read_profiles<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
+    read_at_most(body, MOST_PROFILE_BYTES).await
+}
+
+async fn read_at_most<T: DeserializeOwned>(body: Incoming, most: usize) -> Result<T, Refusal> {
+    let body = tokio::time::timeout(PATIENCE, Limited::new(body, most).collect()).await;
     let bytes = match body {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let text = format!("a body has at most {MOST_BYTES} bytes");
+            let text = format!("a body has at most {most} bytes");
             return Err((StatusCode::PAYLOAD_TOO_LARGE, text));
         }
         Ok(Err(error)) => return Err(bad(format!("reading the body: {error}"))),

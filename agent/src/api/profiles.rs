@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::policy::Refusal;
 use crate::{
     baseline::{
+        import::parse,
         orders::{Act, Order, is_meant},
         saved::Saved,
         view::Summary,
     },
     clock,
+    signature::VerifyingKey,
     store::profiles::read_all,
 };
 
@@ -53,11 +55,27 @@ impl ProfileRequest {
     }
 }
 
+/// The body of `POST /v1/profiles/import`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportRequest {
+    /// The profiles, as `plimsoll profile export` writes them.
+    pub text: String,
+    /// The signature of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Vec<u8>>,
+    /// Whether departures are told of them from now on.
+    #[serde(default)]
+    pub approve: bool,
+}
+
 /// Who answers for profiles. Its calls wait for disk or pipeline.
 #[derive(Clone)]
 pub struct Shelf {
     /// Where they are kept.
     pub data_dir: PathBuf,
+    /// The public key by which profiles must be signed that are imported, where one is asked for.
+    pub import_key: Option<PathBuf>,
     /// To whoever has them.
     pub orders: Sender<Order>,
     /// Called after an order was given.
@@ -78,18 +96,49 @@ impl Shelf {
         Ok(profiles)
     }
 
+    /// `POST /v1/profiles/import`
+    pub(super) fn import(&self, request: &ImportRequest) -> Result<Vec<Summary>, Refusal> {
+        let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+        if let Some(path) = &self.import_key {
+            let key = VerifyingKey::read(path);
+            let broken = |error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"));
+            let key = key.map_err(broken)?;
+            let Some(signature) = &request.signature else {
+                let text = "this agent takes signed profiles only (baseline.import_key)";
+                return Err(bad(text.to_owned()));
+            };
+            let checked = key.check(request.text.as_bytes(), signature);
+            checked.map_err(|error| bad(error.to_string()))?;
+        }
+        let documents = parse(&request.text).map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            bad(lines.join("\n"))
+        })?;
+        tracing::info!(profiles = documents.len(), request.approve, "profiles are to be imported");
+        let wanted = documents.len();
+        let changed = self.give("", Act::Import { documents, approves: request.approve })?;
+        if changed.len() < wanted {
+            let text = format!("there is room for {} of {wanted} profiles only", changed.len());
+            return Err((StatusCode::INSUFFICIENT_STORAGE, text));
+        }
+        Ok(changed)
+    }
+
     /// `POST /v1/profiles/approve`, `reset` and `deny`
     pub(super) fn order(&self, whom: &str, act: Act) -> Result<Vec<Summary>, Refusal> {
-        let (answer, answered) = bounded(1);
         tracing::info!(whom, ?act, "profiles are to be changed");
+        let changed = self.give(whom, act)?;
+        if changed.is_empty() { Err(nobody(whom)) } else { Ok(changed) }
+    }
+
+    /// Has the pipeline do something; returns the profiles as they were left.
+    fn give(&self, whom: &str, act: Act) -> Result<Vec<Summary>, Refusal> {
+        let (answer, answered) = bounded(1);
         let order = Order { whom: whom.to_owned(), act, answer };
         let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is busy; try again".to_owned());
         self.orders.try_send(order).map_err(|_| busy())?;
         (self.wake)();
         let profiles = answered.recv_timeout(PATIENCE).map_err(|_| busy())?;
-        if profiles.is_empty() {
-            return Err(nobody(whom));
-        }
         let now_s = clock::now_ns() / 1_000_000_000;
         Ok(profiles.iter().map(|it| Summary::of(it, now_s)).collect())
     }

@@ -23,7 +23,7 @@ use super::{
     door::Door,
     params::{Params, unescape},
     policy::{self, Desk, Refusal},
-    profiles::ProfileRequest,
+    profiles::{ImportRequest, ProfileRequest},
     stream::{self as answer, Job},
 };
 
@@ -168,6 +168,8 @@ const APPROVE: &str = "/v1/profiles/approve";
 const RESET: &str = "/v1/profiles/reset";
 /// To have behaviours denied.
 const DENY: &str = "/v1/profiles/deny";
+/// To have profiles known that were written down.
+const IMPORT: &str = "/v1/profiles/import";
 /// An exception, by its id.
 const EXCEPTION: &str = "/v1/exceptions/";
 
@@ -178,7 +180,7 @@ const PROFILE: &str = "/v1/profiles/";
 fn method_of(path: &str) -> Option<&'static str> {
     match path {
         "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" => Some("GET"),
-        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET | DENY => Some("POST"),
+        "/v1/modes" | "/v1/exceptions" | APPROVE | RESET | DENY | IMPORT => Some("POST"),
         _ if path.starts_with(PROFILE) => Some("GET"),
         _ if path.starts_with(EXCEPTION) => Some("DELETE"),
         _ => None,
@@ -216,6 +218,10 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
                 let name = path.strip_prefix(PROFILE).unwrap_or_default().to_owned();
                 decided(move || desk.shelf.order(&body.whom, body.act(&name)?)).await
             }
+            Err(refusal) => refused(&refusal),
+        },
+        IMPORT => match policy::read_profiles::<ImportRequest>(request.into_body()).await {
+            Ok(body) => decided(move || desk.shelf.import(&body)).await,
             Err(refusal) => refused(&refusal),
         },
         _ if path.starts_with(PROFILE) => {

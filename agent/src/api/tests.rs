@@ -43,7 +43,7 @@ fn desk(dir: &Path) -> Desk {
     let roster = Roster::default();
     roster.show([Arc::new(container)].iter());
     let (orders, _) = crossbeam_channel::bounded(1);
-    let shelf = Shelf { data_dir: dir.to_owned(), orders, wake: Arc::new(|| {}) };
+    let shelf = Shelf { data_dir: dir.to_owned(), import_key: None, orders, wake: Arc::new(|| {}) };
     Desk { keeper, roster, shelf }
 }
 

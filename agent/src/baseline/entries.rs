@@ -40,6 +40,9 @@ pub struct Entry {
     /// Whether an operator said that it does not belong here: it is told, and never learned.
     #[serde(default)]
     pub is_denied: bool,
+    /// Whether it was taken over from the version of the image before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_inherited: bool,
 }
 
 /// When and by whom something is done.
@@ -71,6 +74,17 @@ impl Entry {
         contexts.iter().map(|it| self.seen[*it as usize].units).sum()
     }
 
+    /// What was seen after a unit, by these containers; `None` where nothing was.
+    pub fn since_unit(&self, unit: u64, containers: &[u64]) -> Option<Self> {
+        let seen = self.seen.map(|it| {
+            if it.last > unit { Seen { units: 1, last: it.last } } else { Seen::default() }
+        });
+        let supporters = self.supporters.map(|it| if containers.contains(&it) { it } else { 0 });
+        let is_seen = seen.iter().any(|it| it.units > 0);
+        let since = Self { seen, supporters, starts: 1, is_inherited: false, ..self.clone() };
+        is_seen.then_some(Self { first_s: self.last_s, ..since })
+    }
+
     fn support(&mut self, at: &Occasion) {
         if !self.supporters.contains(&at.container)
             && let Some(free) = self.supporters.iter_mut().find(|it| **it == 0)
@@ -99,6 +113,7 @@ impl Entry {
             }
         }
         self.is_denied &= other.is_denied;
+        self.is_inherited &= other.is_inherited;
         self.starts = self.starts.max(other.starts);
         self.last_start_s = self.last_start_s.max(other.last_start_s);
         self.first_s = self.first_s.min(other.first_s);

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use plimsoll_ebpf::value::readable;
 
-use super::{departure::Departure, dimension::Context, profile::Profile, settings::Settings};
+use super::{
+    departure::Departure, dimension::Context, heritage::Look, profile::Profile, settings::Settings,
+    subject::short,
+};
 
 /// Letters that two keys must share at their start for one to be worth naming beside the other.
 const LEAST_ALIKE: usize = 4;
@@ -21,7 +24,7 @@ pub(super) fn explain(
     let evidence = profile.evidence(departure.dimension, judged_by, now_s);
     let assessment = profile.assess(departure.dimension, judged_by, now_s, settings);
     let (units, what) = (evidence.units, unit_word(judged_by, evidence.units));
-    let containers = profile.contributors.len();
+    let containers = profile.containers();
     let _ = match departure.kind {
         DepartureKind::New => write!(text, "Not seen in {units} {what}"),
         DepartureKind::AtStartOnly { starts } => {
@@ -40,6 +43,10 @@ pub(super) fn explain(
         if containers == 1 { "container" } else { "containers" },
         span(evidence.age_s),
     );
+    if let Some(heritage) = profile.heritage.as_ref().filter(|it| it.look != Look::Different) {
+        let _ =
+            write!(text, ", those of the version before ({}) among them", short(&heritage.from));
+    }
     let _ = write!(text, "; at most {:.1} such a day were to be expected.", assessment.daily[1]);
     if let Some((nearest, units)) = nearest(departure, profile) {
         let _ = write!(text, " Nearest learned: {} ({units} units).", readable(nearest.as_bytes()));

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::{
     dimension::{Context, Dimension},
+    heritage::is_unused,
     saved::Saved,
     subject::Subject,
 };
@@ -49,8 +50,13 @@ pub fn export(profiles: &[Saved]) -> String {
                 if entry.is_denied {
                     text.push_str("    denied: true\n");
                 }
+                if is_unused(saved.heritage.as_ref(), entry) {
+                    text.push_str("    unused: true\n");
+                }
             }
         }
+        // Without its end it is no profile, so that nobody takes half of one for the whole.
+        text.push_str("...\n");
     }
     text
 }

@@ -18,9 +18,10 @@ use super::{
     learned::Learnt,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
-    subject::Subject,
+    subject::{Subject, is_named, repository},
+    survey::Found,
 };
-use crate::{attribution::container::Container, stable_hash::stable_hash};
+use crate::stable_hash::stable_hash;
 
 /// Profiles kept at most; containers beyond it are not learned from.
 pub const MOST_PROFILES: usize = 512;
@@ -78,37 +79,71 @@ impl Known {
     }
 
     /// A container becomes part of its subject's profile.
-    pub fn join(
-        &mut self,
-        subject: Subject,
-        container: &Container,
-        hash: u64,
-        sees_start: bool,
-    ) -> Option<Member> {
-        let place = match self.places.get(&subject) {
-            Some(place) => *place,
-            None if self.profiles.len() >= MOST_PROFILES => {
-                self.counts.refused_profiles += 1;
-                return None;
-            }
-            None => {
-                self.places.insert(subject.clone(), self.profiles.len());
-                self.profiles.push(Profile::new(subject));
-                self.profiles.len() - 1
-            }
-        };
+    pub fn join(&mut self, subject: &Subject, instance: &Instance) -> Option<Member> {
+        let (container, sees_start) = (&instance.container, instance.saw_start());
+        let is_new = !self.places.contains_key(subject);
+        let before = if is_new { self.version_before(subject, &container.image) } else { None };
+        let place = self.place_of(subject)?;
+        if let Some(before) = before
+            && let Ok([profile, before]) = self.profiles.get_disjoint_mut([place, before])
+        {
+            profile.inherit(before, instance.start_ms / 1000);
+            self.total_bytes += profile.bytes();
+            tracing::info!(%subject, from = %before.subject, "a new version");
+        }
         let profile = &mut self.profiles[place];
         profile.image.clone_from(&container.image);
         if sees_start {
             profile.starts = profile.starts.saturating_add(1);
         }
-        if let Some(contributor) = profile.contributor(hash, &container.id) {
+        if let Some(contributor) = profile.contributor(instance.hash, &container.id) {
             contributor.starts = contributor.starts.saturating_add(u32::from(sees_start));
             contributor.role = stable_hash(Subject::role_of(container).as_bytes());
         }
         profile.last_unit += 1;
         profile.is_unsaved = true;
         Some(Member { profile: place, start_unit: profile.last_unit, ..Member::default() })
+    }
+
+    /// The place of a subject's profile, made where there is none; `None` where there is no room.
+    pub fn place_of(&mut self, subject: &Subject) -> Option<usize> {
+        if let Some(place) = self.places.get(subject) {
+            return Some(*place);
+        }
+        if self.profiles.len() >= MOST_PROFILES {
+            self.counts.refused_profiles += 1;
+            return None;
+        }
+        self.places.insert(subject.clone(), self.profiles.len());
+        self.profiles.push(Profile::new(subject.clone()));
+        Some(self.profiles.len() - 1)
+    }
+
+    /// The version before of an image in its use: of those enough is known of, the one that was at
+    /// work last.
+    fn version_before(&self, subject: &Subject, image: &str) -> Option<usize> {
+        let Subject::Image { variant, .. } = subject else { return None };
+        let is_before = |it: &Profile| {
+            let is_same_use =
+                matches!(&it.subject, Subject::Image { variant: its, .. } if its == variant);
+            is_same_use && repository(&it.image) == repository(image) && it.may_bequeath()
+        };
+        let all =
+            self.profiles.iter().enumerate().filter(|(_, it)| is_named(image) && is_before(it));
+        let (before, profile) = all.max_by_key(|(_, it)| it.last_s())?;
+        let has_room = self.total_bytes + profile.bytes() <= MOST_TOTAL_BYTES;
+        has_room.then_some(before)
+    }
+
+    /// An image was looked into.
+    pub fn look_into(&mut self, found: Found, now_s: u64) {
+        let Some(place) = self.places.get(&found.subject).copied() else { return };
+        let from = self.profiles[place].heritage.as_ref().map(|it| it.from.clone());
+        let before = from.zip(found.subject.variant().map(str::to_owned));
+        let before = before.map(|(digest, variant)| Subject::Image { digest, variant });
+        let before = before.and_then(|subject| self.places.get(&subject));
+        let before = before.and_then(|place| self.profiles[*place].executables.clone());
+        self.profiles[place].look_into(found, before.as_ref(), now_s);
     }
 
     /// Looks a behaviour up: known, it is counted; new, it is learned, or told where enough is known
@@ -128,15 +163,19 @@ impl Known {
         let vouches = entry.is_some_and(|entry| profile.vouches(entry, context));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
+        let is_addition = is_monitored
+            && may_learn
+            && !profile.learned[dimension as usize].is_full
+            && profile.takes_as_addition(it, entry, context);
         if vouches {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
             }
             return None;
         }
-        if !is_monitored && !is_denied {
+        if (!is_monitored || is_addition) && !is_denied {
             if may_learn {
-                self.learn(it, member, at);
+                self.learn(it, member, at, is_addition);
             } else {
                 self.counts.unlearnable += 1;
             }
@@ -176,9 +215,10 @@ impl Known {
         })
     }
 
-    fn learn(&mut self, it: &Behaviour<'_>, member: &mut Member, at: &Occasion) {
+    /// Learns a behaviour, which may be what a release adds.
+    fn learn(&mut self, it: &Behaviour<'_>, member: &mut Member, at: &Occasion, is_addition: bool) {
         let profile = &mut self.profiles[member.profile];
-        let is_first = profile.exposure[at.context as usize].units < FIRST_UNITS;
+        let is_first = profile.exposure[at.context as usize].units < FIRST_UNITS && !is_addition;
         let most = if is_first { MOST_FRESH_FIRST } else { MOST_FRESH };
         let fresh = member.fresh_of(at.context, it.dimension);
         if *fresh >= most {
@@ -189,15 +229,23 @@ impl Known {
                 profile.is_unsaved = true;
             }
             self.counts.frozen += 1;
+            if is_addition {
+                profile.note_unlearned();
+            }
             return;
         }
         let room = MOST_BYTES
             .saturating_sub(profile.bytes())
             .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
-        match profile.learned[it.dimension as usize].learn(it, at, room) {
+        let learnt = profile.learned[it.dimension as usize].learn(it, at, room);
+        if is_addition && learnt != Learnt::Refused {
+            profile.note_addition(it, at.context, at.now_s);
+        }
+        match learnt {
             Learnt::Known => {}
             Learnt::New => {
                 *fresh += 1;
+                profile.is_grown = true;
                 self.total_bytes += ENTRY_BYTES + it.scope.len() + it.key.len();
                 profile.is_unsaved = true;
                 self.counts.learned[it.dimension as usize] += 1;

@@ -193,6 +193,23 @@ impl Learned {
         }
     }
 
+    /// Makes another of each entry, or drops it where `keep` returns none; returns how many went.
+    pub fn retain(
+        &mut self,
+        dimension: Dimension,
+        keep: impl Fn(&str, &str, &Entry) -> Option<Entry>,
+    ) -> usize {
+        let mut kept = Self { is_full: self.is_full, ..Self::default() };
+        self.visit(&mut |scope, key, entry| {
+            if let Some(entry) = keep(scope, key, entry) {
+                kept.restore(dimension, scope, key, entry);
+            }
+        });
+        let gone = self.entries.len().saturating_sub(kept.entries.len());
+        *self = kept;
+        gone
+    }
+
     /// Denies the entries for which `is_meant` holds; returns how many.
     pub fn deny(&mut self, is_meant: impl Fn(&Entry) -> bool) -> usize {
         self.entries.deny(is_meant)

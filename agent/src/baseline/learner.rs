@@ -1,7 +1,7 @@
 //! Learns from observations and tells departures: all profiles, and the containers at work.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use plimsoll_ebpf::{
         accept::Accept, connect::Connect, container as lifecycle, exec::Exec, gap::Gap,
         listen::Listen,
     },
-    rules::outcome,
+    rules::{Rule, outcome},
     value::address,
 };
 
@@ -20,11 +20,15 @@ use super::{
     departure::Departure,
     entries::Occasion,
     explain::explain,
+    heritage::Look,
     instance::Instance,
     known::Known,
     profile::Profile,
+    report::{self, Report},
     settings::Settings,
+    siblings,
     subject::Subject,
+    survey::{Found, Wish},
 };
 use crate::{
     attribution::{
@@ -49,6 +53,11 @@ pub struct Baseline {
     pub(super) now_ms: u64,
     /// The profile that is looked at first when some are kept.
     pub(super) next_unsaved: usize,
+    /// Images that are to be looked into, and the profiles for which that was asked.
+    wishes: Vec<Wish>,
+    wished: HashSet<usize>,
+    /// By profile, who ran a release last that something is still to be told of: its cgroup too.
+    released: HashMap<usize, (u64, Arc<Container>)>,
 }
 
 impl Baseline {
@@ -62,6 +71,9 @@ impl Baseline {
             scratch: Scratch::default(),
             now_ms: 0,
             next_unsaved: 0,
+            wishes: Vec::new(),
+            wished: HashSet::new(),
+            released: HashMap::new(),
         }
     }
 
@@ -83,6 +95,12 @@ impl Baseline {
     /// All profiles, to change them.
     pub fn profiles_mut(&mut self) -> &mut [Profile] {
         &mut self.known.profiles
+    }
+
+    /// The profile of a subject, made where there is none; `None` where there is no room.
+    pub fn profile_mut(&mut self, subject: &Subject) -> Option<&mut Profile> {
+        let place = self.known.place_of(subject)?;
+        self.known.profiles.get_mut(place)
     }
 
     /// What happened that metrics tell of.
@@ -133,11 +151,80 @@ impl Baseline {
         let hash = stable_hash(container.id.as_bytes());
         let mut instance = Instance::new(container.clone(), hash, now_ms, sees_start);
         let subjects = [Subject::image_of(container), Subject::service_of(container)];
-        for (member, subject) in instance.members.iter_mut().zip(subjects) {
-            *member =
-                subject.and_then(|subject| self.known.join(subject, container, hash, sees_start));
+        instance.members = subjects.map(|subject| self.known.join(&subject?, &instance));
+        if let Some(member) = instance.members[0] {
+            self.wish(member.profile, key, container);
         }
         self.instances.insert(key, instance);
+    }
+
+    /// Has the image of a container looked into, where that is not known yet.
+    fn wish(&mut self, place: usize, key: u64, container: &Arc<Container>) {
+        let profile = &self.known.profiles[place];
+        let heritage = profile.heritage.as_ref();
+        if heritage
+            .is_some_and(|it| it.release.ended_s == 0 || it.release.count() > it.release.told)
+        {
+            self.released.insert(place, (key, container.clone()));
+        }
+        let is_pending = heritage.is_some_and(|it| it.look == Look::Pending);
+        let is_missing = profile.executables.is_none() || is_pending;
+        if !is_missing || !self.wished.insert(place) {
+            return;
+        }
+        let (subject, wanted) = (profile.subject.clone(), profile.programs());
+        if let Some(layers) = container.layers.clone() {
+            self.wishes.push(Wish { subject, layers, wanted });
+        } else {
+            let found = Found { subject, executables: None, gone: HashSet::new() };
+            self.known.look_into(found, self.now_ms / 1000);
+        }
+    }
+
+    /// Images that are to be looked into, since the last call.
+    pub fn take_wishes(&mut self) -> Vec<Wish> {
+        std::mem::take(&mut self.wishes)
+    }
+
+    /// An image was looked into.
+    pub fn look_into(&mut self, found: Found) {
+        self.known.look_into(found, self.now_ms / 1000);
+    }
+
+    /// What is to be told of profiles as a whole.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        let Self { known, released, now_ms, .. } = self;
+        let mut reports = Vec::new();
+        released.retain(|place, (cgroup_id, container)| {
+            let Some(profile) = known.profiles.get_mut(*place) else { return false };
+            if let Some((count, reason)) =
+                report::of_release(profile, *now_ms / 1000, &known.settings)
+            {
+                let (cgroup_id, container) = (*cgroup_id, container.clone());
+                let rule = Rule::ReleaseDiff;
+                reports.push(Report { rule, container, cgroup_id, count, reason });
+            }
+            profile.is_in_release()
+        });
+        reports.extend(self.deviants());
+        reports
+    }
+
+    /// Replicas at work that differ from their siblings.
+    fn deviants(&mut self) -> Vec<Report> {
+        let Self { known, instances, .. } = self;
+        let mut reports = Vec::new();
+        let grown = known.profiles.iter_mut().filter(|it| it.is_grown);
+        for deviant in grown.flat_map(siblings::take_deviants) {
+            let its = instances.iter().find(|(_, it)| it.hash == deviant.hash);
+            if let Some((cgroup_id, instance)) = its {
+                let container = instance.container.clone();
+                let (cgroup_id, count, reason) = (*cgroup_id, deviant.count, deviant.reason);
+                let rule = Rule::ReplicaDiffers;
+                reports.push(Report { rule, container, cgroup_id, count, reason });
+            }
+        }
+        reports
     }
 
     /// Docker tells of a container as a whole.

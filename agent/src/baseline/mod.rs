@@ -26,9 +26,13 @@ pub mod settings;
 
 pub mod convergence;
 
+pub mod survey;
+
 pub mod volume;
 
 pub mod profile;
+
+pub mod heritage;
 
 pub mod instance;
 
@@ -37,6 +41,10 @@ pub mod explain;
 pub mod departure;
 
 pub mod counts;
+
+pub mod report;
+
+mod siblings;
 
 pub mod known;
 
@@ -49,6 +57,10 @@ pub mod orders;
 pub mod view;
 
 pub mod export;
+
+pub mod import;
+
+pub mod diff;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,12 @@
 
 use crossbeam_channel::Sender;
 
-use super::{learner::Baseline, saved::Saved, subject::Subject};
+use super::{
+    import::Document,
+    learner::Baseline,
+    saved::Saved,
+    subject::{Subject, repository},
+};
 
 /// Shortest start of a digest that names an image.
 const LEAST_DIGITS: usize = 6;
@@ -14,6 +19,13 @@ pub enum Act {
     Approve,
     /// All is forgotten and learned anew.
     Reset,
+    /// What is known is what these say, whoever is meant.
+    Import {
+        /// The profiles as they were written down.
+        documents: Vec<Document>,
+        /// Whether departures are told of them from now on.
+        approves: bool,
+    },
     /// What only some containers showed, or was seen first since some moment, does not belong here.
     Deny {
         /// What the containers' ids begin with.
@@ -39,6 +51,16 @@ impl Baseline {
     pub fn carry_out(&mut self, order: &Order, now_s: u64) {
         let settings = *self.settings();
         let mut changed = Vec::new();
+        if let Act::Import { documents, approves } = &order.act {
+            for document in documents {
+                if let Some(profile) = self.profile_mut(&document.subject) {
+                    profile.import(document, *approves, now_s);
+                    changed.push(Saved::of(profile, &settings, now_s));
+                }
+            }
+            let _ = order.answer.try_send(changed);
+            return;
+        }
         for profile in self.profiles_mut() {
             if !is_meant(&order.whom, &profile.subject, &profile.image) {
                 continue;
@@ -46,6 +68,8 @@ impl Baseline {
             match &order.act {
                 Act::Approve => profile.approve(now_s),
                 Act::Reset => profile.reset(),
+                // See above.
+                Act::Import { .. } => {}
                 Act::Deny { container, since_s } => {
                     let denied = profile.deny(container.as_deref(), *since_s);
                     tracing::info!(subject = %profile.subject, denied, "behaviours denied");
@@ -85,10 +109,6 @@ impl Baseline {
 /// Whether a text means a subject: an image as it is asked for, with or without its tag, the start
 /// of a digest, or a service.
 pub fn is_meant(text: &str, subject: &Subject, image: &str) -> bool {
-    let repository = match image.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
-    };
     if text.is_empty() {
         return false;
     }
@@ -102,7 +122,7 @@ pub fn is_meant(text: &str, subject: &Subject, image: &str) -> bool {
             name == text || name.split_once(' ').is_some_and(|(_, name)| name == text)
         }
     };
-    is_subject || text == image || text == repository
+    is_subject || text == image || text == repository(image)
 }
 
 #[cfg(test)]

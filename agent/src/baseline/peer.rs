@@ -51,6 +51,38 @@ pub const fn protocol(number: u8) -> &'static str {
     }
 }
 
+/// The names of transport protocols.
+pub const PROTOCOLS: [&str; 3] = ["tcp", "udp", "other"];
+
+/// What is wrong with the key of a peer that somebody wrote down.
+pub(super) fn fault(key: &str) -> Option<&'static str> {
+    let mut words = key.split(' ');
+    let (Some(protocol), Some(identity), Some(port), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Some("a peer is `protocol name-or-address port`");
+    };
+    if !PROTOCOLS.contains(&protocol) {
+        return Some("the protocol is tcp, udp or other");
+    }
+    if port != "high" && !port.parse::<u16>().is_ok_and(|port| port < EPHEMERAL) {
+        return Some("the port is a number below 32768, or `high`");
+    }
+    if let Some(domain) = identity.strip_prefix("<label>.") {
+        let is_learned = domain_of(&format!("label.{domain}")).as_deref() == Some(identity);
+        let is_plain = !domain.contains(['<', '*', '/']);
+        return (!is_learned || !is_plain)
+            .then_some("a template of names never covers a public ending");
+    }
+    if let Some((address, _)) = identity.split_once('/') {
+        let network = address.parse::<IpAddr>().ok().map(network_of);
+        return (network.as_deref() != Some(identity))
+            .then_some("a template of addresses is a network of /24, of IPv6 one of /48");
+    }
+    (identity.is_empty() || identity.contains(['<', '*']))
+        .then_some("a peer is a name, an address, or a template that can be learned")
+}
+
 /// The template that a peer's key would be part of, and how many like it make one.
 pub fn template_of(key: &str) -> Option<(String, usize)> {
     let mut words = key.split(' ');

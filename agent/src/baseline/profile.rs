@@ -6,16 +6,18 @@ use super::{
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
     entries::{Entry, Occasion},
+    heritage::Heritage,
     learned::Learned,
     settings::{LEAST_STARTS, Settings},
     subject::Subject,
+    survey::Executables,
     volume::known::Volumes,
 };
 
 /// What a profile takes at most, in bytes.
 pub const MOST_BYTES: usize = 2 << 20;
 /// Containers remembered of a profile.
-const MOST_CONTRIBUTORS: usize = 64;
+pub const MOST_CONTRIBUTORS: usize = 64;
 /// Runs of a batch image that ended well, at least.
 const LEAST_EXITS: u32 = 5;
 /// Units of sessions that a behaviour needs to be known in one.
@@ -47,6 +49,9 @@ pub struct Contributor {
     pub units: u32,
     /// Starts of it.
     pub starts: u32,
+    /// Whether it was told that it differs from its siblings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_told: bool,
 }
 
 /// How a dimension stands.
@@ -93,8 +98,14 @@ pub struct Profile {
     pub last_unit: u64,
     /// When an operator said that enough is known, in seconds since the Unix epoch; 0 for never.
     pub approved_s: u64,
+    /// What it took over from the version of its image before.
+    pub heritage: Option<Heritage>,
+    /// The executables of its image, once somebody has looked.
+    pub executables: Option<Executables>,
     /// Whether there is more than was kept.
     pub is_unsaved: bool,
+    /// Whether there is something by which a replica may differ from others.
+    pub is_grown: bool,
 }
 
 impl Profile {
@@ -116,7 +127,10 @@ impl Profile {
             lost: 0,
             last_unit: 0,
             approved_s: 0,
+            heritage: None,
+            executables: None,
             is_unsaved: true,
+            is_grown: true,
         }
     }
 
@@ -128,7 +142,9 @@ impl Profile {
 
     /// What it takes, about, in bytes.
     pub fn bytes(&self) -> usize {
-        self.learned.iter().map(Learned::bytes).sum::<usize>() + self.volumes.bytes()
+        let learned: usize = self.learned.iter().map(Learned::bytes).sum();
+        let executables = self.executables.as_ref().map_or(0, Executables::bytes);
+        learned + executables + self.volumes.bytes()
     }
 
     /// How many behaviours of a dimension are known; of volumes, peers.
@@ -195,6 +211,7 @@ impl Profile {
         if let Some(contributor) = self.contributor(at.container, id) {
             contributor.units = contributor.units.saturating_add(1);
         }
+        self.is_grown = true;
         self.is_unsaved = true;
     }
 
@@ -255,6 +272,7 @@ impl Profile {
     /// Has dimensions monitored of which enough is known; returns whether any is newly so.
     pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
         let mut has_changed = false;
+        self.end_release(now_s, settings);
         for dimension in self.dimensions() {
             for &context in dimension.contexts() {
                 let standing = &self.standing[dimension as usize];
@@ -275,6 +293,7 @@ impl Profile {
     /// An operator says that enough is known, of every dimension and context that was seen at all.
     pub fn approve(&mut self, now_s: u64) {
         self.approved_s = now_s.max(1);
+        self.settle(now_s);
         for dimension in self.dimensions() {
             for &context in dimension.contexts() {
                 let is_seen = self.evidence(dimension, context, now_s).units > 0;
@@ -290,7 +309,8 @@ impl Profile {
     /// Denies what only containers showed whose id begins so, and what was seen first at a moment
     /// or later (in seconds since the Unix epoch); returns how many behaviours.
     pub fn deny(&mut self, container: Option<&str>, since_s: Option<u64>) -> usize {
-        let hashes: Vec<u64> = (self.contributors.iter())
+        let earlier = self.heritage.iter().flat_map(|it| &it.contributors);
+        let hashes: Vec<u64> = (self.contributors.iter().chain(earlier))
             .filter(|it| container.is_some_and(|id| it.id.starts_with(id.get(..12).unwrap_or(id))))
             .map(|it| it.hash)
             .collect();
@@ -317,6 +337,12 @@ impl Profile {
         for contributor in &mut contributors {
             (contributor.units, contributor.starts) = (0, 0);
         }
-        *self = Self { image: std::mem::take(&mut self.image), last_unit, contributors, ..empty };
+        *self = Self {
+            image: std::mem::take(&mut self.image),
+            executables: self.executables.take(),
+            last_unit,
+            contributors,
+            ..empty
+        };
     }
 }

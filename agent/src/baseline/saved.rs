@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     dimension::{Context, Dimension},
     entries::Entry,
+    heritage::Heritage,
     profile::{Contributor, Exposure, Profile, Standing},
     settings::Settings,
     subject::Subject,
+    survey::Executables,
     volume::known::Volumes,
 };
 
@@ -50,6 +52,12 @@ pub struct Saved {
     pub last_unit: u64,
     /// See [`Profile`].
     pub approved_s: u64,
+    /// See [`Profile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heritage: Option<Heritage>,
+    /// See [`Profile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executables: Option<Executables>,
     /// What it was learned by.
     pub settings: Settings,
 }
@@ -96,6 +104,8 @@ impl Saved {
             lost: profile.lost,
             last_unit: profile.last_unit,
             approved_s: profile.approved_s,
+            heritage: profile.heritage.clone(),
+            executables: profile.executables.clone(),
             settings: *settings,
         }
     }
@@ -124,6 +134,8 @@ impl Saved {
             lost: self.lost,
             last_unit: self.last_unit,
             approved_s: self.approved_s,
+            heritage: self.heritage,
+            executables: self.executables,
             is_unsaved: false,
             ..profile
         }

@@ -60,6 +60,14 @@ impl Subject {
         }
     }
 
+    /// The use of an image.
+    pub fn variant(&self) -> Option<&str> {
+        match self {
+            Self::Image { variant, .. } => Some(variant),
+            Self::Service { .. } => None,
+        }
+    }
+
     /// Whether it is an image.
     pub fn is_image(&self) -> bool {
         matches!(self, Self::Image { .. })
@@ -71,13 +79,17 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image { digest, variant } => {
-                let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
-                let short = digits.get(..12).unwrap_or(digits);
-                write!(f, "{short} ({variant})")
+                write!(f, "{} ({variant})", short(digest))
             }
             Self::Service { name } => f.write_str(name),
         }
     }
+}
+
+/// Whether an image is asked for by a name, rather than by its digest, which no other version has.
+pub fn is_named(image: &str) -> bool {
+    let is_digits = |it: &str| it.len() >= 12 && it.bytes().all(|it| it.is_ascii_hexdigit());
+    !image.is_empty() && !image.starts_with("sha256:") && !is_digits(image)
 }
 
 /// What a container is started as.
@@ -86,8 +98,14 @@ fn variant(container: &Container) -> String {
     if user.is_empty() { entrypoint.clone() } else { format!("{entrypoint} as {user}") }
 }
 
+/// The start of a digest, as it is shown.
+pub fn short(digest: &str) -> &str {
+    let digits = digest.strip_prefix("sha256:").unwrap_or(digest);
+    digits.get(..12).unwrap_or(digits)
+}
+
 /// An image's name without its tag.
-fn repository(image: &str) -> &str {
+pub fn repository(image: &str) -> &str {
     match image.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => repository,
         _ => image,

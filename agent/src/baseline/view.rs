@@ -6,6 +6,7 @@ use super::{
     convergence::{Assessment, Reason, State},
     dimension::{Context, Dimension},
     explain::span,
+    heritage::Look,
     profile::Profile,
     saved::Saved,
     settings::{LEAST_STARTS, Settings},
@@ -31,6 +32,9 @@ pub struct Summary {
     pub is_approved: bool,
     /// What it takes in memory, about, in bytes.
     pub bytes: usize,
+    /// What it took over from the version of its image before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heritage: Option<Inheritance>,
     /// By dimension and context.
     pub parts: Vec<Part>,
     /// How much is used; of a service.
@@ -51,6 +55,41 @@ pub struct Amounts {
     pub most: u64,
     /// The largest hour, of bytes.
     pub hour: u64,
+}
+
+/// What a profile took over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inheritance {
+    /// Digest of the version before.
+    pub from: String,
+    /// How far the two images were compared.
+    pub look: Look,
+    /// Behaviours that were taken over.
+    pub inherited: u32,
+    /// Of these, those that were dropped with their programs.
+    pub dropped: u32,
+    /// Of these, those that this version was never seen to use.
+    pub unused: usize,
+    /// Behaviours that the release added.
+    pub added: u64,
+    /// Whether what is new is still taken for what the release adds.
+    pub is_open: bool,
+}
+
+impl Inheritance {
+    fn of(profile: &Profile) -> Option<Self> {
+        let it = profile.heritage.as_ref()?;
+        let entries = profile.learned.iter().flat_map(|learned| learned.entries().iter());
+        Some(Self {
+            from: it.from.clone(),
+            look: it.look,
+            inherited: it.inherited,
+            dropped: it.dropped,
+            unused: entries.filter(|(_, entry)| profile.is_unused(entry)).count(),
+            added: it.release.count(),
+            is_open: profile.is_in_release(),
+        })
+    }
 }
 
 /// A dimension in a context.
@@ -113,6 +152,7 @@ impl Summary {
             containers: profile.contributors.iter().map(|it| it.id.clone()).collect(),
             is_approved: profile.approved_s != 0,
             bytes: profile.bytes(),
+            heritage: Inheritance::of(&profile),
             parts: profile.dimensions().flat_map(part).collect(),
             volumes: volumes.into_iter().map(amounts).collect(),
         }

@@ -11,6 +11,11 @@ use super::{
 };
 use crate::attribution::{container::Container, process::Process};
 
+/// The classes of changes.
+pub(super) const CLASSES: [&str; 5] = ["write", "move", "remove", "attribute", "node"];
+/// The kinds of places.
+pub(super) const PLACES: [&str; 5] = ["root", "tmpfs", "volume", "proc", "sys"];
+
 /// A change of a file.
 pub(super) struct Write<'a> {
     /// The class of what was done.

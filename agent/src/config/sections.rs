@@ -6,7 +6,7 @@ use plimsoll_ebpf::rules::Mode;
 
 use super::{
     key::{Key, sections},
-    setting::{Auto, Bytes, Listen, RingBytes, Setting, WhenGone},
+    setting::{Auto, Bytes, Listen, OptionalPath, RingBytes, Setting, WhenGone},
 };
 
 sections! {
@@ -100,6 +100,10 @@ sections! {
         /// processes does within five minutes is one. Departures beyond it are counted, but for those
         /// of severity high.
         max_hourly: u32 = "20",
+        /// File with the public key (Ed25519, PEM) by which profiles must be signed that are
+        /// imported, as `plimsoll profile export --sign` signs them. Empty: no signature is asked
+        /// for.
+        import_key: OptionalPath = "",
     }
     /// What is done about acts that are to be stopped.
     response: Response {

@@ -50,6 +50,27 @@ pub enum Auto<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
+/// A file that need not be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionalPath(pub Option<PathBuf>);
+
+impl Setting for OptionalPath {
+    const EXPECTED: &'static str = "an absolute path, or nothing";
+    const FORMS: &'static [Form] = &[Form::Text];
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            Some(Self(None))
+        } else {
+            PathBuf::parse(text).map(|it| Self(Some(it)))
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.as_ref().map(Setting::show).unwrap_or_default()
+    }
+}
+
 /// What becomes of enforcement when the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenGone {

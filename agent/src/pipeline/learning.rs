@@ -2,6 +2,7 @@
 
 use crossbeam_channel::Receiver;
 
+use super::surveyor::Surveyor;
 use crate::{
     attribution::{attributor::Attributor, observation::Observation},
     baseline::{
@@ -10,6 +11,8 @@ use crate::{
         dimension::{Context, Dimension},
         learner::Baseline,
         orders::Order,
+        report::Report,
+        survey::Wish,
     },
     clock,
     metrics::names::Metrics,
@@ -22,16 +25,21 @@ pub struct Learning {
     baseline: Option<Baseline>,
     orders: Receiver<Order>,
     profiles: ProfileWriter,
+    surveyor: Surveyor,
+    /// Images that the surveyor had no room for.
+    wishes: Vec<Wish>,
 }
 
 impl Learning {
-    /// Learns into `baseline`, where there is one; does as `orders` say, and has profiles written.
+    /// Learns into `baseline`, where there is one; does as `orders` say, has images looked into and
+    /// profiles written.
     pub fn new(
         baseline: Option<Baseline>,
         orders: Receiver<Order>,
         profiles: ProfileWriter,
+        surveyor: Surveyor,
     ) -> Self {
-        Self { baseline, orders, profiles }
+        Self { baseline, orders, profiles, surveyor, wishes: Vec::new() }
     }
 
     /// What is known, where anything is learned.
@@ -62,6 +70,10 @@ impl Learning {
         let Some(baseline) = &mut self.baseline else { return };
         let there: std::collections::HashSet<u64> =
             attributor.directory.there().map(|(cgroup_id, _)| cgroup_id).collect();
+        self.surveyor.found().for_each(|found| baseline.look_into(found));
+        self.wishes.extend(baseline.take_wishes());
+        let surveyor = &self.surveyor;
+        self.wishes = self.wishes.drain(..).filter_map(|wish| surveyor.ask(wish)).collect();
         baseline.tick(now_ns / 1_000_000, |cgroup_id| there.contains(&cgroup_id));
         let most = most.min(self.profiles.room());
         for saved in baseline.take_unsaved(most, now_ns / 1_000_000_000) {
@@ -70,6 +82,11 @@ impl Learning {
                 tracing::debug!(%subject, "a profile waits to be written");
             }
         }
+    }
+
+    /// What is to be told of profiles as a whole.
+    pub(super) fn take_reports(&mut self) -> Vec<Report> {
+        self.baseline.as_mut().map(Baseline::take_reports).unwrap_or_default()
     }
 
     /// Hands over all that is not written and waits for it.

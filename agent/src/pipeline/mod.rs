@@ -6,6 +6,7 @@
 pub mod learning;
 pub mod run;
 pub mod stranger;
+pub mod surveyor;
 
 mod containers;
 mod gauges;

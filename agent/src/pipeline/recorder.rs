@@ -76,6 +76,11 @@ impl Recorder {
         });
         judge.keep_only(attributor.directory.containers());
         learning.tick(attributor, clock::now_ns(), PROFILES);
+        for report in learning.take_reports() {
+            let alert = judge.report(&report, now_ns);
+            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
+            attributor.tell_of(&alert, &report.container, None, None, tell);
+        }
         learning.show(judge, metrics);
     }
 

@@ -59,6 +59,9 @@ pub enum TermsError {
     /// It would never be used.
     #[error("rule {rule} is broken {with}, not '{place}'", rule = .0.info().name, with = with(*.0), place = .1)]
     Kind(Rule, String),
+    /// No act breaks it.
+    #[error("rule {} is about a profile as a whole: no exception covers it", .0.info().name)]
+    Whole(Rule),
     /// Nobody would read it.
     #[error("a reason has at most {MOST_REASON_BYTES} bytes and no control characters")]
     Reason,
@@ -80,6 +83,9 @@ impl Terms {
     pub fn check(&self) -> Result<(), TermsError> {
         if self.selector.is_wide() {
             return Err(TermsError::Wide);
+        }
+        if matches!(self.rule, Rule::ReleaseDiff | Rule::ReplicaDiffers) {
+            return Err(TermsError::Whole(self.rule));
         }
         if !self.place.is_for(self.rule) {
             return Err(TermsError::Kind(self.rule, self.place.as_str().to_owned()));
@@ -186,6 +192,8 @@ mod tests {
         let wrong = Terms { place: peers, ..terms(Some("x"), "/a") }.check();
         let error = wrong.expect_err("is of another kind").to_string();
         assert_eq!(error, "rule write_outside_volumes is broken at a path, not '*:53'");
+        let whole = Terms { rule: Rule::ReleaseDiff, ..terms(Some("x"), "/a") }.check();
+        assert_eq!(whole, Err(TermsError::Whole(Rule::ReleaseDiff)));
         let reason = "a\nb".to_owned();
         assert_eq!(Terms { reason, ..terms(Some("x"), "/a") }.check(), Err(TermsError::Reason));
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
-    baseline::{departure::Departure, learner::Baseline},
+    baseline::{departure::Departure, learner::Baseline, report::Report},
     policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
 
@@ -232,6 +232,25 @@ impl Judge {
         let standing = self.standing(observation, &breach);
         let entry = alert(observation, header, container, &breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
+    }
+
+    /// The alert of what is told of a profile as a whole, at this moment since boot.
+    pub fn report(&mut self, report: &Report, now_ns: u64) -> Vec<u8> {
+        let mode = self.ruling(&report.container).modes.get(report.rule.class());
+        let count = report.count.try_into().unwrap_or(u32::MAX);
+        let cgroup_id = report.cgroup_id;
+        let standing = self.incidents.add((cgroup_id, 0, 0), report.rule, b"", now_ns);
+        let header = Header { boot_ns: now_ns, cgroup_id, count, ..Header::default() };
+        let mut texts = TailBuilder::default();
+        let event = Alert {
+            rule: report.rule as u8,
+            mode: mode as u8,
+            reason: texts.push(report.reason.as_bytes()),
+            incident: texts.push(format!("{:016x}", standing.id).as_bytes()),
+            score: standing.score,
+            ..Alert::default()
+        };
+        encode(header, event, texts.bytes())
     }
 
     /// Adds what is told to its incident.

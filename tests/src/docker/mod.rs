@@ -16,7 +16,7 @@ use std::{
 
 pub use container::Container;
 pub use daemon::Daemon;
-pub use resources::{Network, Service, Swarm, Volume};
+pub use resources::{Image, Network, Service, Swarm, Volume};
 
 use crate::require;
 

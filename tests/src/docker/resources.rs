@@ -1,6 +1,37 @@
 //! What containers use, and a Swarm of one node.
 
+use std::fs;
+
 use super::{Docker, unique};
+
+/// An image that is removed with this value, once its containers are gone.
+pub struct Image {
+    docker: Docker,
+    /// Its name, with its tag.
+    pub name: String,
+}
+
+impl Image {
+    /// Builds one from the lines of a Dockerfile that needs no files of the host.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[track_caller]
+    pub fn build(docker: &Docker, name: &str, dockerfile: &str) -> Self {
+        let context = tempfile::tempdir().expect("a directory");
+        let written = fs::write(context.path().join("Dockerfile"), dockerfile);
+        written.expect("the directory is the test's own");
+        let directory = context.path().to_str().expect("temporary paths are text");
+        docker.run(&["build", "--quiet", "--tag", name, directory]);
+        Self { docker: docker.clone(), name: name.to_owned() }
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        self.docker.attempt(&["rmi", "--force", &self.name]);
+    }
+}
 
 /// A network that is removed with this value.
 pub struct Network {

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Set by overlayfs alone: a container cannot reach its `trusted.overlay.*`.
-const OPAQUE: &str = "trusted.overlay.opaque";
+pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
 const REDIRECT: &str = "trusted.overlay.redirect";
 const METACOPY: &str = "trusted.overlay.metacopy";
 
@@ -29,7 +29,7 @@ const METACOPY: &str = "trusted.overlay.metacopy";
 const LONGEST_BYTES: usize = 4096;
 
 /// Never out of the layer, through a link, or into what is mounted there.
-const WITHIN: ResolveFlags = ResolveFlags::BENEATH
+pub(super) const WITHIN: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
@@ -139,13 +139,13 @@ fn sight(layer: &Path, path: &[u8]) -> io::Result<Sight> {
 }
 
 /// Opens a directory within one. To open a directory for reading has no side effects.
-fn enter(directory: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+pub(super) fn enter(directory: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat2(directory, name, flags, Mode::empty(), WITHIN)
 }
 
 /// An extended attribute; `None` where there is none, or the file system knows of none.
-fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<Vec<u8>>> {
     let mut value = [0; LONGEST_BYTES];
     match fgetxattr(file, name, &mut value[..]) {
         Ok(length) => Ok(Some(value[..length].to_vec())),

@@ -8,6 +8,7 @@ mod content;
 pub mod file;
 pub mod filesystem;
 mod identity;
+pub mod image;
 mod lookup;
 pub mod script;
 

@@ -1,5 +1,6 @@
 //! Templates of paths, mined from paths that were seen.
 
+pub mod breadth;
 pub mod pattern;
 pub mod tokens;
 pub mod trie;

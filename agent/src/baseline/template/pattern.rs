@@ -6,11 +6,11 @@ use super::tokens::{Charset, Mask, Token, tokens};
 
 /// How many more digits than were seen a number may have, and how many it may always have.
 const MORE_DIGITS: usize = 3;
-const ALWAYS_DIGITS: usize = 10;
+pub(super) const ALWAYS_DIGITS: usize = 10;
 
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Part {
+pub(super) enum Part {
     /// Exactly this.
     Literal(Box<str>),
     /// A run of these characters, this long.
@@ -70,6 +70,11 @@ impl Pattern {
         let mut parts = vec![Part::Run { charset: Charset::Any, least: 1, most }];
         push_literal(&mut parts, end);
         Self(parts)
+    }
+
+    /// Its parts.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// Whether both say the same in the same places, whatever varies.

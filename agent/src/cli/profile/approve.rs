@@ -45,27 +45,28 @@ pub(super) struct ResetArgs {
 pub(super) struct DenyArgs {
     /// The container, by at least 6 digits of its id
     #[arg(long, value_name = "ID", group = "which")]
-    container: Option<String>,
+    pub(super) container: Option<String>,
     /// What was seen first at this moment or later: 10m, 2026-12-31T00:00:00Z, or seconds since 1970
     #[arg(long, value_name = "TIME", group = "which")]
-    since: Option<String>,
+    pub(super) since: Option<String>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
+/// Whose profile is changed, and how that is told.
 #[derive(Clone, Debug, clap::Args)]
-struct Common {
+pub(super) struct Common {
     /// The image as it is asked for, the start of its digest, or a service
     #[arg(value_name = "IMAGE")]
-    whom: String,
+    pub(super) whom: String,
     /// Do not ask
     #[arg(long, short)]
-    yes: bool,
+    pub(super) yes: bool,
     /// How to print: a table, or one JSON object a line
     #[arg(long, short, visible_alias = "format", value_enum, default_value_t = Format::Table)]
-    output: Format,
+    pub(super) output: Format,
     #[command(flatten)]
-    agent: ask::AgentArgs,
+    pub(super) agent: ask::AgentArgs,
 }
 
 pub(super) fn approve(args: &ApproveArgs) -> Result<Exit, Failure> {

@@ -2,8 +2,10 @@
 
 mod allow;
 mod approve;
+mod diff;
 mod exceptions;
 mod export;
+mod import;
 mod list;
 mod revoke;
 mod show;
@@ -28,7 +30,9 @@ enum Command {
     Approve(approve::ApproveArgs),
     Reset(approve::ResetArgs),
     Deny(approve::DenyArgs),
+    Diff(diff::Args),
     Export(export::Args),
+    Import(import::Args),
     Allow(Box<allow::Args>),
     Exceptions(exceptions::Args),
     Revoke(revoke::Args),
@@ -42,7 +46,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Command::Approve(args) => approve::approve(&args),
         Command::Reset(args) => approve::reset(&args),
         Command::Deny(args) => approve::deny(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Allow(args) => allow::run(&args),
         Command::Exceptions(args) => exceptions::run(&args),
         Command::Revoke(args) => revoke::run(&args),

@@ -14,8 +14,10 @@ use crate::{
     baseline::{
         dimension::Context,
         entries::Entry,
+        heritage::{Look, is_unused},
         saved::Saved,
-        view::{Amounts, Part, Summary},
+        subject::short,
+        view::{Amounts, Inheritance, Part, Summary},
         volume::metric::Metric,
     },
     clock,
@@ -70,6 +72,8 @@ fn behaviours(saved: &Saved) -> Vec<serde_json::Value> {
             "units": units.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "confirmed": entry.is_confirmed() && !entry.is_denied,
             "denied": entry.is_denied,
+            "inherited": entry.is_inherited,
+            "unused": is_unused(saved.heritage.as_ref(), entry),
         })
     })
     .collect()
@@ -88,6 +92,9 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
         it.units,
         it.bytes / 1024,
     );
+    if let Some(heritage) = &it.heritage {
+        text.insert_str(text.len() - 1, &inheritance(heritage));
+    }
     text += &table(heading, &rows);
     if !it.volumes.is_empty() {
         let rows: Vec<[String; 5]> = it.volumes.iter().map(amounts).collect();
@@ -99,7 +106,7 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
             of.entries.iter().map(|(scope, key, entry)| {
                 let units = Context::ALL.map(|it| entry.seen[it as usize].units.to_string());
                 let key = if scope.is_empty() { key.clone() } else { format!("{scope} {key}") };
-                [of.dimension.name().to_owned(), key, units.join("/"), mark(entry)]
+                [of.dimension.name().to_owned(), key, units.join("/"), mark(saved, entry)]
             })
         });
         let rows: Vec<[String; 4]> = rows.collect();
@@ -118,9 +125,32 @@ fn amounts(it: &Amounts) -> [String; 5] {
     [it.of.clone(), shown(it.usual), shown(it.high), shown(it.most), hour]
 }
 
-fn mark(entry: &Entry) -> String {
+/// What was taken over from the version before, in one line.
+fn inheritance(it: &Inheritance) -> String {
+    let from = short(&it.from);
+    if it.look == Look::Different {
+        return format!("nothing inherited: too little is the same as in {from}\n");
+    }
+    let looked = match it.look {
+        Look::Pending => "; not compared yet",
+        Look::Unreadable => "; the image could not be looked into",
+        Look::Alike | Look::Different => "",
+    };
+    format!(
+        "{} behaviours inherited from {from}, {} dropped, {} never used; {} added by the release{}{looked}\n",
+        it.inherited,
+        it.dropped,
+        it.unused,
+        it.added,
+        if it.is_open { ", which may go on" } else { "" },
+    )
+}
+
+fn mark(saved: &Saved, entry: &Entry) -> String {
     let mark = match entry.is_confirmed() {
         _ if entry.is_denied => "denied",
+        _ if is_unused(saved.heritage.as_ref(), entry) => "inherited, never used",
+        _ if entry.is_inherited => "yes, inherited",
         true => "yes",
         false => "by one only",
     };

@@ -5,7 +5,9 @@
 mod departures;
 mod kept;
 mod quorum;
+mod versions;
 mod volumes;
+mod written;
 
 use std::{fs, time::Duration};
 

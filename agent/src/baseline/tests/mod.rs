@@ -1,5 +1,8 @@
 //! Learning as a whole, from observations to departures.
 
+mod release;
+mod siblings;
+
 use std::{net::Ipv4Addr, sync::Arc};
 
 use plimsoll_ebpf::{
@@ -10,20 +13,23 @@ use plimsoll_ebpf::{
     rules::Rule,
 };
 
-use super::{
-    departure::Departure,
-    dimension::{Context, Dimension},
-    learner::Baseline,
-    orders::{Act, Order},
-    profile::MOST_BYTES,
-    saved::Saved,
-    settings::Settings,
-};
-use crate::attribution::{
-    container::Container,
-    node::Node,
-    observation::Observation,
-    process::{Ancestor, Lineage, Origin, Process},
+use crate::{
+    attribution::{
+        container::Container,
+        node::Node,
+        observation::Observation,
+        overlay::Layers,
+        process::{Ancestor, Lineage, Origin, Process},
+    },
+    baseline::{
+        departure::Departure,
+        dimension::{Context, Dimension},
+        learner::Baseline,
+        orders::{Act, Order},
+        profile::MOST_BYTES,
+        saved::Saved,
+        settings::Settings,
+    },
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -36,13 +42,18 @@ struct Stage {
     now_ms: u64,
 }
 
+/// Containers of a version of the image have numbers from here on, times the version.
+const VERSION: u64 = 1000;
+
 fn container(number: u64) -> Arc<Container> {
+    let version = number / VERSION;
     Arc::new(Container {
         id: format!("{number:012x}{:052}", 0),
-        image: "shop/app:1".to_owned(),
-        image_digest: "sha256:00ffaa".to_owned(),
+        image: format!("shop/app:{}", version + 1),
+        image_digest: format!("sha256:{version:02}ffaa"),
         entrypoint: "/app".to_owned(),
         announced: vec![(80, 6)],
+        layers: Some(Layers::default()),
         ..Container::default()
     })
 }
