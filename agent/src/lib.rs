@@ -8,6 +8,7 @@ pub mod fields;
 pub mod memory;
 pub mod metrics;
 pub mod replace;
+pub mod secret;
 pub mod stable_hash;
 
 pub mod probe;

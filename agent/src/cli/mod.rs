@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod events;
 pub mod exit;
+pub mod health;
 pub mod mode;
 pub mod output;
 pub mod overrides;
@@ -54,6 +55,7 @@ enum Command {
     Profile(profile::Args),
     Release(release::Args),
     Sink(sink::Args),
+    Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
     });

@@ -2,6 +2,7 @@
 
 use crossbeam_channel::Receiver;
 
+use super::subjects;
 use crate::{
     attribution::{attributor::Attributor, observation::Observation},
     baseline::{
@@ -89,6 +90,7 @@ impl Learning {
                 behaviours[dimension as usize] += learned.entries().len() as u64;
             }
         }
+        subjects::show_profiles(metrics, baseline, now_s);
         for (name, count) in State::NAMES.into_iter().zip(states) {
             metrics.profiles.set_to(name, count);
         }

@@ -12,4 +12,5 @@ mod gauges;
 mod losses;
 mod recorder;
 mod refused;
+mod subjects;
 mod takeover;

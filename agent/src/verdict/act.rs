@@ -165,7 +165,8 @@ fn reaches_for_agent<'a>(
         op::UMOUNT => (own.is_unmounted(observation, path), path),
         _ => (false, path),
     };
-    is_meant.then(|| Breach::of_file(Rule::AgentAttacked, path, layer::code::UNKNOWN))
+    let is_strangers = is_meant && !own.is_by_own(observation);
+    is_strangers.then(|| Breach::of_file(Rule::AgentAttacked, path, layer::code::UNKNOWN))
 }
 
 fn is_changed(bits: u32) -> bool {
