@@ -5,6 +5,7 @@ mod build;
 mod cmd;
 mod debian;
 mod docker;
+mod image;
 mod images;
 mod paths;
 mod receivers;
@@ -35,6 +36,8 @@ enum Command {
     Run(run::Args),
     /// Runs the tests, all or some parts: `cargo xtask test unit -- name`.
     Test(test::Args),
+    /// Builds the agent's image: `plimsoll:VERSION`.
+    Image(image::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),
     /// Boots other kernels and runs the tests there: `cargo xtask vm --run 'uname -a' 6.1`.
@@ -59,6 +62,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Build(args) => build::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Image(args) => image::main(&args),
         Command::Images(args) => images::main(&args),
         Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),

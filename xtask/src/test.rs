@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{build, cmd, debian, docker::Docker, images, receivers, say, vm};
+use crate::{build, cmd, debian, docker::Docker, image, images, receivers, say, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -105,7 +105,8 @@ fn live(args: &Args) -> Result<()> {
     let agent = build::agent(build::Profile::Release)?;
     receivers::ensure()?;
     let docker = Docker::ensure()?;
-    let result = images::ensure(&docker).and_then(|()| {
+    let images = images::ensure(&docker).and_then(|()| image::ensure(&docker, &agent));
+    let result = images.and_then(|()| {
         shown(
             cmd::cargo()
                 .args(["test", "--no-fail-fast", "--package", "plimsoll-tests"])
@@ -166,7 +167,10 @@ mod tests {
 
     #[test]
     fn all_parts_run_when_none_is_named() {
-        assert_eq!(selected(&[]), [Part::Lint, Part::Unit, Part::Live, Part::Deny]);
+        assert_eq!(
+            selected(&[]),
+            [Part::Lint, Part::Unit, Part::Live, Part::Deny]
+        );
     }
 
     #[test]

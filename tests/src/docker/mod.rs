@@ -29,8 +29,11 @@ pub const HEALTHY: &str = "plimsoll-test/healthy:1";
 /// A server with its libraries.
 pub const NGINX: &str = "plimsoll-test/nginx:1";
 
+/// The agent itself.
+pub const PLIMSOLL: &str = "plimsoll-test/plimsoll:1";
+
 /// All images that tests use.
-pub const IMAGES: [&str; 4] = [BUSYBOX, LAYERED, HEALTHY, NGINX];
+pub const IMAGES: [&str; 5] = [BUSYBOX, LAYERED, HEALTHY, NGINX, PLIMSOLL];
 
 /// A Docker to talk to.
 #[derive(Clone, Debug)]
