@@ -201,8 +201,8 @@ mod tests {
             Health { healthy, detail: format!("healthy is {healthy}") }
         });
         let shutdown = async { stopped.await.unwrap_or_default() };
-        let served = Served { metrics: Arc::new(Metrics::new()), health, access: Arc::new(access) };
-        let server = serve(listener, served, shutdown);
+        let what = Served { metrics: Arc::new(Metrics::new()), health, access: Arc::new(access) };
+        let server = serve(listener, what, shutdown);
         let client = async {
             let kept = client(address).await;
             drop(stop);
