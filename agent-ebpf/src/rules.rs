@@ -182,6 +182,39 @@ rules! {
     16 RawSocket "raw_socket" Network Medium "T1095" "command-and-control"
         "A process opened a socket past the protocols whose peers are judged."
         "Raw and packet sockets send to anybody without being asked, and so do protocols other than TCP and UDP. ping and other tools of diagnosis use them; services do not.";
+    17 PrivilegedContainer "privileged_container" Exec High "T1611" "privilege-escalation"
+        "A container was started with all privileges."
+        "It has every capability, every device and no filter of system calls (docker run --privileged): who breaks into it has the host. Give it the capabilities and devices that it needs, one by one; where it has to be, allow it for its image.";
+    18 HostNamespace "host_namespace" Exec High "T1611" "privilege-escalation"
+        "A container was started in a namespace of the host."
+        "With the host's processes it sees and signals them and reads their files through /proc; with the host's network it reaches what listens on the host's loopback; with its IPC, users or control groups likewise. Agents that watch a host do this on purpose: allow those.";
+    19 SharedNamespace "shared_namespace" Exec Medium "T1610" "execution"
+        "A container was started in a namespace of another container."
+        "It shares processes, network or IPC with a neighbour, whose secrets and connections it then sees. Side cars are made so; a container that joins a service of yours and is none is somebody who looks over its shoulder.";
+    20 RuntimeSocket "runtime_socket" Exec High "T1611" "privilege-escalation"
+        "A container was given the socket of a container engine."
+        "Whoever may ask the engine may start a privileged container, and so has the host; read-only mounts of a socket change nothing. Deployment tools and proxies need it: give them a proxy that lets through what they ask for, and allow it for that image alone.";
+    21 HostPath "host_path" Exec Medium "T1611" "privilege-escalation"
+        "A container was given a directory of the host that the host itself obeys."
+        "The root, /etc, /proc, /sys, /dev, programs, boot files, root's home, schedules, or the engine's own data: who writes there changes the host, who reads there learns its secrets. Mount what is needed below, and read-only.";
+    22 ExtraCapability "extra_capability" Exec Medium "T1548" "privilege-escalation"
+        "A container was given a capability that leads out of it."
+        "Of the capabilities that Docker does not give by itself, this one gives a hold on the kernel, on other processes or on the host's network or devices. plimsoll profile show tells which ones an image was seen to use.";
+    23 HostDevice "host_device" Exec Medium "T1611" "privilege-escalation"
+        "A container was given a device of the host."
+        "A disk holds the host's files whatever is mounted, and memory holds everything. Devices made to be shared (null, random, tun, fuse, sound, graphics) are not told.";
+    24 UnconfinedContainer "unconfined_container" Exec Medium "T1562.001" "defense-evasion"
+        "A container was started without one of the engine's safeguards."
+        "The filter of system calls, AppArmor, SELinux labels, or the masks over /proc and /sys are off, and what they kept from the kernel is open to whoever breaks in.";
+    25 MountMade "mount_made" Exec High "T1611" "privilege-escalation"
+        "A process mounted something."
+        "A mount can show a disk of the host, hide a process, or lie over a file that others trust. Containers get their mounts from the engine before they start and have no need to make any; file servers and builders of images do, and are to be allowed.";
+    26 NamespaceEntered "namespace_entered" Exec High "T1611" "privilege-escalation"
+        "A process entered another namespace."
+        "From inside a container this leads into another container or the host (nsenter). Tools of the network that serve other containers do it all the time; services never.";
+    27 NetworkJoined "network_joined" Network Medium "T1599" "defense-evasion"
+        "A running container was connected to another network."
+        "Networks keep services apart, and a container in two of them is a way between. Who deploys does this when a container starts; by hand and later it is a repair, or somebody who builds that way.";
     32 NewProcess "new_process" Exec Medium "T1059" "execution"
         "A program of the image ran that this image was not seen to run."
         "Enough of the image is known to tell: the alert says how much, and what comes nearest. A new release does this, and so does whoever looks around after breaking in. How images are learned is in baseline.md.";
@@ -206,6 +239,23 @@ rules! {
 }
 
 impl Rule {
+    /// Whether it is about what a container was given as a whole, rather than what it does.
+    #[cfg(not(target_arch = "bpf"))]
+    pub const fn is_of_container(self) -> bool {
+        matches!(
+            self,
+            Self::PrivilegedContainer
+                | Self::HostNamespace
+                | Self::SharedNamespace
+                | Self::RuntimeSocket
+                | Self::HostPath
+                | Self::ExtraCapability
+                | Self::HostDevice
+                | Self::UnconfinedContainer
+                | Self::NetworkJoined
+        )
+    }
+
     /// The rule with this name.
     #[cfg(not(target_arch = "bpf"))]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! Checks what Prometheus, Alertmanager and Grafana are given, by their own tools.
 
-use std::{fs, path::Path, process::Command};
+use std::{fmt::Write, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -31,8 +31,9 @@ pub(crate) fn check() -> Result<()> {
 fn check_queries() -> Result<()> {
     let mut rules = String::from("groups:\n  - name: dashboards\n    rules:\n");
     for (number, (file, query)) in dashboards::queries().iter().enumerate() {
-        rules += &format!("      # {file}\n      - record: query:{number}\n");
-        rules += &format!("        expr: '{}'\n", query.replace('\'', "''"));
+        let query = query.replace('\'', "''");
+        let _ = writeln!(rules, "      # {file}\n      - record: query:{number}");
+        let _ = writeln!(rules, "        expr: '{query}'");
     }
     let made = paths::made();
     fs::create_dir_all(&made)?;

@@ -38,13 +38,13 @@ mod meaning {
             Field::noted(
                 "container.op",
                 ValueType::Text,
-                "What happened, in Docker's word: create, start, die, exec_start, health_status.",
+                "What happened, in Docker's word: create, start, die, exec_start, health_status; network_connect.",
                 |e, tail| Some(Value::Text(tail.get(e.op))),
             ),
             Field::noted(
                 "container.command",
                 ValueType::Text,
-                "Command of an exec session or health check.",
+                "Command of an exec session or health check; a network, as `/network/NAME`.",
                 |e, tail| (e.command.len > 0).then(|| Value::Text(tail.get(e.command))),
             ),
             Field::noted(

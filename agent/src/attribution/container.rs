@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use plimsoll_ebpf::value::ValueType;
 
-use super::overlay::Layers;
+use super::{overlay::Layers, posture::Grant};
 use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
 
 /// A container as it is known to the agent. It does not change once made: news makes a new one.
@@ -40,6 +40,8 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// Ports that the image or whoever started it announces, each with the number of its protocol.
     pub announced: Vec<(u16, u8)>,
+    /// What it was given that leads out of it.
+    pub grants: Vec<Grant>,
     /// Command of the health check as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
     /// The program it is started with, and the first of its arguments.

@@ -7,6 +7,7 @@ use bollard::models::{ContainerConfig, ContainerInspectResponse};
 use super::{
     container::{Container, Mount, MountKind, next_serial},
     overlay::Layers,
+    posture,
 };
 
 /// Files Docker itself mounts into every container. An inspection names their sources only once the
@@ -36,6 +37,7 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         image_digest: digest(asked, image_id, repo_digests),
         mounts: mounts(response),
         announced: config.map(announced).unwrap_or_default(),
+        grants: posture::grants(response),
         health_command: config.map(health_command).unwrap_or_default(),
         entrypoint: entrypoint(response),
         arguments: arguments(response),

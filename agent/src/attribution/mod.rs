@@ -5,6 +5,7 @@ pub mod fields;
 pub mod node;
 pub mod observation;
 pub mod overlay;
+pub mod posture;
 pub mod process;
 
 pub mod attributor;

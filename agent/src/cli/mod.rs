@@ -9,6 +9,7 @@ pub mod health;
 pub mod mode;
 pub mod output;
 pub mod overrides;
+pub mod posture;
 pub mod profile;
 pub mod release;
 pub mod run;
@@ -53,6 +54,7 @@ enum Command {
     Alerts(alerts::Args),
     Mode(mode::Args),
     Profile(profile::Args),
+    Posture(posture::Args),
     Release(release::Args),
     Sink(sink::Args),
     Health(health::Args),
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
         Command::Health(args) => health::run(&args),

@@ -3,6 +3,7 @@
 use plimsoll_ebpf::{
     events::{
         connect::Connect,
+        container::Container as Lifecycle,
         exec::Exec,
         exec_map::ExecMap,
         file_change::{FileChange, op},
@@ -112,7 +113,8 @@ pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>
             let is_made = privilege.result >= 0 || record.header.outcome == outcome::DENIED;
             return is_made.then_some(Breach::of_peer(Rule::RawSocket, Endpoint::UNJUDGED));
         }
-        return reaches_for_agent(observation, &privilege, tail.get(privilege.path), own);
+        let names = [privilege.path, privilege.to].map(|name| tail.get(name));
+        return of_privilege(observation, &privilege, names, own);
     }
     let (change, tail) = record.read::<FileChange>()?;
     let names = [tail.get(change.path), tail.get(change.to)];
@@ -150,23 +152,45 @@ pub fn endpoint(observation: &Observation<'_>) -> Option<Endpoint> {
     Some(Endpoint { address, port, protocol })
 }
 
-/// What is meant for the agent, or for the kernel's programs.
-fn reaches_for_agent<'a>(
+/// What is meant for the agent, or for the kernel's programs, and what leads out of the container.
+fn of_privilege<'a>(
     observation: &Observation<'a>,
     privilege: &Privilege,
-    path: &'a [u8],
+    [path, to]: [&'a [u8]; 2],
     own: &Own,
 ) -> Option<Breach<'a>> {
     use privilege::op;
-    let (is_meant, path) = match privilege.op {
+    // The runtime mounts and enters namespaces for a container before it runs.
+    let is_done = privilege.result >= 0 && observation.record.header.setup == 0;
+    let (rule, object) = match privilege.op {
         op::BPF | op::MODULE | op::SIGNAL_AGENT | op::PTRACE_AGENT | op::AGENT_SOCKET => {
-            (true, b"".as_slice())
+            (Rule::AgentAttacked, b"".as_slice())
         }
-        op::UMOUNT => (own.is_unmounted(observation, path), path),
-        _ => (false, path),
+        op::UMOUNT if own.is_unmounted(observation, path) => (Rule::AgentAttacked, path),
+        // Calls that only prepare a mount name no place for it.
+        op::MOUNT if is_done && !to.is_empty() => (Rule::MountMade, to),
+        op::SETNS if is_done => (Rule::NamespaceEntered, b"/namespace".as_slice()),
+        _ => return None,
     };
-    let is_strangers = is_meant && !own.is_by_own(observation);
-    is_strangers.then(|| Breach::of_file(Rule::AgentAttacked, path, layer::code::UNKNOWN))
+    if rule == Rule::AgentAttacked && own.is_by_own(observation) {
+        return None;
+    }
+    Some(Breach::of_file(rule, object, layer::code::UNKNOWN))
+}
+
+/// The rules that a container breaks as a whole when something happens to it: by what it was given,
+/// once it starts, and by a network that it joins later.
+pub fn breaches_of_container<'a>(observation: &Observation<'a>) -> Vec<Breach<'a>> {
+    let Some((event, tail)) = observation.record.read::<Lifecycle>() else { return Vec::new() };
+    let breach = |rule, object| Breach::of_file(rule, object, layer::code::UNKNOWN);
+    match tail.get(event.op) {
+        b"start" => {
+            let grants = observation.container.map(|it| &it.grants[..]).unwrap_or_default();
+            grants.iter().map(|it| breach(it.rule, it.object.as_bytes())).collect()
+        }
+        b"network_connect" => vec![breach(Rule::NetworkJoined, tail.get(event.command))],
+        _ => Vec::new(),
+    }
 }
 
 fn is_changed(bits: u32) -> bool {

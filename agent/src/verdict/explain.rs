@@ -23,8 +23,10 @@ pub(super) fn reason(
     let (rule, path) = (breach.rule, breach.path());
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    // A privilege is written as a path and lies nowhere.
-    if !path.is_empty() && rule != Rule::NewPrivilege {
+    // What is no file is written as a path, and lies nowhere.
+    let is_file = !rule.is_of_container()
+        && !matches!(rule, Rule::NewPrivilege | Rule::MountMade | Rule::NamespaceEntered);
+    if !path.is_empty() && is_file {
         let _ = write!(text, ": {} ({})", readable(path), place(breach.layer));
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));

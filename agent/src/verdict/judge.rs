@@ -15,7 +15,7 @@ use plimsoll_ebpf::{
 };
 
 use super::{
-    act::{self, Breach, breach},
+    act::{self, Breach, breach, breaches_of_container},
     departures::{Departures, Turn},
     explain,
     own::Own,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How long alerts that are alike are counted after one was told, in nanoseconds.
 const WINDOW_NS: u64 = 10_000_000_000;
+
+/// The same for what containers were given: it is no other after a restart, or in another replica.
+const GRANT_WINDOW_NS: u64 = 86_400_000_000_000;
 
 /// How old a process may be to have begun the subtree of an incident, in nanoseconds.
 const YOUNG_NS: u64 = 300_000_000_000;
@@ -82,6 +85,7 @@ impl Ruling {
 /// An alert that was told, and how many like it were not.
 struct Counted {
     until_ns: u64,
+    window_ns: u64,
     repeats: u64,
     entry: Vec<u8>,
     container: Arc<Container>,
@@ -145,12 +149,26 @@ impl Judge {
     /// Judges by the rules that need no learning; returns whether that settles it: it was told or
     /// is allowed.
     fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
-        let Some(breach) = breach(observation, &self.own) else { return false };
+        for breach in breaches_of_container(observation) {
+            self.observe_breach(observation, &breach, GRANT_WINDOW_NS, tell);
+        }
+        let breach = breach(observation, &self.own);
+        breach.is_some_and(|breach| self.observe_breach(observation, &breach, WINDOW_NS, tell))
+    }
+
+    /// The same of one broken rule, which is told once in such a window.
+    fn observe_breach(
+        &mut self,
+        observation: &Observation<'_>,
+        breach: &Breach<'_>,
+        window_ns: u64,
+        tell: &mut Tell<'_>,
+    ) -> bool {
         let Some(container) = observation.container else { return false };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
         if header.outcome == outcome::DONE
-            && let Some(exception) = ruling.exception(&breach, observation.ts_ns)
+            && let Some(exception) = ruling.exception(breach, observation.ts_ns)
         {
             exception.count(u64::from(header.count), observation.ts_ns);
             return true;
@@ -159,18 +177,19 @@ impl Judge {
         if !is_alert(breach.rule, mode) {
             return false;
         }
-        let key = self.key(&breach, observation);
+        let key = self.key(breach, observation);
         if let Some(counted) = self.counted.get_mut(&key) {
             counted.repeats += u64::from(header.count);
             return true;
         }
         let exe = observation.process.map(|process| &*process.exe);
-        let reason = explain::reason(&breach, observation, exe);
-        let entry = alert(observation, *header, container, &breach, mode, &reason);
+        let reason = explain::reason(breach, observation, exe);
+        let entry = alert(observation, *header, container, breach, mode, &reason);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
             let counted = Counted {
-                until_ns: header.boot_ns + WINDOW_NS,
+                until_ns: header.boot_ns.saturating_add(window_ns),
+                window_ns,
                 repeats: 0,
                 entry,
                 container: container.clone(),
@@ -230,15 +249,21 @@ impl Judge {
                 let header = Header { count, boot_ns: now_ns, ..record.header };
                 tell(&encode(header, event, tail.0), &counted.container, counted.process.as_ref());
             }
-            counted.until_ns = now_ns + WINDOW_NS;
+            counted.until_ns = now_ns.saturating_add(counted.window_ns);
             true
         });
     }
 
     /// What makes alerts alike: the container, the rule, the program, what became of it, and the
     /// file; of files that are written, their directory. What is severe differs by what was done, too.
+    /// What containers were given is alike in all of a service, or of an image.
     fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
         let rule = breach.rule;
+        if let (Some(container), true) = (observation.container, rule.is_of_container()) {
+            let Container { image, service, compose_project, compose_service, .. } = &**container;
+            let whose = [image, service, compose_project, compose_service];
+            return self.hasher.hash_one((rule, whose, breach.path()));
+        }
         let object = match breach.object {
             Object::Path(path)
                 if rule.class() == Class::File && rule.info().severity < Severity::High =>

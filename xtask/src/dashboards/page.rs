@@ -52,7 +52,7 @@ impl Page {
             "time": {"from": "now-3h", "to": "now"},
             "timepicker": {},
             "timezone": "browser",
-            "annotations": {"list": [self.alerts()]},
+            "annotations": {"list": [alerts()]},
             "links": [{
                 "type": "dashboards",
                 "title": "Plimsoll",
@@ -67,20 +67,6 @@ impl Page {
             }],
             "templating": {"list": self.variables()},
             "panels": self.laid_out(),
-        })
-    }
-
-    /// The alerts of the rules that fire, as marks over all panels.
-    fn alerts(&self) -> Json {
-        json!({
-            "name": "Alerts that fire",
-            "datasource": datasource(),
-            "enable": true,
-            "hide": false,
-            "iconColor": "red",
-            "expr": "ALERTS{alertname=~\"Plimsoll.*\", alertstate=\"firing\", severity=~\"critical|high\"}",
-            "titleFormat": "{{alertname}}",
-            "textFormat": "{{node}} {{image}} {{rule}}",
         })
     }
 
@@ -143,6 +129,20 @@ impl Page {
         }
         laid
     }
+}
+
+/// The alerts of the rules that fire, as marks over all panels.
+fn alerts() -> Json {
+    json!({
+        "name": "Alerts that fire",
+        "datasource": datasource(),
+        "enable": true,
+        "hide": false,
+        "iconColor": "red",
+        "expr": "ALERTS{alertname=~\"Plimsoll.*\", alertstate=\"firing\", severity=~\"critical|high\"}",
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{node}} {{image}} {{rule}}",
+    })
 }
 
 /// A variable with any number of the values that a query finds.

@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Notice, event::Event, outbox::Outbox};
+use super::{
+    Notice,
+    event::{Event, JOINED},
+    outbox::Outbox,
+};
 use crate::attribution::container::Container;
 
 /// Removed containers that are remembered, for questions that come late.
@@ -104,6 +108,10 @@ impl Book {
     /// Something happened.
     pub(super) fn happened(&mut self, mut event: Event, outbox: &mut Outbox) {
         let id = event.id.clone();
+        // The networks that it starts with are no news.
+        if event.op == JOINED && !self.entries.get(&id).is_some_and(|it| it.is_running) {
+            return;
+        }
         let (is_end, is_removal) = (event.is_end(), event.op == "destroy");
         self.suspects.remove(&id);
         let entry = self.entries.entry(id.clone()).or_default();

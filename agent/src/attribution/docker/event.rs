@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use bollard::models::EventMessage;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
 
 use super::Notice;
 
@@ -30,6 +30,9 @@ const TOLD: [&str; 14] = [
     "health_status",
 ];
 
+/// A container was connected to a network, which is an event of the network.
+pub(super) const JOINED: &str = "network_connect";
+
 /// An event of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Event {
@@ -46,6 +49,18 @@ impl Event {
     /// Reads a message; `None` for what is not told of.
     pub(super) fn read(message: EventMessage) -> Option<Self> {
         let actor = message.actor?;
+        if message.typ == Some(EventMessageTypeEnum::NETWORK) {
+            let attributes = actor.attributes.unwrap_or_default();
+            let get = |key: &str| attributes.get(key).cloned();
+            return (message.action.as_deref() == Some("connect")).then_some(Self {
+                id: get("container")?,
+                op: JOINED.to_owned(),
+                command: format!("/network/{}", get("name")?),
+                exit_code: None,
+                time_ns: message.time_nano?.try_into().ok()?,
+                attributes: HashMap::new(),
+            });
+        }
         let action = message.action?;
         let (op, command) = action.split_once(": ").unwrap_or((&action, ""));
         if !TOLD.contains(&op) {

@@ -174,7 +174,7 @@ impl Session<'_> {
     fn events(
         &self,
     ) -> impl Stream<Item = Result<bollard::models::EventMessage, Error>> + Unpin + use<> {
-        let filters = HashMap::from([("type", vec!["container"])]);
+        let filters = HashMap::from([("type", vec!["container", "network"])]);
         let since = self.state.seen.since(clock::now_ns());
         let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         self.docker.events(Some(options)).boxed()

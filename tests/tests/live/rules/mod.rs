@@ -5,6 +5,7 @@ mod files;
 mod harmless;
 mod libraries;
 mod network;
+mod posture;
 mod programs;
 
 use plimsoll_tests::docker::{BUSYBOX, Container, Docker};
