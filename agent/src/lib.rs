@@ -2,13 +2,14 @@
 //!
 //! One folder per stage of the data flow, in reading order. A stage imports only stages before it.
 
+pub mod secret;
+
 pub mod clock;
 pub mod config;
 pub mod fields;
 pub mod memory;
 pub mod metrics;
 pub mod replace;
-pub mod secret;
 pub mod stable_hash;
 
 pub mod probe;

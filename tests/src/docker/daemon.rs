@@ -19,12 +19,14 @@ const START: Duration = Duration::from_mins(1);
 const STOP: Duration = Duration::from_secs(20);
 
 /// Where a daemon believes itself to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Place {
     /// Beside the host's.
     Beside,
     /// The host's only one, at the usual places.
     Alone,
+    /// The same on another host of this name, which has the network namespace of this name.
+    Node(String),
 }
 
 /// A `dockerd` without networks, with its own data and its own containerd.
@@ -56,11 +58,19 @@ impl Daemon {
         Self::start_at(Place::Alone)
     }
 
+    /// Starts it likewise on a host of its own, by its name and its network namespace's.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub(super) fn start_node(name: &str) -> Self {
+        Self::start_at(Place::Node(name.to_owned()))
+    }
+
     fn start_at(place: Place) -> Self {
         let home = tempfile::tempdir().expect("a directory for dockerd");
         let cgroup = unique("dockerd");
-        let process = Process::start(&mut command(place, home.path(), &cgroup), None);
-        let docker = Docker { socket: Some(socket(place, home.path())) };
+        let process = Process::start(&mut command(&place, home.path(), &cgroup), None);
+        let docker = Docker { socket: Some(socket(&place, home.path())) };
         let mut daemon = Self { place, process, docker, cgroup, home };
         daemon.wait_until_it_answers();
         daemon
@@ -68,7 +78,7 @@ impl Daemon {
 
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
-        socket(self.place, self.home.path())
+        socket(&self.place, self.home.path())
     }
 
     /// Takes over an image of the host's Docker.
@@ -95,7 +105,7 @@ impl Daemon {
         // Its containerd ended with it. Where nobody buries orphans, it would pass for alive.
         let _ = fs::remove_file(self.home.path().join("exec/containerd/containerd.pid"));
         self.process =
-            Process::start(&mut command(self.place, self.home.path(), &self.cgroup), None);
+            Process::start(&mut command(&self.place, self.home.path(), &self.cgroup), None);
         self.wait_until_it_answers();
     }
 
@@ -135,10 +145,10 @@ impl Drop for Daemon {
     }
 }
 
-fn socket(place: Place, home: &Path) -> PathBuf {
+fn socket(place: &Place, home: &Path) -> PathBuf {
     match place {
         Place::Beside => home.join("docker.sock"),
-        Place::Alone => home.join("run/docker.sock"),
+        Place::Alone | Place::Node(_) => home.join("run/docker.sock"),
     }
 }
 
@@ -150,14 +160,27 @@ mount --bind "$0/data" /var/lib/docker
 mount --bind "$0/run" /run
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
+[ -z "$1" ] || hostname "$1"
+shift
 exec dockerd "$@""#;
 
 /// In a network namespace of its own: without a bridge, dockerd removes the one it finds, which is
 /// the host's Docker's.
-fn command(place: Place, home: &Path, cgroup: &str) -> Command {
+fn command(place: &Place, home: &Path, cgroup: &str) -> Command {
     let log = File::options().create(true).append(true).open(home.join("log"));
     let log = log.expect("the directory is the test's own");
-    let mut command = Command::new("unshare");
+    let mut command = match place {
+        Place::Beside | Place::Alone => Command::new("unshare"),
+        Place::Node(name) => {
+            let mut command = Command::new("nsenter");
+            command.arg(format!("--net=/run/netns/{name}")).args(["unshare", "--uts"]);
+            command
+        }
+    };
+    let name = match place {
+        Place::Beside | Place::Alone => "",
+        Place::Node(name) => name,
+    };
     let at = |option: &str, name: &str| format!("--{option}={}", home.join(name).display());
     match place {
         Place::Beside => {
@@ -166,7 +189,11 @@ fn command(place: Place, home: &Path, cgroup: &str) -> Command {
         }
         Place::Alone => {
             command.args(["--net", "--mount", "--propagation=private", "sh", "-c", ALONE]);
-            command.arg(home).arg("--host=unix:///run/docker.sock");
+            command.arg(home).args([name, "--host=unix:///run/docker.sock"]);
+        }
+        Place::Node(_) => {
+            command.args(["--mount", "--propagation=private", "sh", "-c", ALONE]);
+            command.arg(home).args([name, "--host=unix:///run/docker.sock"]);
         }
     }
     command

@@ -3,6 +3,7 @@
 
 mod container;
 mod daemon;
+mod nodes;
 mod resources;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 pub use container::Container;
 pub use daemon::Daemon;
+pub use nodes::Nodes;
 pub use resources::{Network, Service, Swarm, Volume};
 
 use crate::require;

@@ -4,3 +4,4 @@ mod image;
 mod least;
 mod prometheus;
 mod stack;
+mod three;
