@@ -42,6 +42,7 @@ macro_rules! offsets {
 offsets! {
     task_pid = "task_struct" "pid";
     task_tgid = "task_struct" "tgid";
+    task_thread_pid = "task_struct" "thread_pid";
     task_real_parent = "task_struct" "real_parent";
     task_group_leader = "task_struct" "group_leader";
     task_start_boottime = "task_struct" "start_boottime|real_start_time";
@@ -56,6 +57,7 @@ offsets! {
     task_exit_code = "task_struct" "exit_code";
     task_status = "task_struct" "thread_info.status";
     task_flags = "task_struct" "flags";
+    pid_level = "pid" "level";
     signal_live = "signal_struct" "live";
     signal_utime = "signal_struct" "utime";
     signal_stime = "signal_struct" "stime";

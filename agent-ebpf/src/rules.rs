@@ -256,6 +256,21 @@ impl Rule {
         )
     }
 
+    /// How likely it is, in percent, that one act that breaks it means something by itself.
+    #[cfg(not(target_arch = "bpf"))]
+    pub const fn weight(self) -> u8 {
+        match (self, self.info().severity) {
+            // Each is what something harmless does some day; together they seldom are.
+            (Self::NewWrite, _) => 10,
+            (Self::NewLineage | Self::NewPeer, _) => 25,
+            (_, Severity::Critical) => 90,
+            (_, Severity::High) => 50,
+            (_, Severity::Medium) => 30,
+            (_, Severity::Low) => 10,
+            (_, Severity::Info) => 5,
+        }
+    }
+
     /// The rule with this name.
     #[cfg(not(target_arch = "bpf"))]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -116,6 +116,13 @@ pub fn mnt_ns_address(task: usize) -> usize {
     if proxy == 0 { 0 } else { typed_member!(proxy, nsproxy_mnt, usize) }
 }
 
+/// Whether a task names processes as the host does.
+#[inline(always)]
+pub fn sees_host_processes(task: usize) -> bool {
+    let pid = typed_member!(task, task_thread_pid, usize);
+    pid != 0 && member!(pid, pid_level, u32) == 0
+}
+
 /// The `struct file` behind a descriptor of the task; 0 if there is none.
 #[inline(always)]
 pub fn file_of(task: usize, descriptor: u64) -> usize {

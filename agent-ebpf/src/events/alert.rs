@@ -24,6 +24,12 @@ pub struct Alert {
     pub reason: Span,
     /// The command that allows it.
     pub allow: Span,
+    /// The incident that it is part of, as 16 hexadecimal digits.
+    pub incident: Span,
+    /// How likely the incident means something, with this alert, in percent.
+    pub score: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }
 
 impl Wire for Alert {
@@ -98,6 +104,18 @@ mod meaning {
                 ValueType::Text,
                 "The command that allows it from now on.",
                 |e, tail| (e.allow.len > 0).then(|| Value::Text(tail.get(e.allow))),
+            ),
+            Field::noted(
+                "alert.incident",
+                ValueType::Text,
+                "The incident that it is part of: alerts of one subtree of processes, each within five minutes of another.",
+                |e, tail| (e.incident.len > 0).then(|| Value::Text(tail.get(e.incident))),
+            ),
+            Field::noted(
+                "alert.score",
+                ValueType::Number,
+                "How likely it is that the incident means something, with this alert, in percent.",
+                |e, _| (e.score > 0).then_some(Value::Number(u64::from(e.score))),
             ),
             Field::noted(
                 "attack.technique",

@@ -53,7 +53,7 @@ pub mod op {
     pub const PIDFD_GETFD: u8 = 22;
     /// `iopl`, `ioperm`
     pub const IO_PORTS: u8 = 23;
-    /// `kill` and its kin, where the agent is meant
+    /// A signal to the agent, or an attempt to send one
     pub const SIGNAL_AGENT: u8 = 24;
     /// `ptrace`, where the agent is meant
     pub const PTRACE_AGENT: u8 = 25;
@@ -175,8 +175,11 @@ mod meaning {
     impl EventType for Privilege {
         const NAME: &'static str = "privilege";
         const SUMMARY: &'static str = "A process used, or tried to use, a privilege of the kernel.";
-        const PROBES: &'static [Probe] =
-            &[SYS_EXIT, Probe::optional("on_capability", Hook::Tracepoint("cap_capable"))];
+        const PROBES: &'static [Probe] = &[
+            SYS_EXIT,
+            Probe::required("on_signal", Hook::Tracepoint("signal_generate")),
+            Probe::optional("on_capability", Hook::Tracepoint("cap_capable")),
+        ];
         const FIELDS: &'static [Field<Self>] = &[
             Field::learned("priv.op", ValueType::Label, "What was used.", |e, _| {
                 Some(Value::Label(op::name(e.op)))

@@ -68,18 +68,21 @@ pub fn is_everyday(call: &Call) -> bool {
             !(is_packet || is_odd && (family == AF_INET || family == AF_INET6))
         }
         // Both sides come by here; the child's result is 0.
-        op::SIGNAL_AGENT => !means_agent(call.argument(1)),
+        // A signal that is sent comes by `on_signal`, however it was.
+        op::SIGNAL_AGENT => {
+            !(means_agent(call.argument(1)) && (call.result < 0 || number(call) == 0))
+        }
         op::CLONE | op::CLONE3 => call.result == 0 || number(call) & CLONE_NEW == 0,
         _ => false,
     }
 }
 
 /// Whether a process id that a call was given is the agent's. Only who shares the host's processes
-/// can name it.
+/// can name it; elsewhere the same number is another process.
 #[inline(always)]
 fn means_agent(pid: u64) -> bool {
     let (pid, agent) = (pid as i32, setting!(agent_pid) as i32);
-    pid == agent || pid == -agent
+    (pid == agent || pid == -agent) && task::sees_host_processes(task::current())
 }
 
 /// The number worth keeping.
@@ -117,6 +120,33 @@ pub fn on_call(call: &Call, container: u64) {
         reserved: [0; 6],
     };
     draft.send(Ring::Priority { urgent: true }, body);
+}
+
+/// `include/linux/sched/signal.h`: the kernel sends it, whoever runs just then.
+const SEND_SIG_PRIV: usize = 1;
+
+// match-proto:v5.10: (int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)
+#[btf_tracepoint(function = "signal_generate")]
+fn on_signal(ctx: BtfTracePointContext) -> i32 {
+    let target = ctx.arg::<*const u8>(2) as usize;
+    if member!(target, task_tgid, u32) != setting!(agent_pid) {
+        return 0;
+    }
+    let Some(container) = filter::current_container() else { return 0 };
+    if ctx.arg::<*const u8>(1) as usize == SEND_SIG_PRIV {
+        return 0;
+    }
+    let body = Privilege {
+        result: 0,
+        number: u64::from(ctx.arg::<u32>(0)),
+        path: Span::default(),
+        to: Span::default(),
+        op: op::SIGNAL_AGENT,
+        capability: 0,
+        reserved: [0; 6],
+    };
+    emit(Ring::Priority { urgent: true }, task::header(container), body);
+    0
 }
 
 #[inline(always)]

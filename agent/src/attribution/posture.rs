@@ -187,13 +187,18 @@ fn of_devices(host: &HostConfig, give: Give<'_>) {
 }
 
 fn of_safeguards(host: &HostConfig, give: Give<'_>) {
+    let is_host = |mode: &Option<String>| mode.as_deref() == Some("host");
+    let has_host_processes = is_host(&host.pid_mode) || is_host(&host.ipc_mode);
     for option in host.security_opt.iter().flatten() {
         let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match (key, value) {
             ("seccomp" | "apparmor", "unconfined") => {
                 give(Rule::UnconfinedContainer, format!("/safeguard/{key}"));
             }
-            ("label", "disable") => give(Rule::UnconfinedContainer, "/safeguard/label".to_owned()),
+            // Docker says so itself of whoever has the host's processes or IPC.
+            ("label", "disable") if !has_host_processes => {
+                give(Rule::UnconfinedContainer, "/safeguard/label".to_owned());
+            }
             ("systempaths", "unconfined") => {
                 give(Rule::UnconfinedContainer, "/safeguard/systempaths".to_owned());
             }
@@ -283,7 +288,7 @@ mod tests {
     fn capabilities_devices_and_safeguards_are_told_one_by_one() {
         let host = json!({
             "CapAdd": ["CAP_SYS_ADMIN", "sys_ptrace", "CHOWN"],
-            "NetworkMode": "container:ab", "IpcMode": "host",
+            "NetworkMode": "container:ab", "UTSMode": "host",
             "Devices": [{"PathOnHost": "/dev/sda"}],
             "DeviceCgroupRules": ["c 13:* rw", "a *:* rwm"],
             "SecurityOpt": ["seccomp=unconfined", "apparmor:unconfined", "label=disable"],
@@ -294,7 +299,7 @@ mod tests {
         assert_eq!(
             objects,
             [
-                "/namespace/ipc",
+                "/namespace/uts",
                 "/namespace/net",
                 "/capability/SYS_ADMIN",
                 "/capability/SYS_PTRACE",

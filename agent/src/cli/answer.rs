@@ -39,12 +39,58 @@ pub(super) struct Look {
 }
 
 /// Asks and shows the answer; ends with [`Exit::Findings`] if a finding was shown.
-pub(super) fn show(selection: &Selection, mut params: Params, look: Look) -> Result<Exit, Failure> {
+pub(super) fn show(selection: &Selection, params: Params, look: Look) -> Result<Exit, Failure> {
+    let mut out = Out::new(selection, look);
+    ask(selection, params, &mut out)?;
+    out.end()
+}
+
+/// Asks and hands out each observation.
+pub(super) fn each(
+    selection: &Selection,
+    params: Params,
+    take: &mut dyn FnMut(&Map<String, Json>),
+) -> Result<(), Failure> {
+    ask(selection, params, &mut Each(take))
+}
+
+/// Who takes an answer; it may have enough.
+trait Taker {
+    /// A line of the daemon's: an observation or a notice.
+    fn line(&mut self, line: &str) -> ControlFlow<()>;
+    /// An observation of the store's.
+    fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()>;
+    /// Nothing more comes just now.
+    fn flush(&mut self) -> ControlFlow<()>;
+}
+
+/// Hands out observations.
+struct Each<'t>(&'t mut dyn FnMut(&Map<String, Json>));
+
+impl Taker for Each<'_> {
+    fn line(&mut self, line: &str) -> ControlFlow<()> {
+        match Line::read(line) {
+            Line::Observation(object) => (self.0)(&object),
+            Line::Notice(text) => warn(&text),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {
+        (self.0)(object);
+        ControlFlow::Continue(())
+    }
+
+    fn flush(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+fn ask(selection: &Selection, mut params: Params, out: &mut dyn Taker) -> Result<(), Failure> {
     let query = params.query().map_err(Failure::usage)?;
     // The daemon's clock zone may be another: moments are sent as numbers.
     params.since = params.since.map(|_| seconds(query.since_ns));
     params.until = params.until.map(|_| seconds(query.until_ns));
-    let out = Out::new(selection, look);
     if let Some(dir) = &selection.data_dir {
         return from_store(dir, &query, out);
     }
@@ -61,19 +107,19 @@ pub(super) fn show(selection: &Selection, mut params: Params, look: Look) -> Res
     }
 }
 
-fn from_daemon(mut lines: Lines, mut out: Out) -> Result<Exit, Failure> {
+fn from_daemon(mut lines: Lines, out: &mut dyn Taker) -> Result<(), Failure> {
     loop {
         if !lines.has_line() && out.flush().is_break() {
-            return out.end();
+            return Ok(());
         }
         match lines.next_line().map_err(Failure::environment)? {
             Some(line) if out.line(line).is_continue() => {}
-            _ => return out.end(),
+            _ => return Ok(()),
         }
     }
 }
 
-fn from_store(dir: &Path, query: &Query, mut out: Out) -> Result<Exit, Failure> {
+fn from_store(dir: &Path, query: &Query, out: &mut dyn Taker) -> Result<(), Failure> {
     let mut reader = Reader::open(dir).map_err(Failure::environment)?;
     let told = search::run(&mut reader, query, &mut |answer| match answer {
         Answer::Row(row) => out.object(&json::object(&row)),
@@ -83,8 +129,7 @@ fn from_store(dir: &Path, query: &Query, mut out: Out) -> Result<Exit, Failure> 
         }
         Answer::Idle => out.flush(),
     });
-    told.map_err(Failure::environment)?;
-    out.end()
+    told.map_err(Failure::environment)
 }
 
 /// What a line of the daemon's answer is.
@@ -142,7 +187,41 @@ impl Out {
         }
     }
 
-    /// A line of the daemon's: an observation or a notice.
+    fn write(&mut self, line: &str) -> ControlFlow<()> {
+        let written = self.writer.write_all(line.as_bytes());
+        let written = written.and_then(|()| self.writer.write_all(b"\n"));
+        self.check(written)
+    }
+
+    fn check(&mut self, result: io::Result<()>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Whoever closes the pipe has seen enough; other failures are told.
+    fn end(mut self) -> Result<Exit, Failure> {
+        if self.failed.is_none() {
+            let _ = self.flush();
+        }
+        match self.failed.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                // What is buffered cannot be written either.
+                Err(Failure::environment(
+                    anyhow::Error::from(error).context("writing to standard output"),
+                ))
+            }
+            _ if self.has_finding => Ok(Exit::Findings),
+            _ => Ok(Exit::Done),
+        }
+    }
+}
+
+impl Taker for Out {
     fn line(&mut self, line: &str) -> ControlFlow<()> {
         if self.output == Output::Json && self.finding.is_none() && !Line::is_notice(line) {
             return self.write(line);
@@ -175,41 +254,8 @@ impl Out {
         self.write(&self.style.line(object))
     }
 
-    fn write(&mut self, line: &str) -> ControlFlow<()> {
-        let written = self.writer.write_all(line.as_bytes());
-        let written = written.and_then(|()| self.writer.write_all(b"\n"));
-        self.check(written)
-    }
-
     fn flush(&mut self) -> ControlFlow<()> {
         let flushed = self.writer.flush();
         self.check(flushed)
-    }
-
-    fn check(&mut self, result: io::Result<()>) -> ControlFlow<()> {
-        match result {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-
-    /// Whoever closes the pipe has seen enough; other failures are told.
-    fn end(mut self) -> Result<Exit, Failure> {
-        if self.failed.is_none() {
-            let _ = self.flush();
-        }
-        match self.failed.take() {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                // What is buffered cannot be written either.
-                Err(Failure::environment(
-                    anyhow::Error::from(error).context("writing to standard output"),
-                ))
-            }
-            _ if self.has_finding => Ok(Exit::Findings),
-            _ => Ok(Exit::Done),
-        }
     }
 }

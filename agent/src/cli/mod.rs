@@ -6,6 +6,7 @@ pub mod completions;
 pub mod events;
 pub mod exit;
 pub mod health;
+pub mod incidents;
 pub mod mode;
 pub mod output;
 pub mod overrides;
@@ -52,6 +53,7 @@ enum Command {
     Run(run::Args),
     Events(events::Args),
     Alerts(alerts::Args),
+    Incidents(incidents::Args),
     Mode(mode::Args),
     Profile(profile::Args),
     Posture(posture::Args),
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Events(args) => events::run(&args),
         Command::Alerts(args) => alerts::run(&args),
+        Command::Incidents(args) => incidents::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Posture(args) => posture::run(args),

@@ -18,6 +18,7 @@ use super::{
     act::{self, Breach, breach, breaches_of_container},
     departures::{Departures, Turn},
     explain,
+    incidents::{self, Incidents, Standing},
     own::Own,
 };
 use crate::{
@@ -31,9 +32,6 @@ const WINDOW_NS: u64 = 10_000_000_000;
 
 /// The same for what containers were given: it is no other after a restart, or in another replica.
 const GRANT_WINDOW_NS: u64 = 86_400_000_000_000;
-
-/// How old a process may be to have begun the subtree of an incident, in nanoseconds.
-const YOUNG_NS: u64 = 300_000_000_000;
 
 /// Alerts that are counted on at most; beyond it each is told.
 const MOST_COUNTED: usize = 4096;
@@ -49,6 +47,7 @@ pub struct Judge {
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
     departures: Departures,
+    incidents: Incidents,
     hasher: RandomState,
 }
 
@@ -101,6 +100,7 @@ impl Judge {
             rulings: HashMap::new(),
             counted: HashMap::new(),
             departures: Departures::default(),
+            incidents: Incidents::default(),
             hasher: RandomState::new(),
         }
     }
@@ -184,7 +184,8 @@ impl Judge {
         }
         let exe = observation.process.map(|process| &*process.exe);
         let reason = explain::reason(breach, observation, exe);
-        let entry = alert(observation, *header, container, breach, mode, &reason);
+        let standing = self.standing(observation, breach);
+        let entry = alert(observation, *header, container, breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
             let counted = Counted {
@@ -219,7 +220,7 @@ impl Judge {
             return;
         }
         let most_hourly = baseline.settings().most_hourly;
-        let incident = self.hasher.hash_one(incident(observation));
+        let incident = self.hasher.hash_one(incidents::key(observation));
         let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
         let Turn::Tell { count } = turn else { return };
         let exe = observation.process.map(|process| &*process.exe);
@@ -228,12 +229,22 @@ impl Judge {
         let mode = ruling.modes.get(breach.rule.class());
         let count = count.try_into().unwrap_or(u32::MAX);
         let header = Header { count, ..observation.record.header };
-        let entry = alert(observation, header, container, &breach, mode, &reason);
+        let standing = self.standing(observation, &breach);
+        let entry = alert(observation, header, container, &breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
+    }
+
+    /// Adds what is told to its incident.
+    fn standing(&mut self, observation: &Observation<'_>, breach: &Breach<'_>) -> Standing {
+        let peer = explain::peer(breach);
+        let what = if peer.is_empty() { breach.path() } else { peer.as_bytes() };
+        let now_ns = observation.record.header.boot_ns;
+        self.incidents.add(incidents::key(observation), breach.rule, what, now_ns)
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
+        self.incidents.tick(now_ns);
         self.counted.retain(|_, counted| {
             if now_ns < counted.until_ns {
                 return true;
@@ -284,20 +295,6 @@ impl Judge {
     }
 }
 
-/// What makes departures one incident: the container, and the process that the youngest subtree of
-/// processes began with.
-fn incident(observation: &Observation<'_>) -> (u64, u32, u64) {
-    let header = &observation.record.header;
-    let Some(process) = observation.process else { return (header.cgroup_id, 0, 0) };
-    let is_young = |start_ns: u64| header.boot_ns.saturating_sub(start_ns) < YOUNG_NS;
-    let ancestors = process.lineage.ancestors.iter().map(|it| (it.pid, it.start_ns));
-    let (pid, start_ns) = ancestors
-        .take_while(|(_, start_ns)| is_young(*start_ns))
-        .last()
-        .unwrap_or((process.pid, process.start_ns));
-    (header.cgroup_id, pid, start_ns)
-}
-
 fn directory(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
     &path[..end]
@@ -315,6 +312,7 @@ fn alert(
     breach: &Breach<'_>,
     mode: Mode,
     reason: &str,
+    standing: Standing,
 ) -> Vec<u8> {
     let header = Header { act: 0, ..header };
     let mut texts = TailBuilder::default();
@@ -327,6 +325,9 @@ fn alert(
         layer: texts.push(layer::name(breach.layer).as_bytes()),
         reason: texts.push(reason.as_bytes()),
         allow: texts.push(explain::allow(breach, container).unwrap_or_default().as_bytes()),
+        incident: texts.push(format!("{:016x}", standing.id).as_bytes()),
+        score: standing.score,
+        reserved: [0; 3],
     };
     encode(header, event, texts.bytes())
 }

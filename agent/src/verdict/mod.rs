@@ -5,6 +5,7 @@
 pub mod act;
 pub mod departures;
 pub mod docs;
+pub mod incidents;
 pub mod judge;
 pub mod own;
 pub mod stored;

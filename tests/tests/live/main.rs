@@ -17,6 +17,7 @@ mod files;
 mod floods;
 mod foreign_scripts;
 mod gate;
+mod incidents;
 mod limits;
 mod metrics;
 mod names;

@@ -11,21 +11,22 @@ use crate::paths;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
-    /// How the names of the tests begin that are run.
-    pub(super) tests: Vec<String>,
     /// What is run with every test of the project.
     pub(super) proof: Proof,
     #[serde(rename = "kernel")]
     pub(super) kernels: Vec<Kernel>,
+    #[serde(rename = "tier")]
+    pub(super) tiers: Vec<Tier>,
     #[serde(rename = "exception", default)]
     pub(super) exceptions: Vec<Exception>,
 }
 
-/// The tests that prove that acts are refused, and the kernel they are run on each time.
+/// The tests that prove that acts are refused, and where they are run each time.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Proof {
     pub(super) kernel: String,
+    pub(super) tier: String,
     pub(super) tests: Vec<String>,
 }
 
@@ -42,7 +43,24 @@ pub(super) struct Kernel {
     pub(super) cmdline: String,
 }
 
-/// Tests that some kernels cannot pass.
+/// What kernels are booted with, so that acts are stopped by one means or another.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tier {
+    /// What the user calls it.
+    pub(super) name: String,
+    /// What it is, as the heading of its results.
+    pub(super) title: String,
+    /// Whether programs of BPF LSM are to be called.
+    pub(super) has_bpf_lsm: bool,
+    /// What it needs on the command line, after what the kernel needs.
+    #[serde(default)]
+    pub(super) cmdline: String,
+    /// How the names of the tests begin that are run.
+    pub(super) tests: Vec<String>,
+}
+
+/// Tests that are not run under some kernels.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Exception {
@@ -59,11 +77,6 @@ impl List {
         toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// The list with the tests of the proof in the place of its own.
-    pub(super) fn for_proof(self) -> Self {
-        Self { tests: self.proof.tests.clone(), ..self }
-    }
-
     /// The kernels of these names in the order of the list; all if none is named.
     pub(super) fn select(&self, names: &[String]) -> Result<Vec<&Kernel>> {
         for name in names {
@@ -76,9 +89,26 @@ impl List {
         Ok(self.kernels.iter().filter(|kernel| is_meant(&kernel.name)).collect())
     }
 
-    /// Those of all tests that this kernel is to pass.
-    pub(super) fn tests_for<'t>(&self, kernel: &Kernel, all: &'t [String]) -> Vec<&'t str> {
-        let is_listed = |test: &str| self.tests.iter().any(|start| test.starts_with(start));
+    /// The tiers of this name in the order of the list; all if none is given.
+    pub(super) fn tiers(&self, name: Option<&str>) -> Result<Vec<&Tier>> {
+        let tiers: Vec<&Tier> =
+            self.tiers.iter().filter(|tier| name.is_none_or(|name| tier.name == name)).collect();
+        if tiers.is_empty() {
+            let known: Vec<&str> = self.tiers.iter().map(|it| it.name.as_str()).collect();
+            let name = name.unwrap_or_default();
+            bail!("tests/kernels.toml has no tier {name}; it has {}", known.join(", "));
+        }
+        Ok(tiers)
+    }
+
+    /// Those of all tests whose names begin so and that this kernel is to pass.
+    pub(super) fn tests_for<'t>(
+        &self,
+        kernel: &Kernel,
+        starts: &[String],
+        all: &'t [String],
+    ) -> Vec<&'t str> {
+        let is_listed = |test: &str| starts.iter().any(|start| test.starts_with(start));
         let is_excepted = |test: &str| {
             self.exceptions.iter().any(|it| {
                 it.kernels.contains(&kernel.name) && it.tests.iter().any(|name| name == test)
@@ -94,12 +124,14 @@ impl List {
                 bail!("tests/kernels.toml names the test {test}, which is not there");
             }
         }
-        for start in &self.tests {
+        let starts = self.tiers.iter().flat_map(|it| &it.tests).chain(&self.proof.tests);
+        for start in starts {
             if !all.iter().any(|test| test.starts_with(start)) {
                 bail!("tests/kernels.toml names tests of {start}, of which there are none");
             }
         }
         self.select(std::slice::from_ref(&self.proof.kernel))?;
+        self.tiers(Some(&self.proof.tier))?;
         self.exceptions.iter().try_for_each(|it| self.select(&it.kernels).map(|_| ()))
     }
 }
@@ -109,8 +141,7 @@ mod tests {
     use super::*;
 
     const LIST: &str = r#"
-        tests = ["files::", "names::one"]
-        proof = { kernel = "2", tests = ["names::"] }
+        proof = { kernel = "2", tier = "a", tests = ["names::"] }
         [[kernel]]
         name = "1"
         sources = ["http://host/debian one"]
@@ -118,6 +149,11 @@ mod tests {
         [[kernel]]
         name = "2"
         sources = []
+        [[tier]]
+        name = "a"
+        title = "A"
+        has_bpf_lsm = true
+        tests = ["files::", "names::one"]
         [[exception]]
         kernels = ["1"]
         tests = ["files::b"]
@@ -147,11 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_that_is_not_there_is_told_with_those_that_are() {
+        let list = list();
+        assert_eq!(list.tiers(None).expect("none is wrong").len(), 1);
+        let message = list.tiers(Some("b")).expect_err("there is none").to_string();
+        assert_eq!(message, "tests/kernels.toml has no tier b; it has a");
+    }
+
+    #[test]
     fn a_kernel_passes_what_is_listed_and_not_excepted() {
         let list = list();
         let all = texts(&["files::a", "files::b", "names::one", "names::two"]);
-        assert_eq!(list.tests_for(&list.kernels[0], &all), ["files::a", "names::one"]);
-        assert_eq!(list.tests_for(&list.kernels[1], &all), ["files::a", "files::b", "names::one"]);
+        let starts = &list.tiers[0].tests;
+        assert_eq!(list.tests_for(&list.kernels[0], starts, &all), ["files::a", "names::one"]);
+        assert_eq!(
+            list.tests_for(&list.kernels[1], starts, &all),
+            ["files::a", "files::b", "names::one"]
+        );
     }
 
     #[test]

@@ -3,20 +3,25 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 /// What was found out about a kernel.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Outcome {
     pub(super) release: String,
     /// Whether programs of BPF LSM are called.
     pub(super) has_bpf_lsm: bool,
+    /// By class: whether acts are refused before they take effect.
+    pub(super) denies: BTreeMap<String, bool>,
     pub(super) programs: BTreeMap<String, Program>,
+    /// What tests counted, by what they tried.
+    pub(super) figures: BTreeMap<String, String>,
     pub(super) passed: Vec<String>,
     pub(super) failed: Vec<String>,
 }
 
 /// What became of a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Program {
     pub(super) is_attached: bool,
     /// What the verifier followed; zero where the kernel does not tell.
@@ -32,7 +37,8 @@ impl Outcome {
             let path = out.join(name);
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
         };
-        let mut programs = programs(&text("metrics")?);
+        let metrics = text("metrics")?;
+        let mut programs = programs(&metrics);
         for (program, why) in refusals(&text("agent.log")?) {
             why.clone_into(&mut programs.entry(program.to_owned()).or_default().why);
         }
@@ -40,7 +46,11 @@ impl Outcome {
         Ok(Self {
             release: text("release")?.trim_end().to_owned(),
             has_bpf_lsm: text("lsm")?.trim_end().split(',').any(|module| module == "bpf"),
+            denies: series(&metrics, "plimsoll_enforcement_denies", "class")
+                .map(|(class, value)| (class.to_owned(), value > 0))
+                .collect(),
             programs,
+            figures: figures(&tests),
             passed: tests_that(&tests, "ok"),
             failed: tests_that(&tests, "FAILED"),
         })
@@ -54,22 +64,32 @@ impl Outcome {
 
 fn programs(metrics: &str) -> BTreeMap<String, Program> {
     let mut programs = BTreeMap::<String, Program>::new();
-    for (program, value) in series(metrics, "plimsoll_probe_attached") {
+    for (program, value) in series(metrics, "plimsoll_probe_attached", "probe") {
         programs.entry(program.to_owned()).or_default().is_attached = value > 0;
     }
-    for (program, value) in series(metrics, "plimsoll_probe_verified_instructions") {
+    for (program, value) in series(metrics, "plimsoll_probe_verified_instructions", "probe") {
         programs.entry(program.to_owned()).or_default().instructions = value;
     }
     programs
 }
 
-/// The series of a family by their program.
-fn series<'m>(metrics: &'m str, family: &str) -> impl Iterator<Item = (&'m str, u64)> {
+/// The series of a family by their only label.
+fn series<'m>(metrics: &'m str, family: &str, label: &str) -> impl Iterator<Item = (&'m str, u64)> {
+    let start = format!("{family}{{{label}=\"");
     metrics.lines().filter_map(move |line| {
-        let (program, value) =
-            line.strip_prefix(family)?.strip_prefix("{probe=\"")?.split_once("\"} ")?;
-        Some((program, value.parse().ok()?))
+        let (value, count) = line.strip_prefix(&start)?.split_once("\"} ")?;
+        Some((value, count.parse().ok()?))
     })
+}
+
+/// What tests show: what was tried, how it is stopped, and what was counted.
+fn figures(output: &str) -> BTreeMap<String, String> {
+    let figure = |line: &str| {
+        let (tried, counted) =
+            [" (denied): ", " (killed): "].iter().find_map(|it| line.split_once(it))?;
+        Some((tried.to_owned(), counted.to_owned()))
+    };
+    output.lines().filter_map(figure).collect()
 }
 
 /// What the agent logs of each program that it did not attach.
@@ -114,6 +134,15 @@ mod tests {
         let log = "2026Z  INFO not attached status.program=\"on_x\" why=\"no tracepoint y\"\n\
             2026Z  INFO ready programs=18\n";
         assert_eq!(refusals(log).collect::<Vec<_>>(), [("on_x", "no tracepoint y")]);
+    }
+
+    #[test]
+    fn what_tests_count_is_read_from_their_output() {
+        let output = "---- a::x stdout ----\none thread writes (denied): written=0 refused=1000\n\
+            something else\n";
+        let figures = figures(output);
+        let counted = figures.get("one thread writes").map(String::as_str);
+        assert_eq!((figures.len(), counted), (1, Some("written=0 refused=1000")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::{
     fetch::Fetched,
     guest::{self, Job},
-    kernels::{Kernel, List},
+    kernels::{Kernel, List, Tier},
     outcome::Outcome,
 };
 use crate::{build, cmd, docker::Docker, images, paths};
@@ -42,45 +42,44 @@ impl<'l> Suite<'l> {
         Ok(Self { list, live, agent, images: images()?, tests })
     }
 
-    /// Runs the kernel's tests, and tells what came of them.
+    /// Runs those tests whose names begin so, and tells what came of them.
     pub(super) fn run(
         &self,
         kernel: &Kernel,
+        tier: &Tier,
+        starts: &[String],
         fetched: &Fetched,
-        memory_mib: u32,
-        limit: Duration,
+        (memory_mib, limit): (u32, Duration),
     ) -> Result<Outcome> {
-        let tests = self.list.tests_for(kernel, &self.tests);
+        let tests = self.list.tests_for(kernel, starts, &self.tests);
         let command = format!(
             "live='{}' patience={PATIENCE} tests='{}'\n{}",
             self.live.display(),
             tests.join(" "),
             include_str!("suite.sh")
         );
+        let out = paths::made().join("vm/results").join(&kernel.name);
         let job = Job {
             command: &command,
-            out: &results(kernel),
+            out: &out,
             images: Some(&self.images),
             agent: &self.agent,
-            append: "",
+            append: &tier.cmdline,
             memory_mib,
             limit,
         };
         // The exit code says no more than what is read here.
         guest::run(kernel, fetched, &job)?;
-        self.outcome(kernel)
-    }
-
-    /// What came of the kernel's last run of these tests with this agent.
-    pub(super) fn outcome(&self, kernel: &Kernel) -> Result<Outcome> {
-        let tests = self.list.tests_for(kernel, &self.tests);
-        let mut outcome = Outcome::read(&results(kernel))
-            .with_context(|| format!("{} has no results", kernel.name))?;
-        // An exception may have been added since.
-        outcome.passed.retain(|test| tests.contains(&test.as_str()));
-        outcome.failed.retain(|test| tests.contains(&test.as_str()));
+        let outcome = Outcome::read(&out)?;
         let ended = outcome.passed.len() + outcome.failed.len();
-        ensure!(ended == tests.len(), "{}: {ended} of {} tests ended", kernel.name, tests.len());
+        let name = &kernel.name;
+        ensure!(ended == tests.len(), "{name}: {ended} of {} tests ended", tests.len());
+        ensure!(
+            outcome.has_bpf_lsm == tier.has_bpf_lsm,
+            "{name} has {} BPF LSM: that is not the tier {}",
+            if outcome.has_bpf_lsm { "a" } else { "no" },
+            tier.name
+        );
         Ok(outcome)
     }
 }
@@ -94,11 +93,7 @@ pub(super) fn images() -> Result<PathBuf> {
     Ok(file)
 }
 
-fn results(kernel: &Kernel) -> PathBuf {
-    paths::made().join("vm/results").join(&kernel.name)
-}
-
-/// A copy that no later build changes. Results of other programs than these are removed.
+/// A copy that no later build changes.
 fn kept(from: &Path, name: &str) -> Result<PathBuf> {
     let vm = paths::made().join("vm");
     fs::create_dir_all(vm.join("suite")).context("creating the directory of the suite")?;
@@ -106,9 +101,6 @@ fn kept(from: &Path, name: &str) -> Result<PathBuf> {
     let content = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
     if fs::read(&to).is_ok_and(|present| present == content) {
         return Ok(to);
-    }
-    if vm.join("results").exists() {
-        fs::remove_dir_all(vm.join("results")).context("removing results of other programs")?;
     }
     fs::copy(from, &to).with_context(|| format!("copying {}", from.display()))?;
     Ok(to)

@@ -18,4 +18,4 @@ kill -TERM $agent
 wait $agent
 
 set -o pipefail
-PLIMSOLL_TEST_PATIENCE=$patience "$live" --test-threads=2 --exact $tests 2>&1 | tee "$VM_OUT/tests"
+PLIMSOLL_TEST_PATIENCE=$patience "$live" --test-threads=2 --show-output --exact $tests 2>&1 | tee "$VM_OUT/tests"

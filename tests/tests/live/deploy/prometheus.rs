@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use plimsoll_tests::{
     agent::Setup,
-    docker::{BUSYBOX, Docker, unique},
+    docker::{self, BUSYBOX, Docker},
     poll,
     receiver::{Alertmanager, Certificates, Prometheus},
 };
@@ -86,7 +86,7 @@ fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
     let has = |query: &str| prometheus.query(query).is_ok_and(|found| !found.is_empty());
     // An image of its own name: what others do with the tests' images is counted as well.
     let docker = Docker::host();
-    let image = format!("{}:1", unique("attacked"));
+    let image = format!("{}:1", docker::unique("attacked"));
     docker.run(&["tag", BUSYBOX, &image]);
     let container = docker.start(&image, &[], &[]);
     let known =

@@ -36,9 +36,24 @@ fn who_sends_a_signal_to_the_agent_is_told() {
 }
 
 #[test]
+fn a_signal_to_the_agent_is_told_by_whatever_call_and_thread_it_is_sent() {
+    let agent = monitoring();
+    for way in ["queue", "thread", "pidfd"] {
+        let container = start(&["--pid=host"]);
+        let thread = format!("ls /proc/{}/task | tail -n 1", agent.pid());
+        let id = if way == "thread" { thread } else { format!("echo {}", agent.pid()) };
+        container.shell(&format!("{ACTS} signal-by {way} $({id})"));
+        let sent = json!({"priv.op": "signal_agent", "priv.number": 18});
+        expect_attack(agent, &container, "privilege", &sent);
+    }
+}
+
+#[test]
 fn a_signal_to_another_process_raises_nothing() {
     let agent = monitoring();
     let container = start(&[]);
+    // There the agent's number is nobody's, or another's.
+    container.attempt_shell(&format!("kill -0 {}", agent.pid()));
     container.shell("sleep 100 & kill $!; /usr/bin/hello");
     agent.expect(&container, "exec", &json!({"proc.exe": "/usr/bin/hello"}));
     let told = agent.all(&container, "alert", &json!({"rule": "agent_attacked"}));
