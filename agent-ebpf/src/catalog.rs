@@ -6,7 +6,7 @@ use crate::{
     events::{
         accept::Accept, alert::Alert, connect::Connect, container::Container, dns::Dns, exec::Exec,
         exec_map::ExecMap, exit::Exit, file_change::FileChange, file_write::FileWrite, fork::Fork,
-        gap::Gap, listen::Listen, privilege::Privilege,
+        gap::Gap, listen::Listen, privilege::Privilege, volume::Volume,
     },
     record::{HEADER_BYTES, Header, Tail, Wire},
     rules::Class,
@@ -26,6 +26,7 @@ pub static CATALOG: &[Kind] = &[
     Kind::of::<Accept>(),
     Kind::of::<Dns>(),
     Kind::of::<Privilege>(),
+    Kind::of::<Volume>(),
     Kind::of::<Alert>(),
     Kind::of::<Container>(),
     Kind::of::<Gap>(),

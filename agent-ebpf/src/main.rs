@@ -29,6 +29,8 @@ mod scratch;
 mod setup;
 #[cfg(target_arch = "bpf")]
 mod task;
+#[cfg(target_arch = "bpf")]
+mod traffic;
 
 /// Keeps a plain `cargo build` of the workspace working.
 #[cfg(not(target_arch = "bpf"))]

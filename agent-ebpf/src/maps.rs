@@ -10,7 +10,7 @@ use aya_ebpf::{
 use plimsoll_ebpf::{
     orders::{
         Allowed, AllowedPath, AllowedPeer, ID_BYTES, Lost, LostKey, Policy, Seen, Share, Traffic,
-        Watched,
+        TrafficKey, Watched,
     },
     record::HEADER_BYTES,
 };
@@ -85,6 +85,11 @@ pub static SEEN: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(32768, 0);
 /// Bytes sent and received by container.
 #[map]
 pub static TRAFFIC: PerCpuHashMap<u64, Traffic> = PerCpuHashMap::with_max_entries(4096, 0);
+
+/// Bytes sent to and received from each peer that a container has addressed. Whoever addresses a
+/// container finds no place here: they may be any number.
+#[map]
+pub static PEER_TRAFFIC: LruHashMap<TrafficKey, Traffic> = LruHashMap::with_max_entries(16384, 0);
 
 /// Most bytes that waited on each ring, the priority ring first, since the agent last looked.
 #[map]

@@ -87,7 +87,8 @@ pub struct Seen {
     pub latest_ns: u64,
 }
 
-/// Bytes a container has sent and received since its cgroup was first seen.
+/// Bytes a container has sent and received since its cgroup was first seen, or, to and from one peer,
+/// since it addressed that. What stays within the container is not counted.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct Traffic {
@@ -95,6 +96,18 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Bytes received, IP headers included.
     pub received_bytes: u64,
+}
+
+/// Key of the map `PEER_TRAFFIC`: a peer that a container has addressed.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+pub struct TrafficKey {
+    /// The container's cgroup.
+    pub container: u64,
+    /// The peer's address as it was addressed, in network order; IPv4 mapped into IPv6.
+    pub address: [u32; 4],
 }
 
 /// The global `SETTINGS`, set once at load.

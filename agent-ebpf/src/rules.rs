@@ -236,6 +236,21 @@ rules! {
     38 NewPrivilege "new_privilege" Exec Medium "T1068" "privilege-escalation"
         "A program used a privilege that it was not seen to use."
         "A capability or a system call that changes who may do what. Services use theirs when they start and few later; a container that does without can be run without.";
+    39 VolumeOut "volume_out" Network High "T1048" "exfiltration"
+        "A container sent far more than its service usually does."
+        "In ten seconds, some minutes or an hour, or to a peer that the service never sent to before: the alert says how much, whereto, and what is usual. Backups and migrations do this the first time; so does whoever carries data away. How volumes are learned is in baseline.md.";
+    40 VolumeIn "volume_in" Network Medium "T1105" "command-and-control"
+        "A container received far more than its service usually does."
+        "A restored backup or a new customer does this, a flood of requests, and so do tools that somebody brings along.";
+    41 CpuLoad "cpu_load" Exec High "T1496" "impact"
+        "A container computed more than its service usually does, and as steadily as one who mines."
+        "Services compute when they are asked to, and that varies. What takes more than ever and the same amount for ten minutes is a loop without an end, a long computation, or somebody who uses the processor for himself. The alert names the program that took most.";
+    42 MemoryUse "memory_use" Exec Low "T1499" "impact"
+        "A container took far more memory than its service usually does."
+        "A leak or a larger task does this. Besides, miners of some currencies take gigabytes, and whoever gathers data before sending it.";
+    43 Pids "pids" Exec Medium "T1499" "impact"
+        "A container had far more processes than its service usually does."
+        "Processes and threads that multiply without end stop the whole host (a fork bomb) where no limit is set. A pool that grows with its load does this too.";
 }
 
 impl Rule {

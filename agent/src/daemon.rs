@@ -64,6 +64,7 @@ use crate::{
         profiles::{self, ProfileWriter},
     },
     verdict::own::Own,
+    volume::sampler::Sampler,
 };
 
 /// Notices and questions that wait between the pipeline and Docker.
@@ -115,12 +116,15 @@ async fn serve(
     let appender = open_store(config)?;
     let doors = Doors::open(config).await?;
     let waker = Waker::new()?;
-    let armed = Armed::load(config, &cgroups.path, &waker)?;
+    let mut armed = Armed::load(config, &cgroups.path, &waker)?;
     let programs = armed.loaded.probes.len();
     memory::release();
     let shared = Shared::new(appender.health(), config);
     let (outlets, sinks) = sinks::start(config, &shared.metrics)?;
     let (learning, shelf) = open_learning(config, &waker)?;
+    let counters = armed.counters.take().filter(|_| config.baseline.enabled);
+    let measure = |counters| Sampler::start(counters, cgroups.clone(), config.host.proc_root());
+    let sampler = counters.map(measure).transpose()?;
     let (desk, books) = open_desk(config, &waker, shelf)?;
     let keeper = Arc::clone(&desk.keeper);
     let (door, strangers) = open_door(&waker);
@@ -142,6 +146,7 @@ async fn serve(
         own: own(config),
         books,
         learning,
+        sampler,
         strangers,
         roster,
         ask,

@@ -16,6 +16,8 @@ pub mod probe;
 
 pub mod attribution;
 
+pub mod volume;
+
 pub mod baseline;
 
 pub mod policy;

@@ -14,3 +14,4 @@ pub mod fork;
 pub mod gap;
 pub mod listen;
 pub mod privilege;
+pub mod volume;

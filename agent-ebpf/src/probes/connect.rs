@@ -11,7 +11,7 @@ use crate::{
     emit::{Ring, emit},
     enforce::network::{ALLOW, Endpoint, REFUSE, stops_listener, stops_peer},
     filter::{self, Act},
-    task,
+    task, traffic,
 };
 
 const SOCK_DGRAM: u32 = 2;
@@ -125,6 +125,10 @@ fn on_peer(ctx: &SockAddrContext, words: [u32; 4], datagram: u8) -> i32 {
         let protocol = protocol as u8;
         let body = Connect { address: bytes(words), port, protocol, datagram, reserved: 0 };
         emit(ring(outcome), header, body);
+        // Each time it is told, so that it costs nothing each time it happens.
+        if outcome == outcome::DONE {
+            traffic::expect(container, words);
+        }
     }
     answer(outcome)
 }

@@ -1,8 +1,8 @@
-//! Passes DNS answers on and counts bytes, from the packets of watched containers.
+//! Passes DNS answers on and has bytes counted, from the packets of watched containers.
 
 use aya_ebpf::{EbpfContext as _, helpers::generated, macros::cgroup_skb, programs::SkBuffContext};
 use plimsoll_ebpf::{
-    orders::{Traffic, reason},
+    orders::reason,
     record::{HEADER_BYTES, Header, Span, Wire as _},
     signals::{DNS_BYTES, DnsAnswer},
 };
@@ -12,9 +12,10 @@ use crate::{
     emit::{Ring, admit, lose, wakeup},
     enforce::network,
     filter,
-    maps::{BULK, TRAFFIC},
+    maps::BULK,
     read::mask,
     task,
+    traffic::{self, RECEIVED, SENT},
 };
 
 /// What these hooks return to let the packet go on.
@@ -39,7 +40,7 @@ fn on_egress(ctx: SkBuffContext) -> i32 {
     if network::is_enforced(container) && is_source_routed(&ctx) {
         return DROP;
     }
-    count(container, u64::from(ctx.len()), 0);
+    traffic::count(&ctx, container, &SENT);
     ALLOW
 }
 
@@ -80,7 +81,7 @@ fn has_routing_header(ctx: &SkBuffContext) -> bool {
 #[cgroup_skb(ingress)]
 fn on_ingress(ctx: SkBuffContext) -> i32 {
     if let Some(container) = container_of(&ctx) {
-        count(container, 0, u64::from(ctx.len()));
+        traffic::count(&ctx, container, &RECEIVED);
         pass_answer(&ctx, container);
     }
     ALLOW
@@ -90,20 +91,6 @@ fn on_ingress(ctx: SkBuffContext) -> i32 {
 fn container_of(ctx: &SkBuffContext) -> Option<u64> {
     // SAFETY: the context of this hook.
     filter::container_of(unsafe { generated::bpf_skb_cgroup_id(ctx.as_ptr().cast()) })
-}
-
-#[inline(always)]
-fn count(container: u64, sent: u64, received: u64) {
-    if let Some(traffic) = TRAFFIC.get_ptr_mut(container) {
-        // SAFETY: a per-processor value; a packet that interrupts another here may be missed.
-        unsafe {
-            (*traffic).sent_bytes += sent;
-            (*traffic).received_bytes += received;
-        }
-    } else {
-        let traffic = Traffic { sent_bytes: sent, received_bytes: received };
-        let _ = TRAFFIC.insert(container, traffic, 0);
-    }
 }
 
 /// The UDP source port says that it is an answer; Docker's own resolver answers from 127.0.0.11.

@@ -1,7 +1,7 @@
 //! The probes of each event, in files of the events' names; what they share stands beside them.
 
 mod cgroup;
-mod connect;
+pub mod connect;
 mod dns;
 pub mod exec;
 pub mod exec_map;

@@ -3,7 +3,7 @@
 //!
 //! Pure but for [`Host`], through which it asks about processes that no record has told of.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{DecodeError, Record, split},
@@ -119,6 +119,11 @@ impl Attributor {
     /// What to add to a moment since boot to get one since the Unix epoch.
     pub fn set_clock(&mut self, boot_to_epoch_ns: u64) {
         self.boot_to_epoch_ns = boot_to_epoch_ns;
+    }
+
+    /// The name by which a container last resolved an address.
+    pub fn name_of(&self, cgroup_id: u64, address: IpAddr) -> Option<&str> {
+        self.names.name_of(cgroup_id, address)
     }
 
     /// Number of the latest knock that came back.

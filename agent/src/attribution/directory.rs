@@ -226,6 +226,12 @@ impl Directory {
         there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, it.container.as_ref()?)))
     }
 
+    /// The same, with the path of that cgroup in the unified hierarchy.
+    pub fn places(&self) -> impl Iterator<Item = (u64, &str, &Arc<Container>)> {
+        let there = self.cgroups.iter().filter(|(_, it)| it.gone_ns.is_none());
+        there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, &*it.path, it.container.as_ref()?)))
+    }
+
     /// Every container that runs or may be started.
     pub fn expected(&self) -> impl Iterator<Item = &Arc<Container>> {
         self.by_id.values().filter(|it| !self.destroyed.contains(&it.id))

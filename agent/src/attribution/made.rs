@@ -142,6 +142,7 @@ impl Attributor {
         entry: &[u8],
         container: &Arc<Container>,
         process: Option<&Arc<Process>>,
+        peer_name: Option<&str>,
         mut out: impl FnMut(&Observation<'_>),
     ) {
         let Ok(record) = Record::decode(entry) else { return };
@@ -151,7 +152,7 @@ impl Attributor {
             node: &self.node,
             container: Some(container),
             process,
-            peer_name: None,
+            peer_name,
         });
     }
 

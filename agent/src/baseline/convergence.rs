@@ -136,8 +136,10 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
     let is_young = evidence.age_s < settings.ready_after_s();
     let pace = units / days;
     let share = [if units > 0.0 { novel / units } else { 1.0 }, bound];
-    // Before there is any pace, a service at work is taken to fill every hour.
-    let shown_pace = if units > 0.0 { pace } else { 24.0 };
+    // What a few seconds show is no pace: what is told goes by one unit's time at least. Before there
+    // is any, a service at work is taken to fill every hour.
+    let unit_days = settings.unit_s as f64 / DAY_S as f64;
+    let shown_pace = if units > 0.0 { units / days.max(unit_days) } else { 24.0 };
     let daily = share.map(|share| share * shown_pace);
     let alone = evidence.starts < 2
         && evidence.age_s < settings.ready_after_s().saturating_mul(ALONE_GATES);
@@ -152,7 +154,7 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
         State::Learning(Reason::Idle)
     } else if lost > MOST_LOST * (lost + evidence.seen as f64) {
         State::Learning(Reason::Drops)
-    } else if daily[1] <= settings.most_daily() {
+    } else if bound * pace <= settings.most_daily() {
         State::Monitor
     } else if days > PATIENCE_DAYS {
         State::Unmodelled(Reason::NotConverging)
@@ -249,6 +251,19 @@ mod tests {
         assert_eq!(state(never), State::Unmodelled(Reason::NotConverging));
         let full = Evidence { is_full: true, ..settled(72, 3) };
         assert_eq!(state(full), State::Unmodelled(Reason::Size));
+    }
+
+    #[test]
+    fn a_second_is_no_measure_of_a_day() {
+        let settings = Settings::default();
+        let new = Evidence { age_s: 1, units: 1, novel_units: 1, ..settled(1, 0) };
+        let [expected, bound] = assess(&new, &settings).daily;
+        assert!((expected - 24.0).abs() < 1e-6 && bound <= 24.0, "{expected} {bound}");
+        // What it takes to be monitored goes by the time that has passed.
+        let hasty = Settings { ready_after_s: 0, most_daily_percent: 30_000, ..settings };
+        let quick = Evidence { age_s: 60, ..settled(24, 0) };
+        assert!(assess(&quick, &hasty).daily[1] <= hasty.most_daily());
+        assert_eq!(assess(&quick, &hasty).state, State::Learning(Reason::NotConverging));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Departure {
     pub layer: u8,
     /// The same for the same departure of whichever container of the image.
     pub fingerprint: u64,
+    /// Its explanation; empty where the profile explains it.
+    pub words: String,
 }
 
 impl Departure {

@@ -19,12 +19,21 @@ pub enum Dimension {
     Peer,
     /// A privilege that a program uses.
     Privilege,
+    /// How much is used of processor, memory and network. Amounts are known instead of behaviours.
+    Volume,
 }
 
 impl Dimension {
     /// Every dimension.
-    pub const ALL: [Self; 6] =
-        [Self::Process, Self::Lineage, Self::Write, Self::Listener, Self::Peer, Self::Privilege];
+    pub const ALL: [Self; 7] = [
+        Self::Process,
+        Self::Lineage,
+        Self::Write,
+        Self::Listener,
+        Self::Peer,
+        Self::Privilege,
+        Self::Volume,
+    ];
 
     /// The name in output, metrics and documentation.
     pub const fn name(self) -> &'static str {
@@ -35,15 +44,26 @@ impl Dimension {
             Self::Listener => "listener",
             Self::Peer => "peer",
             Self::Privilege => "privilege",
+            Self::Volume => "volume",
+        }
+    }
+
+    /// The contexts whose convergence is weighed. How much a container uses while it starts is not
+    /// known.
+    pub const fn contexts(self) -> &'static [Context] {
+        if matches!(self, Self::Volume) {
+            &[Context::Steady]
+        } else {
+            &[Context::Steady, Context::Start]
         }
     }
 
     /// Whether it belongs to the deployment rather than to the image.
     pub const fn is_of_service(self) -> bool {
-        matches!(self, Self::Peer)
+        matches!(self, Self::Peer | Self::Volume)
     }
 
-    /// The rule that a departure in it breaks.
+    /// The rule that a departure in it breaks; of volumes, the gravest.
     pub const fn rule(self) -> Rule {
         match self {
             Self::Process => Rule::NewProcess,
@@ -52,6 +72,7 @@ impl Dimension {
             Self::Listener => Rule::NewListener,
             Self::Peer => Rule::NewPeer,
             Self::Privilege => Rule::NewPrivilege,
+            Self::Volume => Rule::VolumeOut,
         }
     }
 }

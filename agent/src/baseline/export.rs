@@ -5,7 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::{dimension::Context, saved::Saved, subject::Subject};
+use super::{
+    dimension::{Context, Dimension},
+    saved::Saved,
+    subject::Subject,
+};
 
 /// The profiles as one document each. What changes while nothing new is learned is left out: counts
 /// and moments.
@@ -21,6 +25,10 @@ pub fn export(profiles: &[Saved]) -> String {
             Subject::Service { name } => writeln!(text, "service: {}", quoted(name)),
         };
         for dimension in &saved.dimensions {
+            if dimension.dimension == Dimension::Volume {
+                export_peers(&mut text, saved);
+                continue;
+            }
             if dimension.entries.is_empty() {
                 let _ = writeln!(text, "{}: []", dimension.dimension.name());
                 continue;
@@ -45,6 +53,18 @@ pub fn export(profiles: &[Saved]) -> String {
         }
     }
     text
+}
+
+/// Amounts change all the time; with whom bytes are exchanged does not.
+fn export_peers(text: &mut String, saved: &Saved) {
+    let known =
+        saved.volumes.destinations.known().map(|(peer, _)| format!("  - {}\n", quoted(peer)));
+    let known: String = known.collect();
+    let _ = if known.is_empty() {
+        writeln!(text, "volume: []")
+    } else {
+        write!(text, "volume:\n{known}")
+    };
 }
 
 fn quoted(text: &str) -> String {

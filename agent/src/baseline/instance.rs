@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::{
     dimension::{Context, Dimension},
     settings::Settings,
+    volume::{contacts::Contacts, track::Track},
 };
 use crate::attribution::{
     container::Container,
@@ -28,6 +29,10 @@ pub struct Instance {
     pub started_ms: Option<u64>,
     /// Its part in the profiles of its image and its service.
     pub members: [Option<Member>; 2],
+    /// How much it uses.
+    pub track: Track,
+    /// Whom it addressed.
+    pub contacts: Contacts,
     /// Processes by id and start whose program is not the image's, and their descendants.
     foreign: HashSet<(u32, u64)>,
     /// Whether there were more of those than are remembered, so that nothing is learned any more.
@@ -64,6 +69,8 @@ impl Instance {
             start_ms: now_ms,
             started_ms: (!sees_start).then_some(0),
             members: [None; 2],
+            track: Track::default(),
+            contacts: Contacts::default(),
             foreign: HashSet::new(),
             is_lost: false,
         }

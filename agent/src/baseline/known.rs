@@ -43,7 +43,9 @@ pub struct Known {
     /// What happened that metrics tell of.
     pub counts: Counts,
     places: HashMap<Subject, usize>,
-    hasher: RandomState,
+    pub(super) hasher: RandomState,
+    /// Digits of the largest amounts that were found of each service, metric and peer.
+    pub(super) peaks: HashMap<u64, u32>,
     /// What all profiles take, as it was weighed last, and what came since.
     total_bytes: usize,
 }
@@ -57,6 +59,7 @@ impl Known {
             counts: Counts::default(),
             places: HashMap::new(),
             hasher: RandomState::new(),
+            peaks: HashMap::new(),
             total_bytes: 0,
         }
     }
@@ -169,6 +172,7 @@ impl Known {
             object: it.object.to_owned(),
             layer: it.layer,
             fingerprint: self.hasher.hash_one((subject, dimension, context, it.scope, it.key)),
+            words: String::new(),
         })
     }
 

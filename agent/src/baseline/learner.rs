@@ -1,9 +1,15 @@
 //! Learns from observations and tells departures: all profiles, and the containers at work.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use plimsoll_ebpf::{
-    events::{accept::Accept, container as lifecycle, exec::Exec, gap::Gap, listen::Listen},
+    events::{
+        accept::Accept, connect::Connect, container as lifecycle, exec::Exec, gap::Gap,
+        listen::Listen,
+    },
     rules::outcome,
     value::address,
 };
@@ -29,13 +35,18 @@ use crate::{
     stable_hash::stable_hash,
 };
 
+/// Containers that are remembered after their end, for what they used last.
+const MOST_ENDED: usize = 64;
+
 /// See the module.
 pub struct Baseline {
-    known: Known,
+    pub(super) known: Known,
     /// Containers at work, by their cgroup.
-    instances: HashMap<u64, Instance>,
+    pub(super) instances: HashMap<u64, Instance>,
+    /// Those that ended last, with their cgroup.
+    pub(super) ended: VecDeque<(u64, Instance)>,
     scratch: Scratch,
-    now_ms: u64,
+    pub(super) now_ms: u64,
     /// The profile that is looked at first when some are kept.
     pub(super) next_unsaved: usize,
 }
@@ -47,6 +58,7 @@ impl Baseline {
         Self {
             known,
             instances: HashMap::new(),
+            ended: VecDeque::new(),
             scratch: Scratch::default(),
             now_ms: 0,
             next_unsaved: 0,
@@ -94,25 +106,30 @@ impl Baseline {
         }
         let key = header.cgroup_id;
         if !self.instances.contains_key(&key) {
-            self.meet(key, container, observation, now_ms);
+            let is_first = observation.process.is_some_and(|process| {
+                process.origin == Origin::Init && process.lineage.ancestors.is_empty()
+            });
+            let sees_start = is_first && observation.record.read::<Exec>().is_some();
+            self.meet(key, container, sees_start, now_ms);
         }
         let instance = self.instances.get_mut(&key)?;
         follow(&mut self.known, instance, observation, now_ms);
-        judge(&mut self.known, instance, &mut self.scratch, observation, now_ms)
+        let departure = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
+        if let Some((connect, _)) = observation.record.read::<Connect>() {
+            let is_foreign = observation.process.is_some_and(|it| instance.is_foreign(it));
+            instance.contacts.note(observation, &connect, is_foreign || departure.is_some());
+        }
+        departure
     }
 
-    /// A container that was not met yet.
-    fn meet(
+    /// A container that was not met yet; `sees_start` where its first program is what was met.
+    pub(super) fn meet(
         &mut self,
         key: u64,
         container: &Arc<Container>,
-        observation: &Observation<'_>,
+        sees_start: bool,
         now_ms: u64,
     ) {
-        let is_first = observation.process.is_some_and(|process| {
-            process.origin == Origin::Init && process.lineage.ancestors.is_empty()
-        });
-        let sees_start = is_first && observation.record.read::<Exec>().is_some();
         let hash = stable_hash(container.id.as_bytes());
         let mut instance = Instance::new(container.clone(), hash, now_ms, sees_start);
         let subjects = [Subject::image_of(container), Subject::service_of(container)];
@@ -151,6 +168,8 @@ impl Baseline {
                         profile.good_exits.saturating_add(u32::from(exit_code == 0));
                     profile.is_unsaved = true;
                 }
+                self.ended.truncate(MOST_ENDED - 1);
+                self.ended.push_front((key, instance));
             }
             _ => {}
         }
@@ -176,6 +195,9 @@ impl Baseline {
 
     /// The words of a departure.
     pub fn explain(&self, departure: &Departure) -> String {
+        if !departure.words.is_empty() {
+            return departure.words.clone();
+        }
         let Some(profile) = self.known.profiles.get(departure.profile) else {
             return String::new();
         };

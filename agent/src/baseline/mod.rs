@@ -26,6 +26,8 @@ pub mod settings;
 
 pub mod convergence;
 
+pub mod volume;
+
 pub mod profile;
 
 pub mod instance;

@@ -17,6 +17,12 @@ const SHORT_LABEL: usize = 3;
 pub fn push_key(out: &mut String, connect: &Connect, address: IpAddr, name: Option<&str>) {
     out.push_str(protocol(connect.protocol));
     out.push(' ');
+    push_identity(out, address, name);
+    push_port(out, connect.port);
+}
+
+/// Writes the name of a peer, else its address.
+pub fn push_identity(out: &mut String, address: IpAddr, name: Option<&str>) {
     let address = address.to_canonical();
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         out.push_str(name.trim_end_matches('.'));
@@ -25,7 +31,6 @@ pub fn push_key(out: &mut String, connect: &Connect, address: IpAddr, name: Opti
     } else {
         let _ = write!(out, "{address}");
     }
-    push_port(out, connect.port);
 }
 
 /// Writes a port, or its class.
@@ -50,11 +55,16 @@ pub const fn protocol(number: u8) -> &'static str {
 pub fn template_of(key: &str) -> Option<(String, usize)> {
     let mut words = key.split(' ');
     let (protocol, identity, port) = (words.next()?, words.next()?, words.next()?);
-    let (wide, least) = match identity.parse::<IpAddr>() {
-        Ok(address) => (network_of(address), ALIKE_ADDRESSES),
-        Err(_) => (domain_of(identity)?, ALIKE_NAMES),
-    };
+    let (wide, least) = wide_of(identity)?;
     Some((format!("{protocol} {wide} {port}"), least))
+}
+
+/// The network or domain that a peer is part of, and how many like it make one of them.
+pub fn wide_of(identity: &str) -> Option<(String, usize)> {
+    match identity.parse::<IpAddr>() {
+        Ok(address) => Some((network_of(address), ALIKE_ADDRESSES)),
+        Err(_) => Some((domain_of(identity)?, ALIKE_NAMES)),
+    }
 }
 
 fn network_of(address: IpAddr) -> String {

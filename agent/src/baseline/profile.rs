@@ -9,6 +9,7 @@ use super::{
     learned::Learned,
     settings::{LEAST_STARTS, Settings},
     subject::Subject,
+    volume::known::Volumes,
 };
 
 /// What a profile takes at most, in bytes.
@@ -70,6 +71,8 @@ pub struct Profile {
     pub learned: [Learned; Dimension::ALL.len()],
     /// By dimension.
     pub standing: [Standing; Dimension::ALL.len()],
+    /// How much is used; of a service.
+    pub volumes: Volumes,
     /// By context.
     pub exposure: [Exposure; Context::COUNT],
     /// The containers it was learned from, as far as they are remembered.
@@ -102,6 +105,7 @@ impl Profile {
             image: String::new(),
             learned: Default::default(),
             standing: Default::default(),
+            volumes: Volumes::default(),
             exposure: Default::default(),
             contributors: Vec::new(),
             starts: 0,
@@ -124,7 +128,16 @@ impl Profile {
 
     /// What it takes, about, in bytes.
     pub fn bytes(&self) -> usize {
-        self.learned.iter().map(Learned::bytes).sum()
+        self.learned.iter().map(Learned::bytes).sum::<usize>() + self.volumes.bytes()
+    }
+
+    /// How many behaviours of a dimension are known; of volumes, peers.
+    pub fn known(&self, dimension: Dimension) -> usize {
+        if dimension == Dimension::Volume {
+            self.volumes.destinations.known().count()
+        } else {
+            self.learned[dimension as usize].entries().len()
+        }
     }
 
     /// Whether departures in a dimension are told of a context.
@@ -187,6 +200,9 @@ impl Profile {
 
     /// What is known of a dimension in a context, in numbers.
     pub fn evidence(&self, dimension: Dimension, context: Context, now_s: u64) -> Evidence {
+        if dimension == Dimension::Volume {
+            return self.volumes.evidence(now_s);
+        }
         let learned = &self.learned[dimension as usize];
         let exposure = self.exposure[context as usize];
         let frozen = self.standing[dimension as usize].frozen[context as usize];
@@ -240,7 +256,7 @@ impl Profile {
     pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
         let mut has_changed = false;
         for dimension in self.dimensions() {
-            for context in [Context::Start, Context::Steady] {
+            for &context in dimension.contexts() {
                 let standing = &self.standing[dimension as usize];
                 if standing.monitored_s[context as usize] != 0 {
                     continue;
@@ -260,9 +276,9 @@ impl Profile {
     pub fn approve(&mut self, now_s: u64) {
         self.approved_s = now_s.max(1);
         for dimension in self.dimensions() {
-            for context in [Context::Start, Context::Steady] {
+            for &context in dimension.contexts() {
+                let is_seen = self.evidence(dimension, context, now_s).units > 0;
                 let since = &mut self.standing[dimension as usize].monitored_s[context as usize];
-                let is_seen = self.exposure[context as usize].units > 0;
                 if *since == 0 && is_seen && !self.learned[dimension as usize].is_full {
                     *since = now_s.max(1);
                 }
@@ -285,7 +301,12 @@ impl Profile {
         let is_late = |entry: &Entry| since_s.is_none_or(|since_s| entry.first_s >= since_s);
         let is_meant = |entry: &Entry| is_late(entry) && (container.is_none() || is_of(entry));
         self.is_unsaved = true;
-        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum()
+        // Whose bytes they were is not known.
+        let peers = match (container, since_s) {
+            (None, Some(since_s)) => self.volumes.destinations.deny(since_s),
+            _ => 0,
+        };
+        self.learned.iter_mut().map(|learned| learned.deny(is_meant)).sum::<usize>() + peers
     }
 
     /// Forgets all that was learned.

@@ -8,10 +8,11 @@ use super::{
     profile::{Contributor, Exposure, Profile, Standing},
     settings::Settings,
     subject::Subject,
+    volume::known::Volumes,
 };
 
 /// Version of the form; one that is changed is still read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Saved {
     pub written_s: u64,
     /// What was learned.
     pub dimensions: Vec<SavedDimension>,
+    /// How much is used; nothing in files of the first version.
+    #[serde(default)]
+    pub volumes: Volumes,
     /// By context.
     pub exposure: [Exposure; Context::COUNT],
     /// The containers it was learned from.
@@ -81,6 +85,7 @@ impl Saved {
             image: profile.image.clone(),
             written_s: now_s,
             dimensions: profile.dimensions().map(dimension).collect(),
+            volumes: profile.volumes.clone(),
             exposure: profile.exposure,
             contributors: profile.contributors.clone(),
             starts: profile.starts,
@@ -108,6 +113,7 @@ impl Saved {
         }
         Profile {
             image: self.image,
+            volumes: self.volumes,
             exposure: self.exposure,
             contributors: self.contributors.into_iter().take(64).collect(),
             starts: self.starts,

@@ -162,7 +162,8 @@ fn an_image_is_learned_until_what_is_new_is_worth_telling() {
     stage.work(1);
     assert_eq!(stage.run(1, "/bin/other", Some("/app")), None, "nothing is known yet");
     let mut stage = Stage::learned();
-    for dimension in Dimension::ALL {
+    // Nothing was measured.
+    for dimension in Dimension::ALL.into_iter().filter(|it| *it != Dimension::Volume) {
         assert!(stage.is_monitored(dimension), "{dimension:?}");
     }
     stage.work(1);

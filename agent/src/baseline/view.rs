@@ -9,6 +9,7 @@ use super::{
     profile::Profile,
     saved::Saved,
     settings::{LEAST_STARTS, Settings},
+    volume::metric::Metric,
 };
 
 /// A profile in short.
@@ -32,6 +33,24 @@ pub struct Summary {
     pub bytes: usize,
     /// By dimension and context.
     pub parts: Vec<Part>,
+    /// How much is used; of a service.
+    #[serde(default)]
+    pub volumes: Vec<Amounts>,
+}
+
+/// How much of something is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amounts {
+    /// `out`, `in`, `cpu`, `memory` or `pids`.
+    pub of: String,
+    /// The median.
+    pub usual: u64,
+    /// What 99.5 % are no more than.
+    pub high: u64,
+    /// The largest.
+    pub most: u64,
+    /// The largest hour, of bytes.
+    pub hour: u64,
 }
 
 /// A dimension in a context.
@@ -72,10 +91,19 @@ impl Summary {
     pub fn of(saved: &Saved, now_s: u64) -> Self {
         let settings = saved.settings;
         let profile = saved.clone().into_profile();
-        let contexts = [Context::Steady, Context::Start];
-        let part = |dimension| {
-            contexts.map(|context| part(&profile, dimension, context, now_s, &settings))
+        let part = |dimension: Dimension| {
+            let contexts = dimension.contexts().iter();
+            let part = |it: &Context| part(&profile, dimension, *it, now_s, &settings);
+            contexts.map(part).collect::<Vec<_>>()
         };
+        let amounts = |(of, [usual, high, most, hour]): (Metric, [u64; 4])| Amounts {
+            of: of.name().to_owned(),
+            usual,
+            high,
+            most,
+            hour,
+        };
+        let volumes = if profile.subject.is_image() { Vec::new() } else { profile.volumes.usual() };
         Self {
             image: profile.image.clone(),
             subject: profile.subject.to_string(),
@@ -86,6 +114,7 @@ impl Summary {
             is_approved: profile.approved_s != 0,
             bytes: profile.bytes(),
             parts: profile.dimensions().flat_map(part).collect(),
+            volumes: volumes.into_iter().map(amounts).collect(),
         }
     }
 
@@ -131,6 +160,9 @@ fn part(
         entries += 1;
         confirmed += usize::from(entry.is_confirmed());
     }
+    if dimension == Dimension::Volume {
+        (entries, confirmed) = (profile.known(dimension), profile.known(dimension));
+    }
     Part {
         dimension,
         context,
@@ -145,13 +177,14 @@ fn part(
         denied: learned.entries().iter().filter(|(_, entry)| entry.is_denied).count(),
         departures: profile.standing[dimension as usize].departures,
         open_directories: learned.open(),
-        missing: missing(profile, context, &assessment, settings),
+        missing: missing(profile, dimension, context, &assessment, settings),
     }
 }
 
 /// What is missing, in words.
 fn missing(
     profile: &Profile,
+    dimension: Dimension,
     context: Context,
     assessment: &Assessment,
     settings: &Settings,
@@ -164,6 +197,9 @@ fn missing(
         }
         State::Unmodelled(_) => {
             return "always something new: reset it or narrow its work".to_owned();
+        }
+        State::Learning(Reason::FewUnits) if dimension == Dimension::Volume => {
+            format!("{least} hours")
         }
         State::Learning(Reason::FewUnits) => {
             format!("{least} units, of two containers or two starts")

@@ -84,7 +84,7 @@ pub(super) fn profile_states() -> Vec<&'static str> {
 
 /// The dimensions in which behaviour is learned.
 pub(super) fn dimensions() -> Vec<&'static str> {
-    vec!["process", "lineage", "write", "listener", "peer", "privilege"]
+    vec!["process", "lineage", "write", "listener", "peer", "privilege", "volume"]
 }
 
 /// Why an act is not learned.
@@ -95,6 +95,11 @@ pub(super) fn refusals() -> Vec<&'static str> {
 /// Why a departure is not told by itself.
 pub(super) fn held_back() -> Vec<&'static str> {
     vec!["repeated", "budget"]
+}
+
+/// What can become of a round in which containers are measured.
+pub(super) fn volume_rounds() -> Vec<&'static str> {
+    vec!["taken", "skipped"]
 }
 
 /// The rings.

@@ -143,6 +143,10 @@ metrics! {
     /// Acts that depart from what is known, by dimension, whether or not they were told.
     departures: Counter Whole "plimsoll_departures_total"
         Labels::Each("dimension", labels::dimensions());
+    /// Rounds in which it is measured how much containers use: `taken`, or `skipped` because the one
+    /// before was not over. What a skipped one would have found is found in the next.
+    volume_rounds: Counter Whole "plimsoll_volume_rounds_total"
+        Labels::Each("result", labels::volume_rounds());
     /// Departures that were not told by themselves, by reason: `repeated` ones are counted into a
     /// later alert, those beyond the `budget` of their image are told when it has one again.
     alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"

@@ -40,6 +40,11 @@ impl Learning {
         self.baseline.as_ref()
     }
 
+    /// Measures containers with this.
+    pub(super) fn baseline_mut(&mut self) -> Option<&mut Baseline> {
+        self.baseline.as_mut()
+    }
+
     /// Learns from an observation; returns what departs from what is known.
     pub(super) fn observe(&mut self, observation: &Observation<'_>) -> Option<Departure> {
         self.baseline.as_mut()?.observe(observation)
@@ -86,8 +91,7 @@ impl Learning {
                 let state = profile.assess(dimension, Context::Steady, now_s, settings).state;
                 let at = State::NAMES.iter().position(|name| *name == state.name());
                 states[at.unwrap_or_default()] += 1;
-                let learned = &profile.learned[dimension as usize];
-                behaviours[dimension as usize] += learned.entries().len() as u64;
+                behaviours[dimension as usize] += profile.known(dimension) as u64;
             }
         }
         subjects::show_profiles(metrics, baseline, now_s);

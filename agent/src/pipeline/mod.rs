@@ -14,3 +14,4 @@ mod recorder;
 mod refused;
 mod subjects;
 mod takeover;
+mod volumes;

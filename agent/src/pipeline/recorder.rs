@@ -14,6 +14,7 @@ use crate::{
     attribution::{
         attributor::Attributor, container::Container, observation::Observation, process::Process,
     },
+    baseline::departure::Departure,
     clock,
     metrics::names::Metrics,
     sink::outlets::Outlets,
@@ -53,12 +54,25 @@ impl Recorder {
         judge.observe(observation, departure, &mut tell);
     }
 
+    /// Keeps an observation that departs from what is known, and the alert that it may be.
+    pub(super) fn keep_departure(&mut self, observation: &Observation<'_>, departure: &Departure) {
+        let Self { learning, judge, appender, outlets, metrics } = self;
+        store(observation, appender, outlets, metrics);
+        let mut tell = |alert: &[u8], _: &Arc<Container>, _: Option<&Arc<Process>>| {
+            if let Ok(record) = Record::decode(alert) {
+                store(&Observation { record, ..*observation }, appender, outlets, metrics);
+            }
+        };
+        let departure = learning.baseline().map(|baseline| (departure, baseline));
+        judge.observe(observation, departure, &mut tell);
+    }
+
     /// Lets time pass, up to this moment since boot.
     pub(super) fn tick(&mut self, now_ns: u64, attributor: &Attributor) {
         let Self { learning, judge, appender, outlets, metrics } = self;
         judge.tick(now_ns, &mut |alert, container, process| {
             let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
-            attributor.tell_of(alert, container, process, tell);
+            attributor.tell_of(alert, container, process, None, tell);
         });
         judge.keep_only(attributor.directory.containers());
         learning.tick(attributor, clock::now_ns(), PROFILES);

@@ -20,6 +20,7 @@ use super::{
     recorder::Recorder,
     stranger::{self, Stranger},
     takeover,
+    volumes::Measuring,
 };
 use crate::{
     attribution::{
@@ -47,6 +48,7 @@ use crate::{
     sink::outlets::Outlets,
     store::appender::Appender,
     verdict::{judge::Judge, own::Own},
+    volume::sampler::Sampler,
 };
 
 /// Records taken from the rings before anything else gets its turn.
@@ -95,6 +97,8 @@ pub struct Parts {
     pub strangers: Receiver<Stranger>,
     /// What is known of images and services.
     pub learning: Learning,
+    /// Measures how much containers use, where that is learned.
+    pub sampler: Option<Sampler>,
     /// Shows the containers that run.
     pub roster: Roster,
     /// What Docker is asked.
@@ -119,6 +123,7 @@ pub struct Pipeline {
     books: Receiver<Arc<Book>>,
     strangers: Receiver<Stranger>,
     recorder: Recorder,
+    measuring: Option<Measuring>,
     roster: Roster,
     metrics: Arc<Metrics>,
     losses: Losses,
@@ -168,6 +173,7 @@ impl Pipeline {
                 outlets: parts.outlets,
                 metrics: parts.metrics.clone(),
             },
+            measuring: parts.sampler.map(Measuring::new),
             roster: parts.roster,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
@@ -235,6 +241,9 @@ impl Pipeline {
         for entry in denials.into_iter().chain(strangers.collect::<Vec<_>>()) {
             // It is what the agent itself has written.
             let _ = attributor.entry(&entry, procfs, &mut out);
+        }
+        if let Some(measuring) = &mut self.measuring {
+            measuring.turn(attributor, procfs, recorder, metrics);
         }
         recorder.appender.tick();
         // Before it says that it is ready.

@@ -11,6 +11,7 @@ use anyhow::Context;
 use plimsoll_ebpf::orders::Settings;
 
 use super::{
+    counters::Counters,
     load::{self, LoadOptions, Loaded},
     lsm,
     orders::Orders,
@@ -37,6 +38,8 @@ pub struct Armed {
     pub orders: Orders,
     /// What they are told to stop.
     pub policies: Policies,
+    /// Bytes that they count, until somebody takes it.
+    pub counters: Option<Counters>,
     /// What is to outlive the agent, kept once it has something to hold.
     pub pins: Option<Pins>,
     /// What earlier agents left, which stops what they were told until it is released.
@@ -89,11 +92,12 @@ impl Armed {
         let rings = Rings::take(&mut loaded.ebpf, waker)?;
         let mut orders = Orders::take(&mut loaded.ebpf)?;
         let mut policies = Policies::take(&mut loaded.ebpf)?;
+        let counters = Some(Counters::take(&mut loaded.ebpf)?);
         let data_dir = &config.agent.data_dir;
         selftest::run(&mut loaded, &mut orders, &mut policies, data_dir, &proc_root);
         tell_missing(&loaded.probes);
         let run_stats = config.metrics.bpf_stats.then(enable_run_stats).flatten();
-        Ok(Self { loaded, rings, orders, policies, pins, predecessors, run_stats })
+        Ok(Self { loaded, rings, orders, policies, counters, pins, predecessors, run_stats })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod armed;
 pub mod btf;
+pub mod counters;
 pub mod knock;
 pub mod load;
 pub mod lsm;

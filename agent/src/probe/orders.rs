@@ -5,9 +5,9 @@ use std::collections::HashMap as StdHashMap;
 use anyhow::Context;
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray},
 };
-use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Traffic, Watched, knocked};
+use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Watched, knocked};
 
 use super::plain::Plain;
 
@@ -20,7 +20,6 @@ pub struct Orders {
     merged: PerCpuArray<MapData, u64>,
     fill: Array<MapData, u64>,
     knocked: Array<MapData, u64>,
-    traffic: PerCpuHashMap<MapData, u64, Plain<Traffic>>,
     /// Losses already told, to tell only what is new.
     told: StdHashMap<LostKey, u64>,
 }
@@ -50,7 +49,6 @@ impl Orders {
             merged: take("MERGED")?.try_into()?,
             fill: take("FILL")?.try_into()?,
             knocked: take("KNOCKED")?.try_into()?,
-            traffic: take("TRAFFIC")?.try_into()?,
             told: StdHashMap::new(),
         })
     }
@@ -104,7 +102,6 @@ impl Orders {
 
     /// Forgets the counters of a container that is long gone.
     pub fn forget(&mut self, container: u64) {
-        let _ = self.traffic.remove(&container);
         let _ = self.cgroups.remove(&container);
         self.told.retain(|key, _| {
             let is_its = key.cgroup_id == container && container != 0;
@@ -130,15 +127,6 @@ impl Orders {
     /// Repeated acts that were counted instead of reported, since start.
     pub fn merged(&self) -> u64 {
         sum(&self.merged)
-    }
-
-    /// Bytes a container sent and received.
-    pub fn traffic(&self, container: u64) -> Traffic {
-        let Ok(values) = self.traffic.get(&container, 0) else { return Traffic::default() };
-        values.iter().fold(Traffic::default(), |sum, Plain(one)| Traffic {
-            sent_bytes: sum.sent_bytes + one.sent_bytes,
-            received_bytes: sum.received_bytes + one.received_bytes,
-        })
     }
 }
 

@@ -10,6 +10,7 @@ use plimsoll_ebpf::{
         file_write::{self, FileWrite},
         listen::Listen,
         privilege::{self, Privilege},
+        volume::Volume,
     },
     layer,
     record::flags,
@@ -147,6 +148,10 @@ pub fn endpoint(observation: &Observation<'_>) -> Option<Endpoint> {
     if let Some((Connect { address, port, protocol, .. }, _)) = observation.record.read::<Connect>()
     {
         return Some(Endpoint { address, port, protocol });
+    }
+    if let Some((Volume { address, port, protocol, .. }, _)) = observation.record.read::<Volume>() {
+        // Without a port nobody knows whom an exception would be for.
+        return (port != 0).then_some(Endpoint { address, port, protocol });
     }
     let (Listen { address, port, protocol, .. }, _) = observation.record.read::<Listen>()?;
     Some(Endpoint { address, port, protocol })

@@ -177,6 +177,7 @@ mod tests {
             object: String::new(),
             layer: 0,
             fingerprint,
+            words: String::new(),
         }
     }
 

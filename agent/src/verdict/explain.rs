@@ -23,17 +23,28 @@ pub(super) fn reason(
     let (rule, path) = (breach.rule, breach.path());
     let summary = rule.info().summary.trim_end_matches('.');
     let mut text = summary.to_owned();
-    // What is no file is written as a path, and lies nowhere.
+    // What is no file is written as a path, and lies nowhere; where a busy program lies is not known.
     let is_file = !rule.is_of_container()
-        && !matches!(rule, Rule::NewPrivilege | Rule::MountMade | Rule::NamespaceEntered);
+        && !matches!(
+            rule,
+            Rule::NewPrivilege | Rule::MountMade | Rule::NamespaceEntered | Rule::CpuLoad
+        );
     if !path.is_empty() && is_file {
         let _ = write!(text, ": {} ({})", readable(path), place(breach.layer));
     } else if !path.is_empty() {
         let _ = write!(text, ": {}", readable(path));
     } else if let Object::Peer(endpoint) = breach.object {
+        let before = if rule == Rule::VolumeOut {
+            ", to "
+        } else if rule == Rule::VolumeIn {
+            ", from "
+        } else {
+            ": "
+        };
+        text.push_str(before);
         let _ = match observation.peer_name {
-            Some(name) => write!(text, ": {endpoint} ({})", readable(name.as_bytes())),
-            None => write!(text, ": {endpoint}"),
+            Some(name) => write!(text, "{endpoint} ({})", readable(name.as_bytes())),
+            None => write!(text, "{endpoint}"),
         };
     }
     // A program that runs is its process's own.

@@ -156,6 +156,14 @@ fn learning() -> Vec<Panel> {
                 "departed {{dimension}}",
             )
             .unit("ops"),
+        Panel::bars(
+            "Rounds",
+            "Rounds in which it is measured how much containers use; skipped ones are made up for in the next.",
+        )
+        .query(
+            "sum by (result) (increase(plimsoll_volume_rounds_total{@}[$__rate_interval]))",
+            "{{result}}",
+        ),
         Panel::bars("Not learned, not told", "Acts that were not learned, and departures that were held back.")
             .query(
                 "sum by (reason) (increase(plimsoll_behaviours_refused_total{@}[$__rate_interval])) > 0",

@@ -15,7 +15,8 @@ use crate::{
         dimension::Context,
         entries::Entry,
         saved::Saved,
-        view::{Part, Summary},
+        view::{Amounts, Part, Summary},
+        volume::metric::Metric,
     },
     clock,
 };
@@ -88,6 +89,11 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
         it.bytes / 1024,
     );
     text += &table(heading, &rows);
+    if !it.volumes.is_empty() {
+        let rows: Vec<[String; 5]> = it.volumes.iter().map(amounts).collect();
+        text += "\n";
+        text += &table(["VOLUME", "USUAL", "99.5 %", "MOST", "LARGEST HOUR"], &rows);
+    }
     if with_behaviours {
         let rows = saved.dimensions.iter().flat_map(|of| {
             of.entries.iter().map(|(scope, key, entry)| {
@@ -102,6 +108,14 @@ fn shown(saved: &Saved, it: &Summary, with_behaviours: bool) -> String {
         text += &table(["DIMENSION", "BEHAVIOUR", units, "CONFIRMED"], &rows);
     }
     text + "\n"
+}
+
+fn amounts(it: &Amounts) -> [String; 5] {
+    let metric = Metric::ALL.into_iter().find(|metric| metric.name() == it.of);
+    let shown = |amount: u64| metric.map_or_else(|| amount.to_string(), |it| it.shown(amount));
+    let is_by_hours = matches!(metric, Some(Metric::Out | Metric::In));
+    let hour = if is_by_hours { shown(it.hour) } else { "-".to_owned() };
+    [it.of.clone(), shown(it.usual), shown(it.high), shown(it.most), hour]
 }
 
 fn mark(entry: &Entry) -> String {

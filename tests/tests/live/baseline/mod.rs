@@ -5,6 +5,7 @@
 mod departures;
 mod kept;
 mod quorum;
+mod volumes;
 
 use std::{fs, time::Duration};
 
