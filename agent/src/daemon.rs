@@ -38,8 +38,9 @@ use crate::{
     config::{sections::Config, setting::Auto},
     memory,
     metrics::{
+        access::Access,
         names::Metrics,
-        server::{self as metrics_server, Health, HealthCheck},
+        server::{self as metrics_server, Health, HealthCheck, Served},
     },
     pipeline::{
         learning::Learning,
@@ -220,7 +221,7 @@ async fn reopen_when_told(sinks: &Sinks) {
 /// What others reach the agent through.
 struct Doors {
     api: UnixListener,
-    metrics: Option<TcpListener>,
+    metrics: Option<(TcpListener, Arc<Access>)>,
 }
 
 impl Doors {
@@ -230,7 +231,8 @@ impl Doors {
         let metrics = TcpListener::bind(address)
             .await
             .with_context(|| format!("listening on {address} for metrics (metrics.listen)"))?;
-        Ok(Self { api, metrics: Some(metrics) })
+        let access = Access::open(&config.metrics)?;
+        Ok(Self { api, metrics: Some((metrics, Arc::new(access))) })
     }
 
     fn serve(
@@ -242,11 +244,12 @@ impl Doors {
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
-        if let Some(listener) = self.metrics {
+        if let Some((listener, access)) = self.metrics {
             let health = shared.clone();
             let health: HealthCheck = Arc::new(move || health.check());
+            let served = Served { metrics: shared.metrics.clone(), health, access };
             let stopped = stop.clone().cancelled_owned();
-            tasks.spawn(metrics_server::serve(listener, shared.metrics.clone(), health, stopped));
+            tasks.spawn(metrics_server::serve(listener, served, stopped));
         }
         let status = shared.clone();
         let store = config.agent.data_dir.clone();
@@ -429,7 +432,9 @@ struct Shared {
 impl Shared {
     fn new(store: StoreHealth, config: &Config) -> Self {
         let is_ready = Arc::new(AtomicBool::new(false));
-        Self { metrics: Arc::new(Metrics::of(&config.tables.sinks)), store, is_ready }
+        let metrics = Metrics::of(&config.tables.sinks);
+        metrics.store_max_bytes.set(config.store.max_bytes.0);
+        Self { metrics: Arc::new(metrics), store, is_ready }
     }
 
     /// How many are watched.

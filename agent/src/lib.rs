@@ -2,6 +2,8 @@
 //!
 //! One folder per stage of the data flow, in reading order. A stage imports only stages before it.
 
+pub mod secret;
+
 pub mod clock;
 pub mod config;
 pub mod fields;

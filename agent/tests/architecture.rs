@@ -48,9 +48,20 @@ fn every_metric_is_set_somewhere() {
     assert!(fields.len() > 15, "the list has metrics: {fields:?}");
     let all: String = files(&source).iter().map(|file| read(file)).collect();
     let is_set = |field: &String| {
-        ["set", "set_to", "set_at", "set_float", "set_float_to", "add", "add_to", "add_at"]
-            .iter()
-            .any(|act| all.contains(&format!(".{field}.{act}(")))
+        [
+            "set",
+            "set_to",
+            "set_at",
+            "set_float",
+            "set_float_to",
+            "add",
+            "add_to",
+            "add_at",
+            "set_to_name",
+            "add_to_name",
+        ]
+        .iter()
+        .any(|act| all.contains(&format!(".{field}.{act}(")))
     };
     let unset: Vec<&String> = fields.iter().filter(|field| !is_set(field)).collect();
     assert!(unset.is_empty(), "nothing sets {unset:?}");

@@ -13,7 +13,8 @@ pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let limit = poll::scaled(Duration::from_secs(5));
     let mut stream = TcpStream::connect_timeout(&address, limit).ok()?;
     stream.set_read_timeout(Some(limit)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    // By the older version, answers come whole rather than in chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     parse(&answer)

@@ -51,7 +51,17 @@ pub(crate) fn object() -> Result<()> {
     cargo.args(["build", "--bin", PACKAGE]);
     cmd::run(with_object_flags(&mut cargo, &toolchain)).context("building the kernel object")?;
     let built = paths::made().join("bpf").join(TARGET).join("release").join(PACKAGE);
-    copy_if_changed(&built, &paths::made().join("plimsoll-ebpf.o"))
+    let stripped = built.with_extension("stripped");
+    let object = if strip(&toolchain, &built, &stripped)? { stripped } else { built };
+    copy_if_changed(&object, &paths::made().join("plimsoll-ebpf.o"))
+}
+
+/// Leaves out what is for debuggers, four fifths of the object; the kernel reads the types apart from
+/// that. False where no tool for it is there: it does no harm.
+fn strip(toolchain: &Toolchain, from: &Path, to: &Path) -> Result<bool> {
+    let Some(mut objcopy) = setup::objcopy(toolchain) else { return Ok(false) };
+    objcopy.arg("--strip-debug").args([from, to]);
+    cmd::output(&mut objcopy).context("stripping the kernel object").map(|_| true)
 }
 
 /// Lints the kernel programs as what they are, with their own compiler's clippy.
@@ -75,8 +85,13 @@ pub(crate) fn lint_object() -> Result<()> {
 
 /// Builds the agent; the kernel object must be there.
 pub(crate) fn agent(profile: Profile) -> Result<PathBuf> {
+    agent_of(profile, None)
+}
+
+/// Builds the agent, which tells this revision of its sources.
+pub(crate) fn agent_of(profile: Profile, revision: Option<&str>) -> Result<PathBuf> {
     let mut cargo = cmd::cargo();
-    cargo.args(["build", "--package", "plimsoll", "--bin", "plimsoll"]);
+    cargo.args(["rustc", "--package", "plimsoll", "--bin", "plimsoll"]);
     let directory = match profile {
         Profile::Debug => "debug",
         Profile::Release => {
@@ -84,6 +99,12 @@ pub(crate) fn agent(profile: Profile) -> Result<PathBuf> {
             "release"
         }
     };
+    if let Some(revision) = revision {
+        cargo.env("PLIMSOLL_REVISION", revision);
+    }
+    // One file that runs on any Linux, and alone in an image. glibc's own resolver is in it: it reads
+    // /etc/hosts and /etc/resolv.conf.
+    cargo.args(["--", "-C", "target-feature=+crt-static"]);
     cmd::run(&mut cargo).context("building the agent")?;
     Ok(paths::cargo_target().join(directory).join("plimsoll"))
 }

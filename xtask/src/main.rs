@@ -3,9 +3,12 @@
 mod bench;
 mod build;
 mod cmd;
+mod dashboards;
 mod debian;
 mod docker;
+mod image;
 mod images;
+mod monitoring;
 mod paths;
 mod receivers;
 mod run;
@@ -35,8 +38,12 @@ enum Command {
     Run(run::Args),
     /// Runs the tests, all or some parts: `cargo xtask test unit -- name`.
     Test(test::Args),
+    /// Builds the agent's image: `plimsoll:VERSION`.
+    Image(image::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),
+    /// Makes the dashboards of dashboards/ anew.
+    Dashboards(dashboards::Args),
     /// Boots other kernels and runs the tests there: `cargo xtask vm --run 'uname -a' 6.1`.
     Vm(vm::Args),
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
@@ -59,7 +66,9 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Build(args) => build::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Image(args) => image::main(&args),
         Command::Images(args) => images::main(&args),
+        Command::Dashboards(args) => dashboards::main(&args),
         Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
     }

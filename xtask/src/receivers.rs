@@ -4,10 +4,12 @@ use anyhow::Result;
 
 use crate::debian;
 
-/// Alertmanager, a syslog daemon, an HTTP server, and what makes certificates for it.
-const PACKAGES: [&str; 4] = ["openssl", "prometheus-alertmanager", "python3", "rsyslog"];
+/// Prometheus, Alertmanager, a syslog daemon, an HTTP server, what makes certificates for it, and what
+/// sets up a network.
+const PACKAGES: [&str; 6] =
+    ["iproute2", "openssl", "prometheus", "prometheus-alertmanager", "python3", "rsyslog"];
 
 /// Installs what is missing.
 pub(crate) fn ensure() -> Result<()> {
-    debian::install("what takes alerts in the live tests", &PACKAGES)
+    debian::install("what takes alerts and metrics in the live tests", &PACKAGES)
 }

@@ -43,6 +43,22 @@ pub(crate) fn ensure() -> Result<Toolchain> {
     Ok(Toolchain { compiler, linker })
 }
 
+/// What copies objects for BPF: Debian's LLVM, or what comes with the compiler.
+pub(crate) fn objcopy(toolchain: &Toolchain) -> Option<Command> {
+    let debians = PathBuf::from(format!("/usr/lib/llvm-{DEBIAN_LLVM}/bin/llvm-objcopy"));
+    if debians.is_file() {
+        return Some(Command::new(debians));
+    }
+    let Compiler::Rustup(name) = &toolchain.compiler else { return None };
+    let mut sysroot = Command::new("rustup");
+    sysroot.args(["run", name, "rustc", "--print", "sysroot"]).env_remove("LD_LIBRARY_PATH");
+    let sysroot = PathBuf::from(cmd::output(&mut sysroot).ok()?.trim_end());
+    let program = sysroot.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-objcopy");
+    let mut objcopy = Command::new(&program);
+    objcopy.env("LD_LIBRARY_PATH", sysroot.join("lib"));
+    program.is_file().then_some(objcopy)
+}
+
 fn ensure_compiler() -> Result<Compiler> {
     if debian_serves() {
         return Ok(Compiler::Debian);

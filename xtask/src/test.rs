@@ -1,4 +1,4 @@
-//! Runs the tests by parts: lint, unit, live, deny.
+//! Runs the tests by parts: lint, unit, monitoring, live, deny.
 
 use std::{
     process::Command,
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{build, cmd, debian, docker::Docker, images, receivers, say, vm};
+use crate::{build, cmd, debian, docker::Docker, image, images, monitoring, receivers, say, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,6 +30,8 @@ enum Part {
     Lint,
     /// What needs neither root nor Docker.
     Unit,
+    /// What Prometheus, Alertmanager and Grafana are given, by promtool and amtool.
+    Monitoring,
     /// What needs root and Docker: real containers under a real agent.
     Live,
     /// What needs a kernel with BPF LSM, which is booted: containers whose acts are refused.
@@ -64,6 +66,7 @@ fn run(part: Part, args: &Args) -> Outcome {
     let result = match part {
         Part::Lint => lint(),
         Part::Unit => unit(&args.filter),
+        Part::Monitoring => monitoring::check(),
         Part::Live => live(args),
         Part::Deny => deny(),
     };
@@ -105,7 +108,8 @@ fn live(args: &Args) -> Result<()> {
     let agent = build::agent(build::Profile::Release)?;
     receivers::ensure()?;
     let docker = Docker::ensure()?;
-    let result = images::ensure(&docker).and_then(|()| {
+    let images = images::ensure(&docker).and_then(|()| image::ensure(&docker, &agent));
+    let result = images.and_then(|()| {
         shown(
             cmd::cargo()
                 .args(["test", "--no-fail-fast", "--package", "plimsoll-tests"])
@@ -154,6 +158,7 @@ impl Part {
         match self {
             Self::Lint => "lint",
             Self::Unit => "unit",
+            Self::Monitoring => "monitoring",
             Self::Live => "live",
             Self::Deny => "deny",
         }
@@ -166,7 +171,10 @@ mod tests {
 
     #[test]
     fn all_parts_run_when_none_is_named() {
-        assert_eq!(selected(&[]), [Part::Lint, Part::Unit, Part::Live, Part::Deny]);
+        assert_eq!(
+            selected(&[]),
+            [Part::Lint, Part::Unit, Part::Monitoring, Part::Live, Part::Deny]
+        );
     }
 
     #[test]

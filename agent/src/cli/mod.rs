@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod events;
 pub mod exit;
+pub mod health;
 pub mod incidents;
 pub mod mode;
 pub mod output;
@@ -58,6 +59,7 @@ enum Command {
     Posture(posture::Args),
     Release(release::Args),
     Sink(sink::Args),
+    Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
     });

@@ -47,6 +47,9 @@ pub(super) const RULES: &[Rule] = &[
         let range = it.baseline.start_min..=Duration::from_hours(1);
         range.contains(&it.baseline.start_max)
     }),
+    rule("metrics.tls_key_file", "set where metrics.tls_cert_file is, and nowhere else", |it| {
+        it.metrics.tls_key_file.0.is_some() == it.metrics.tls_cert_file.0.is_some()
+    }),
     rule("store.max_bytes", "at least 1MiB", |it| it.store.max_bytes.0 >= 1 << 20),
     rule("store.max_age", "at least 1m", |it| it.store.max_age >= Duration::from_mins(1)),
     rule("store.flush_every", "between 10ms and 1s", |it| {

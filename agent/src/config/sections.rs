@@ -133,6 +133,15 @@ sections! {
     metrics: Metrics {
         /// Address of `/metrics` and `/healthz`. Empty turns both off.
         listen: Listen = "127.0.0.1:9465",
+        /// File with a token that whoever asks for `/metrics` has to send, as
+        /// `Authorization: Bearer …`. It is read for each request, so that it may be replaced. Empty
+        /// asks for none. `/healthz` is for all.
+        token_file: OptionalPath = "",
+        /// File with the certificate (PEM), and those between it and its root, by which `listen`
+        /// speaks TLS. A new one is taken at the next connection. Empty speaks plain HTTP.
+        tls_cert_file: OptionalPath = "",
+        /// File with the certificate's key (PEM).
+        tls_key_file: OptionalPath = "",
         /// Whether the kernel counts runs and run time of the agent's programs, for the
         /// `plimsoll_probe_*` metrics. Costs some ten nanoseconds for each run of every BPF
         /// program on the host.

@@ -54,23 +54,6 @@ pub struct Listen(pub Option<SocketAddr>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionalPath(pub Option<PathBuf>);
 
-impl Setting for OptionalPath {
-    const EXPECTED: &'static str = "an absolute path, or nothing";
-    const FORMS: &'static [Form] = &[Form::Text];
-
-    fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            Some(Self(None))
-        } else {
-            PathBuf::parse(text).map(|it| Self(Some(it)))
-        }
-    }
-
-    fn show(&self) -> String {
-        self.0.as_ref().map(Setting::show).unwrap_or_default()
-    }
-}
-
 /// What becomes of enforcement when the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenGone {
@@ -204,6 +187,19 @@ impl Setting for Listen {
     }
 }
 
+impl Setting for OptionalPath {
+    const EXPECTED: &'static str = "an absolute path, or nothing (\"\")";
+    const FORMS: &'static [Form] = &[Form::Text];
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self(None)) } else { PathBuf::parse(text).map(Some).map(Self) }
+    }
+
+    fn show(&self) -> String {
+        self.0.as_ref().map(PathBuf::show).unwrap_or_default()
+    }
+}
+
 impl Setting for Mode {
     const EXPECTED: &'static str = "\"learn\", \"monitor\" or \"enforce\"";
     const FORMS: &'static [Form] = &[Form::Text];
@@ -262,6 +258,8 @@ mod tests {
     #[test]
     fn paths_are_absolute() {
         assert_eq!(PathBuf::parse("data"), None);
+        assert_eq!(OptionalPath::parse("data"), None);
+        assert_eq!(OptionalPath::parse(""), Some(OptionalPath(None)));
         assert_eq!(Auto::<PathBuf>::parse("auto"), Some(Auto::Auto));
         assert_eq!(Auto::<PathBuf>::parse("/p"), Some(Auto::Set("/p".into())));
     }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use prometheus::proto::{self, LabelPair, MetricType};
 
+use super::roll::Roll;
+
 /// Whether a metric only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -24,17 +26,24 @@ pub enum Unit {
     Float,
 }
 
+/// Labels with their values, of which the first tells the row apart.
+pub type Row = Vec<(&'static str, &'static str)>;
+
 /// The labels of a family and their values.
 pub enum Labels {
     /// One series without labels.
     None,
     /// One series for each value of one label.
     Each(&'static str, Vec<&'static str>),
+    /// One series for each row: what tells it apart comes first, and what follows from that after it.
+    Rows(Vec<Row>),
     /// One series with these labels.
     Fixed(Vec<(&'static str, String)>),
     /// One series for each configured sink, by name and type; one for each value of another label
     /// where there is one.
     Sinks(Vec<[String; 2]>, Option<(&'static str, Vec<&'static str>)>),
+    /// One series for each name on a roll; one for each of these rows where there are any.
+    Named(&'static str, Roll, Vec<Row>),
 }
 
 /// The labels that name a sink.
@@ -63,8 +72,10 @@ impl Family {
     pub(super) fn new(description: Description, labels: Labels) -> Self {
         let count = match &labels {
             Labels::Each(_, values) => values.len(),
+            Labels::Rows(rows) => rows.len(),
             Labels::None | Labels::Fixed(_) => 1,
             Labels::Sinks(sinks, more) => sinks.len() * more.as_ref().map_or(1, |it| it.1.len()),
+            Labels::Named(_, _, rows) => Roll::PLACES * rows.len().max(1),
         };
         Self { description, labels, cells: (0..count).map(|_| AtomicU64::new(0)).collect() }
     }
@@ -147,7 +158,49 @@ impl Family {
     pub fn index_of(&self, value: &str) -> Option<usize> {
         match &self.labels {
             Labels::Each(_, values) => values.iter().position(|it| *it == value),
-            Labels::None | Labels::Fixed(_) | Labels::Sinks(..) => None,
+            Labels::Rows(rows) => rows.iter().position(|row| row[0].1 == value),
+            Labels::None | Labels::Fixed(_) | Labels::Sinks(..) | Labels::Named(..) => None,
+        }
+    }
+
+    /// Index of the series of a name with a row's value, empty where there are no rows. A name that is
+    /// new begins at zero.
+    pub fn index_of_name(&self, name: &str, value: &str) -> Option<usize> {
+        let Labels::Named(_, roll, rows) = &self.labels else { return None };
+        let (count, at) = match rows.as_slice() {
+            [] => (1, 0),
+            rows => (rows.len(), rows.iter().position(|row| row[0].1 == value)?),
+        };
+        let (place, is_new) = roll.place(name);
+        if is_new {
+            (place * count..(place + 1) * count).for_each(|index| self.set_at(index, 0));
+        }
+        Some(place * count + at)
+    }
+
+    /// Adds to the series of a name with a row's value.
+    pub fn add_to_name(&self, name: &str, value: &str, amount: u64) {
+        if let Some(index) = self.index_of_name(name, value) {
+            self.add_at(index, amount);
+        }
+    }
+
+    /// Sets the series of a name with a row's value.
+    pub fn set_to_name(&self, name: &str, value: &str, number: u64) {
+        if let Some(index) = self.index_of_name(name, value) {
+            self.set_at(index, number);
+        }
+    }
+
+    /// Whether a name has series of its own.
+    pub fn knows(&self, name: &str) -> bool {
+        matches!(&self.labels, Labels::Named(_, roll, _) if roll.knows(name))
+    }
+
+    /// Forgets all names but these, with their series.
+    pub fn keep_names(&self, stays: impl Fn(&str) -> bool) {
+        if let Labels::Named(_, roll, _) = &self.labels {
+            roll.keep_only(stays);
         }
     }
 
@@ -171,7 +224,8 @@ impl Family {
 
     /// A copy for the encoder.
     pub(super) fn copy(&self) -> proto::MetricFamily {
-        let series = (0..self.cells.len()).map(|index| {
+        let shown = (0..self.cells.len()).filter(|index| self.is_shown(*index));
+        let series = shown.map(|index| {
             let mut metric = proto::Metric::from_label(self.pairs(index));
             let value = self.value_at(index).unwrap_or_default();
             match self.description.kind {
@@ -199,12 +253,30 @@ impl Family {
         family
     }
 
+    /// Whether there is such a series: of a name that has gone there is none.
+    fn is_shown(&self, index: usize) -> bool {
+        match &self.labels {
+            Labels::Named(_, roll, rows) => roll.name_at(index / rows.len().max(1)).is_some(),
+            Labels::None
+            | Labels::Each(..)
+            | Labels::Rows(_)
+            | Labels::Fixed(_)
+            | Labels::Sinks(..) => true,
+        }
+    }
+
     fn pairs(&self, index: usize) -> Vec<LabelPair> {
         match &self.labels {
             Labels::None => Vec::new(),
             Labels::Each(name, values) => {
                 values.get(index).map(|value| pair(name, value)).into_iter().collect()
             }
+            Labels::Rows(rows) => rows
+                .get(index)
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| pair(name, value))
+                .collect(),
             Labels::Fixed(pairs) => pairs.iter().map(|(name, value)| pair(name, value)).collect(),
             Labels::Sinks(sinks, more) => {
                 let per_sink = more.as_ref().map_or(1, |it| it.1.len()).max(1);
@@ -212,6 +284,13 @@ impl Family {
                 let sink = SINK_LABELS.iter().zip(names).map(|(name, value)| pair(name, value));
                 let more = more.iter().map(|(name, values)| pair(name, values[index % per_sink]));
                 sink.chain(more).collect()
+            }
+            Labels::Named(label, roll, rows) => {
+                let count = rows.len().max(1);
+                let name = roll.name_at(index / count).unwrap_or_default();
+                let row = rows.get(index % count).into_iter().flatten();
+                let more = row.map(|(name, value)| pair(name, value));
+                std::iter::once(pair(label, &name)).chain(more).collect()
             }
         }
     }
@@ -259,6 +338,22 @@ mod tests {
         let line = "x_total{sink=\"b\",sink_type=\"file\",result=\"refused\"} 7\n";
         assert!(text.expect("encodes").contains(line));
         assert_eq!(family.index_of_sink(2, "refused"), None);
+    }
+
+    #[test]
+    fn a_name_that_comes_begins_at_zero_and_one_that_goes_has_no_series() {
+        let rows = ["low", "high"].map(|it| vec![("severity", it)]);
+        let family = family(Unit::Whole, Labels::Named("image", Roll::default(), rows.into()));
+        let text = || prometheus::TextEncoder::new().encode_to_string(&[family.copy()]);
+        let text = || text().expect("encodes");
+        family.add_to_name("web:1", "high", 2);
+        assert!(text().contains("x_total{image=\"web:1\",severity=\"high\"} 2\n"), "{}", text());
+        assert!(text().contains("x_total{image=\"web:1\",severity=\"low\"} 0\n"));
+        family.keep_names(|_| false);
+        assert!(!text().contains("web:1"));
+        family.add_to_name("db:1", "low", 1);
+        assert!(text().contains("x_total{image=\"db:1\",severity=\"high\"} 0\n"));
+        assert_eq!(family.index_of_name("db:1", "none"), None);
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! The closed sets that labels take their values from.
 
+use super::family::Row;
 use crate::config::sink::SinkTable;
 use plimsoll_ebpf::{
     catalog::{CATALOG, GUARDS, SHARED_PROBES},
     orders::reason,
-    rules::{Class, Rule, outcome},
+    rules::{Class, Rule, Severity, outcome},
 };
 
 /// The one label value for what nobody foresaw.
 pub(super) const UNKNOWN: &str = "unknown";
+
+/// The values of one label, each as a row.
+pub(super) fn rows(label: &'static str, values: Vec<&'static str>) -> Vec<Row> {
+    values.into_iter().map(|value| vec![(label, value)]).collect()
+}
 
 /// Events, in the order of the catalogue.
 pub(super) fn kinds() -> Vec<&'static str> {
@@ -42,9 +48,18 @@ pub(super) fn decode_errors() -> Vec<&'static str> {
     vec!["truncated", "unknown_kind"]
 }
 
-/// The rules.
-pub(super) fn rules() -> Vec<&'static str> {
-    Rule::ALL.iter().map(|rule| rule.info().name).collect()
+/// The rules, with what holds of each.
+pub(super) fn rules() -> Vec<Row> {
+    let row = |rule: &Rule| {
+        let info = rule.info();
+        vec![("rule", info.name), ("severity", info.severity.name()), ("class", info.class.name())]
+    };
+    Rule::ALL.iter().map(row).collect()
+}
+
+/// How bad a broken rule is, mildest first.
+pub(super) fn severities() -> Vec<&'static str> {
+    Severity::ALL.iter().map(|it| it.name()).collect()
 }
 
 /// What can become of an act besides that it takes place.
@@ -100,6 +115,11 @@ pub(super) fn sinks(sinks: &[SinkTable]) -> Vec<[String; 2]> {
 /// What can become of an alert at a sink.
 pub(super) fn sink_results() -> Vec<&'static str> {
     vec!["delivered", "refused", "sink_queue_full", "over_bound", "unwritten", "unreadable"]
+}
+
+/// Why a segment of the store is removed.
+pub(super) fn removals() -> Vec<&'static str> {
+    vec!["age", "size"]
 }
 
 /// The bounded queues of the agent.

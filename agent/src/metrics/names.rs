@@ -7,6 +7,7 @@ use prometheus::TextEncoder;
 use super::{
     family::{Description, Family, Kind, Labels, Unit},
     labels, process,
+    roll::Roll,
 };
 use crate::{clock, config::sink::SinkTable};
 
@@ -85,6 +86,9 @@ metrics! {
     processes_tracked: Gauge Whole "plimsoll_processes_tracked" Labels::None;
     /// Whether a program in the kernel is attached: 1 or 0.
     probe_attached: Gauge Whole "plimsoll_probe_attached" Labels::Each("probe", labels::probes());
+    /// Whether a program is missing that the kernel has the hook for, because the kernel refused it or
+    /// it failed its trial: 1 or 0.
+    probe_broken: Gauge Whole "plimsoll_probe_broken" Labels::Each("probe", labels::probes());
     /// Instructions that the kernel's verifier followed before it took a program; it refuses one at
     /// a million. Told by Linux 5.16 and later.
     probe_verified: Gauge Whole "plimsoll_probe_verified_instructions"
@@ -96,7 +100,35 @@ metrics! {
         Labels::Each("probe", labels::probes());
     /// Alerts, by rule. Those that are alike are one within ten seconds, and one more that counts
     /// the others.
-    alerts: Counter Whole "plimsoll_alerts_total" Labels::Each("rule", labels::rules());
+    alerts: Counter Whole "plimsoll_alerts_total" Labels::Rows(labels::rules());
+    /// Alerts, by image and rule.
+    image_alerts: Counter Whole "plimsoll_image_alerts_total"
+        Labels::Named("image", Roll::default(), labels::rules());
+    /// Running containers of an image.
+    image_containers: Gauge Whole "plimsoll_image_containers"
+        Labels::Named("image", Roll::default(), Vec::new());
+    /// Dimensions of an image's profiles, by how far they are after the start of containers.
+    image_profiles: Gauge Whole "plimsoll_image_profiles"
+        Labels::Named("image", Roll::default(), labels::rows("state", labels::profile_states()));
+    /// Behaviours of an image that are known.
+    image_behaviours: Gauge Whole "plimsoll_image_behaviours"
+        Labels::Named("image", Roll::default(), Vec::new());
+    /// Alerts of new behaviours a day that an image is expected to raise at most once all its
+    /// dimensions are monitored, with 95 % confidence: the novelty that is left.
+    image_expected_alerts: Gauge Float "plimsoll_image_expected_daily_alerts"
+        Labels::Named("image", Roll::default(), Vec::new());
+    /// Alerts, by service and severity.
+    service_alerts: Counter Whole "plimsoll_service_alerts_total"
+        Labels::Named("service", Roll::default(), labels::rows("severity", labels::severities()));
+    /// Observations, by service and event.
+    service_observations: Counter Whole "plimsoll_service_observations_total"
+        Labels::Named("service", Roll::default(), labels::rows("kind", labels::kinds()));
+    /// Running containers of a service.
+    service_containers: Gauge Whole "plimsoll_service_containers"
+        Labels::Named("service", Roll::default(), Vec::new());
+    /// Peers of a service that are known.
+    service_peers: Gauge Whole "plimsoll_service_peers"
+        Labels::Named("service", Roll::default(), Vec::new());
     /// Dimensions of profiles of images and services, by how far they are after the start of
     /// containers.
     profiles: Gauge Whole "plimsoll_profiles" Labels::Each("state", labels::profile_states());
@@ -161,6 +193,13 @@ metrics! {
     docker_reconnects: Counter Whole "plimsoll_docker_reconnects_total" Labels::None;
     /// Bytes of stored observations on disk.
     store_bytes: Gauge Whole "plimsoll_store_bytes" Labels::None;
+    /// Bytes that the store may take on disk: `store.max_bytes`.
+    store_max_bytes: Gauge Whole "plimsoll_store_max_bytes" Labels::None;
+    /// Segments of the store that were removed: because all in them was older than `store.max_age`
+    /// (`age`), or to keep the store within its bound (`size`), so that what is known reaches less
+    /// far back than it should.
+    store_removed: Counter Whole "plimsoll_store_segments_removed_total"
+        Labels::Each("reason", labels::removals());
     /// Observations written to the store.
     store_rows: Counter Whole "plimsoll_store_rows_total" Labels::None;
     /// Time since a knock at the kernel last came back through the rings; since start before the

@@ -6,18 +6,19 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
 };
 
-use super::names::Metrics;
+use super::{access::Access, names::Metrics};
 
 /// Connections served at once; more have to wait, so that a scanner costs no memory.
 const MAX_CONNECTIONS: usize = 16;
@@ -43,13 +44,19 @@ pub struct Health {
 /// Tells whether the agent does its work, when it is asked.
 pub type HealthCheck = Arc<dyn Fn() -> Health + Send + Sync>;
 
+/// What is served, and to whom.
+#[derive(Clone)]
+pub struct Served {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The agent's health.
+    pub health: HealthCheck,
+    /// Who may read them.
+    pub access: Arc<Access>,
+}
+
 /// Serves until `shutdown` is done.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    health: HealthCheck,
-    shutdown: impl Future<Output = ()>,
-) {
+pub async fn serve(listener: TcpListener, served: Served, shutdown: impl Future<Output = ()>) {
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -59,7 +66,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, metrics.clone(), health.clone()));
+                    connections.spawn(connection(stream, served.clone()));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accepting a connection failed");
@@ -70,25 +77,39 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, metrics: Arc<Metrics>, health: HealthCheck) {
-    let service = service_fn(|request| {
-        let answer = answer(&request, &metrics, &health);
-        async { Ok::<_, Infallible>(answer) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = timeout(CONNECTION_TIME, serving).await {
-        tracing::debug!(%error, "a connection to the metrics ended early");
+async fn connection(stream: TcpStream, served: Served) {
+    let serving = async {
+        match served.access.tls()? {
+            Some(tls) => {
+                let stream = timeout(HEAD_TIME, tls.accept(stream)).await??;
+                Ok(speak(stream, served).await?)
+            }
+            None => Ok(speak(stream, served).await?),
+        }
+    };
+    let ended: Result<anyhow::Result<()>, _> = timeout(CONNECTION_TIME, serving).await;
+    if let Ok(Err(error)) = ended {
+        tracing::debug!(error = format!("{error:#}"), "a connection to the metrics ended early");
     }
 }
 
-fn answer<B>(
-    request: &Request<B>,
-    metrics: &Metrics,
-    health: &HealthCheck,
-) -> Response<Full<Bytes>> {
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    served: Served,
+) -> Result<(), hyper::Error> {
+    let service = service_fn(|request| {
+        let answer = answer(&request, &served);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+fn answer<B>(request: &Request<B>, served: &Served) -> Response<Full<Bytes>> {
+    let Served { metrics, health, access } = served;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -96,6 +117,15 @@ fn answer<B>(
     }
     match request.uri().path() {
         "/metrics" => {
+            match access.lets_in(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
+                Ok(true) => {}
+                Ok(false) => return stranger(),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "nobody may read the metrics");
+                    let why = "the token cannot be read: see the log\n".to_owned();
+                    return text(StatusCode::INTERNAL_SERVER_ERROR, why);
+                }
+            }
             metrics.refresh();
             let mut response = text(StatusCode::OK, metrics.render());
             let format = HeaderValue::from_static(prometheus::TEXT_FORMAT);
@@ -109,6 +139,13 @@ fn answer<B>(
         }
         _ => text(StatusCode::NOT_FOUND, "there are /metrics and /healthz\n".to_owned()),
     }
+}
+
+/// To who does not send the token.
+fn stranger() -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::UNAUTHORIZED, "a token is needed\n".to_owned());
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -147,6 +184,14 @@ mod tests {
         healthy: &Arc<AtomicBool>,
         client: impl FnOnce(SocketAddr) -> C,
     ) {
+        with_access(Access::default(), healthy, client).await;
+    }
+
+    async fn with_access<C: Future>(
+        access: Access,
+        healthy: &Arc<AtomicBool>,
+        client: impl FnOnce(SocketAddr) -> C,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let address = listener.local_addr().expect("has an address");
         let (stop, stopped) = oneshot::channel::<()>();
@@ -156,7 +201,8 @@ mod tests {
             Health { healthy, detail: format!("healthy is {healthy}") }
         });
         let shutdown = async { stopped.await.unwrap_or_default() };
-        let server = serve(listener, Arc::new(Metrics::new()), health, shutdown);
+        let what = Served { metrics: Arc::new(Metrics::new()), health, access: Arc::new(access) };
+        let server = serve(listener, what, shutdown);
         let client = async {
             let kept = client(address).await;
             drop(stop);
@@ -208,6 +254,28 @@ mod tests {
             let idle = TcpStream::connect(address).await.expect("connects");
             assert!(ask(address, "HEAD /metrics").await.starts_with("HTTP/1.1 200"));
             idle
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn metrics_are_for_who_has_the_token_and_health_is_for_all() {
+        let token = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(token.path(), "t0ken\n").expect("is written");
+        let access = Access::with_token(token.path());
+        with_access(access, &Arc::new(AtomicBool::new(true)), |address| async move {
+            let with = |header: &'static str| async move {
+                ask(address, &format!("GET /metrics HTTP/1.1\r\n{header}\r\nX:")).await
+            };
+            let refused = ask(address, "GET /metrics").await;
+            assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+            assert!(refused.contains("www-authenticate: Bearer"), "{refused}");
+            assert!(with("Authorization: Bearer wrong").await.starts_with("HTTP/1.1 401"));
+            assert!(with("Authorization: Basic t0ken").await.starts_with("HTTP/1.1 401"));
+            assert!(with("Authorization: Bearer t0ken").await.starts_with("HTTP/1.1 200"));
+            assert!(ask(address, "GET /healthz").await.starts_with("HTTP/1.1 200"));
+            std::fs::remove_file(token.path()).expect("was there");
+            assert!(with("Authorization: Bearer t0ken").await.starts_with("HTTP/1.1 500"));
         })
         .await;
     }

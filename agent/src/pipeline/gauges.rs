@@ -21,6 +21,8 @@ pub(super) fn show_probes(metrics: &Metrics, loaded: &Loaded) {
     for status in &loaded.probes {
         let is_attached = status.outcome == Outcome::Attached;
         metrics.probe_attached.set_to(status.program, u64::from(is_attached));
+        let is_broken = matches!(status.outcome, Outcome::Broken(_));
+        metrics.probe_broken.set_to(status.program, u64::from(is_broken));
     }
     for (program, instructions) in loaded.verified() {
         metrics.probe_verified.set_to(program, u64::from(instructions));
@@ -69,4 +71,6 @@ pub(super) fn show(metrics: &Metrics, attributor: &Attributor, appender: &Append
     let bytes = stats.segment_bytes.load(Relaxed) + stats.log_bytes.load(Relaxed);
     metrics.store_bytes.set(bytes);
     metrics.store_rows.set(stats.rows.load(Relaxed));
+    metrics.store_removed.set_to("age", stats.removed_by_age.load(Relaxed));
+    metrics.store_removed.set_to("size", stats.removed_by_size.load(Relaxed));
 }

@@ -2,7 +2,7 @@
 
 use crossbeam_channel::Receiver;
 
-use super::surveyor::Surveyor;
+use super::{subjects, surveyor::Surveyor};
 use crate::{
     attribution::{attributor::Attributor, observation::Observation},
     baseline::{
@@ -110,6 +110,7 @@ impl Learning {
                 behaviours[dimension as usize] += profile.known(dimension) as u64;
             }
         }
+        subjects::show_profiles(metrics, baseline, now_s);
         for (name, count) in State::NAMES.into_iter().zip(states) {
             metrics.profiles.set_to(name, count);
         }

@@ -13,5 +13,6 @@ mod gauges;
 mod losses;
 mod recorder;
 mod refused;
+mod subjects;
 mod takeover;
 mod volumes;

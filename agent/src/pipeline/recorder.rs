@@ -9,7 +9,7 @@ use plimsoll_ebpf::{
     rules::{Rule, outcome},
 };
 
-use super::learning::Learning;
+use super::{learning::Learning, subjects};
 use crate::{
     attribution::{
         attributor::Attributor, container::Container, observation::Observation, process::Process,
@@ -81,6 +81,7 @@ impl Recorder {
             let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
             attributor.tell_of(&alert, &report.container, None, None, tell);
         }
+        subjects::show(metrics, attributor.directory.containers());
         learning.show(judge, metrics);
     }
 
@@ -99,10 +100,14 @@ fn store(
     metrics: &Metrics,
 ) {
     metrics.observations.add_at(observation.record.kind.index(), 1);
+    subjects::count(metrics, observation);
     if let Some((alert, _)) = observation.record.read::<Alert>()
         && let Some(rule) = Rule::by_number(alert.rule)
     {
         metrics.alerts.add_to(rule.info().name, 1);
+        if let Some(container) = observation.container {
+            subjects::count_alert(metrics, container, rule);
+        }
         outlets.tell(observation, rule.info().severity);
     }
     appender.append(observation);

@@ -11,8 +11,8 @@ use ureq::{
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use super::{link::Fault, secret::Secret};
-use crate::config::sink::HttpTarget;
+use super::link::Fault;
+use crate::{config::sink::HttpTarget, secret::Secret};
 
 /// Where distributions keep the certificates that the host trusts.
 const HOST_CERTIFICATES: [&str; 3] =

@@ -7,7 +7,6 @@
 pub mod lines;
 pub mod link;
 pub mod outlets;
-pub mod secret;
 pub mod sinks;
 
 mod alertmanager;

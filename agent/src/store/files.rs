@@ -96,6 +96,13 @@ pub(super) struct Segments {
     newest: Option<(u64, Growing)>,
 }
 
+/// A segment that must go.
+pub(super) struct Outdated {
+    pub(super) segment: u64,
+    /// Because of its age, rather than to make room.
+    pub(super) is_too_old: bool,
+}
+
 /// Where a block was written.
 pub(super) struct Written {
     pub(super) segment: u64,
@@ -132,7 +139,7 @@ impl Segments {
     }
 
     /// Segments that must go before `coming` more bytes are written, oldest first.
-    pub(super) fn outdated(&self, coming: u64, now_ns: u64) -> Vec<u64> {
+    pub(super) fn outdated(&self, coming: u64, now_ns: u64) -> Vec<Outdated> {
         let mut excess = self.excess(coming);
         let oldest_ns = now_ns.saturating_sub(self.bounds.max_age.as_nanos() as u64);
         let mut outdated = Vec::new();
@@ -142,7 +149,7 @@ impl Segments {
                 break;
             }
             excess = excess.saturating_sub(segment.bytes);
-            outdated.push(*first_seq);
+            outdated.push(Outdated { segment: *first_seq, is_too_old: too_old });
         }
         outdated
     }

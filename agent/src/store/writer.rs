@@ -21,7 +21,7 @@ use super::{
     builder::BlockBuilder,
     config::Config,
     directory,
-    files::{Growing, Segments},
+    files::{Growing, Outdated, Segments},
     kv::{IndexEntry, Kv},
     losses::{Cause, Losses},
 };
@@ -49,6 +49,10 @@ pub struct Stats {
     pub log_bytes: AtomicU64,
     /// Segments.
     pub segments: AtomicU64,
+    /// Segments that were removed because all in them was too old.
+    pub removed_by_age: AtomicU64,
+    /// Segments that were removed to keep the store within its bound.
+    pub removed_by_size: AtomicU64,
 }
 
 /// Everything the store thread owns.
@@ -233,11 +237,15 @@ impl Writer {
         if excess > 0 {
             directory::drop_asides(&self.config.dir, excess);
         }
-        for segment in self.segments.outdated(coming, clock::now_ns()) {
+        for Outdated { segment, is_too_old } in self.segments.outdated(coming, clock::now_ns()) {
             self.with_kv(|kv| kv.remove_segment(segment));
             if let Err(error) = self.segments.remove(segment) {
                 tracing::warn!(%error, segment, "segment not removed");
+                continue;
             }
+            let stats = &self.stats;
+            let removed = if is_too_old { &stats.removed_by_age } else { &stats.removed_by_size };
+            removed.fetch_add(1, Ordering::Relaxed);
         }
         self.publish_sizes();
     }

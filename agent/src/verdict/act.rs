@@ -177,17 +177,22 @@ fn of_privilege<'a>(
         op::SETNS if is_done => (Rule::NamespaceEntered, b"/namespace".as_slice()),
         _ => return None,
     };
+    if rule == Rule::AgentAttacked && own.is_by_own(observation) {
+        return None;
+    }
     Some(Breach::of_file(rule, object, layer::code::UNKNOWN))
 }
 
 /// The rules that a container breaks as a whole when something happens to it: by what it was given,
 /// once it starts, and by a network that it joins later.
-pub fn breaches_of_container<'a>(observation: &Observation<'a>) -> Vec<Breach<'a>> {
+pub fn breaches_of_container<'a>(observation: &Observation<'a>, own: &Own) -> Vec<Breach<'a>> {
     let Some((event, tail)) = observation.record.read::<Lifecycle>() else { return Vec::new() };
     let breach = |rule, object| Breach::of_file(rule, object, layer::code::UNKNOWN);
     match tail.get(event.op) {
         b"start" => {
-            let grants = observation.container.map(|it| &it.grants[..]).unwrap_or_default();
+            // What the agent itself was given, it was given by whoever reads this.
+            let container = observation.container.filter(|it| !own.is_started_as(it));
+            let grants = container.map(|it| &it.grants[..]).unwrap_or_default();
             grants.iter().map(|it| breach(it.rule, it.object.as_bytes())).collect()
         }
         b"network_connect" => vec![breach(Rule::NetworkJoined, tail.get(event.command))],

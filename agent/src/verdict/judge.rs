@@ -149,7 +149,7 @@ impl Judge {
     /// Judges by the rules that need no learning; returns whether that settles it: it was told or
     /// is allowed.
     fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
-        for breach in breaches_of_container(observation) {
+        for breach in breaches_of_container(observation, &self.own) {
             self.observe_breach(observation, &breach, GRANT_WINDOW_NS, tell);
         }
         let breach = breach(observation, &self.own);

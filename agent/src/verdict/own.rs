@@ -1,9 +1,11 @@
 //! What is the agent's own, and whether a container reaches for it.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use plimsoll_ebpf::record::flags;
@@ -18,13 +20,47 @@ const BPF_FS: &[u8] = b"/sys/fs/bpf";
 pub struct Own {
     places: Vec<PathBuf>,
     pid: u32,
+    home: Arc<OnceLock<Home>>,
+}
+
+/// The container that the agent runs in, known by the first that it is seen to do.
+#[derive(Debug)]
+struct Home {
+    cgroup_id: u64,
+    /// The agent's files as the host names them, where that is another name.
+    places: Vec<PathBuf>,
 }
 
 impl Own {
     /// These files and directories, and the process with this id on the host.
     pub fn new(places: &[&Path], pid: u32) -> Self {
         let real = |path: &&Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        Self { places: places.iter().map(real).collect(), pid }
+        Self { places: places.iter().map(real).collect(), pid, home: Arc::default() }
+    }
+
+    /// Whether this is the agent itself, or a process of the container that it runs in: what is asked
+    /// and checked there is its operator's.
+    pub fn is_by_own(&self, by: &Observation<'_>) -> bool {
+        let header = &by.record.header;
+        if header.pid != self.pid {
+            return self.home.get().is_some_and(|home| home.cgroup_id == header.cgroup_id);
+        }
+        // 0 is no cgroup's.
+        if let Some(container) = by.container.filter(|_| header.cgroup_id != 0) {
+            self.home.get_or_init(|| Home {
+                cgroup_id: header.cgroup_id,
+                places: (self.places.iter())
+                    .filter_map(|place| container.host_path(bytes(place)))
+                    .map(|place| OsStr::from_bytes(&place).into())
+                    .collect(),
+            });
+        }
+        true
+    }
+
+    /// Whether a container's first process is the agent.
+    pub fn is_started_as(&self, container: &Container) -> bool {
+        container.init_pid == self.pid
     }
 
     /// Whether a container's process changes one of the files: the path is the container's, unless
@@ -40,7 +76,7 @@ impl Own {
     /// Whether a container's process unmounts what one of the files lies in.
     pub fn is_unmounted(&self, by: &Observation<'_>, path: &[u8]) -> bool {
         let Some(container) = self.stranger(by) else { return false };
-        let is_above = |path: &[u8]| self.places.iter().any(|own| is_below(bytes(own), path));
+        let is_above = |path: &[u8]| self.all().any(|own| is_below(bytes(own), path));
         // In the host's mounts the path is the host's; elsewhere a namesake is of no interest.
         path.starts_with(BPF_FS) && is_above(path)
             || container.host_path(path).is_some_and(|path| is_above(&path))
@@ -48,13 +84,16 @@ impl Own {
 
     /// The container, where it is not the agent itself.
     fn stranger<'a>(&self, by: &Observation<'a>) -> Option<&'a Container> {
-        let header = &by.record.header;
-        let is_stranger = header.pid != self.pid && header.setup == 0;
+        let is_stranger = !self.is_by_own(by) && by.record.header.setup == 0;
         by.container.filter(|_| is_stranger).map(|it| &**it)
     }
 
     fn is_within(&self, path: &[u8]) -> bool {
-        self.places.iter().any(|own| is_below(path, bytes(own)))
+        self.all().any(|own| is_below(path, bytes(own)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.places.iter().chain(self.home.get().into_iter().flat_map(|home| &home.places))
     }
 }
 
@@ -117,5 +156,43 @@ mod tests {
         let unmounted = |path: &[u8]| by(9, 0, &|it| own.is_unmounted(it, path));
         assert!(unmounted(b"/sys/fs/bpf") && unmounted(b"/bpf") && unmounted(b"/host/plimsoll"));
         assert!(!unmounted(b"/nowhere") && !unmounted(b"/sys/fs") && !unmounted(b"/tmp"));
+    }
+
+    #[test]
+    fn in_a_container_its_files_are_elsewhere_on_the_host_and_its_neighbours_are_its_own() {
+        let own = Own::new(&[Path::new("/nowhere/plimsoll")], 7);
+        let volume = Mount {
+            destination: "/nowhere/plimsoll".to_owned(),
+            source: "/volumes/data".to_owned(),
+            kind: MountKind::Volume,
+        };
+        let home = Arc::new(Container { mounts: vec![volume], ..Container::default() });
+        let bind = Mount {
+            destination: "/all".to_owned(),
+            source: "/volumes".to_owned(),
+            kind: MountKind::Bind,
+        };
+        let other = Arc::new(Container { mounts: vec![bind], ..Container::default() });
+        let node = Arc::new(Node::default());
+        let by = |pid, cgroup_id, container, what: &dyn Fn(&Observation<'_>) -> bool| {
+            let header = Header { pid, cgroup_id, ..Header::default() };
+            let entry = encode(header, Fork::default(), b"");
+            let observation = Observation {
+                ts_ns: 0,
+                record: Record::decode(&entry).expect("decodes"),
+                node: &node,
+                container: Some(container),
+                process: None,
+                peer_name: None,
+            };
+            what(&observation)
+        };
+        let touches = |it: &Observation<'_>| own.is_touched(it, b"/all/data/segments/1", 0);
+        assert!(!by(9, 70, &home, &|it| own.is_by_own(it)), "nobody has seen the agent");
+        assert!(!by(9, 90, &other, &touches));
+        assert!(by(7, 70, &home, &|it| own.is_by_own(it)));
+        assert!(by(8, 70, &home, &|it| own.is_by_own(it)), "a command in the agent's container");
+        assert!(!by(9, 90, &other, &|it| own.is_by_own(it)));
+        assert!(by(9, 90, &other, &touches), "its volume, by another container");
     }
 }

@@ -18,8 +18,20 @@ use crate::{
 const START: Duration = Duration::from_mins(1);
 const STOP: Duration = Duration::from_secs(20);
 
+/// Where a daemon believes itself to be.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Beside the host's.
+    Beside,
+    /// The host's only one, at the usual places.
+    Alone,
+    /// The same on another host of this name, which has the network namespace of this name.
+    Node(String),
+}
+
 /// A `dockerd` without networks, with its own data and its own containerd.
 pub struct Daemon {
+    place: Place,
     process: Process,
     /// To talk to it.
     pub docker: Docker,
@@ -34,18 +46,39 @@ impl Daemon {
     /// # Panics
     /// When it does not answer in time.
     pub fn start() -> Self {
+        Self::start_at(Place::Beside)
+    }
+
+    /// Starts it with mounts of its own, in which its data, its socket and a BPF file system are where
+    /// they are on a host that runs nothing else, and in which mounts are shared as systemd has them.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn start_alone() -> Self {
+        Self::start_at(Place::Alone)
+    }
+
+    /// Starts it likewise on a host of its own, by its name and its network namespace's.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub(super) fn start_node(name: &str) -> Self {
+        Self::start_at(Place::Node(name.to_owned()))
+    }
+
+    fn start_at(place: Place) -> Self {
         let home = tempfile::tempdir().expect("a directory for dockerd");
         let cgroup = unique("dockerd");
-        let process = Process::start(&mut command(home.path(), &cgroup), None);
-        let docker = Docker { socket: Some(home.path().join("docker.sock")) };
-        let mut daemon = Self { process, docker, cgroup, home };
+        let process = Process::start(&mut command(&place, home.path(), &cgroup), None);
+        let docker = Docker { socket: Some(socket(&place, home.path())) };
+        let mut daemon = Self { place, process, docker, cgroup, home };
         daemon.wait_until_it_answers();
         daemon
     }
 
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
-        self.home.path().join("docker.sock")
+        socket(&self.place, self.home.path())
     }
 
     /// Takes over an image of the host's Docker.
@@ -71,7 +104,8 @@ impl Daemon {
     pub fn start_again(&mut self) {
         // Its containerd ended with it. Where nobody buries orphans, it would pass for alive.
         let _ = fs::remove_file(self.home.path().join("exec/containerd/containerd.pid"));
-        self.process = Process::start(&mut command(self.home.path(), &self.cgroup), None);
+        self.process =
+            Process::start(&mut command(&self.place, self.home.path(), &self.cgroup), None);
         self.wait_until_it_answers();
     }
 
@@ -111,17 +145,59 @@ impl Drop for Daemon {
     }
 }
 
+fn socket(place: &Place, home: &Path) -> PathBuf {
+    match place {
+        Place::Beside => home.join("docker.sock"),
+        Place::Alone | Place::Node(_) => home.join("run/docker.sock"),
+    }
+}
+
+/// Makes the usual places its own, then becomes dockerd.
+const ALONE: &str = r#"set -e
+mkdir -p "$0/data" "$0/run"
+mount --make-rshared /
+mount --bind "$0/data" /var/lib/docker
+mount --bind "$0/run" /run
+mount -t bpf bpf /sys/fs/bpf
+ip link set lo up
+[ -z "$1" ] || hostname "$1"
+shift
+exec dockerd "$@""#;
+
 /// In a network namespace of its own: without a bridge, dockerd removes the one it finds, which is
 /// the host's Docker's.
-fn command(home: &Path, cgroup: &str) -> Command {
+fn command(place: &Place, home: &Path, cgroup: &str) -> Command {
     let log = File::options().create(true).append(true).open(home.join("log"));
     let log = log.expect("the directory is the test's own");
-    let mut command = Command::new("unshare");
+    let mut command = match place {
+        Place::Beside | Place::Alone => Command::new("unshare"),
+        Place::Node(name) => {
+            let mut command = Command::new("nsenter");
+            command.arg(format!("--net=/run/netns/{name}")).args(["unshare", "--uts"]);
+            command
+        }
+    };
+    let name = match place {
+        Place::Beside | Place::Alone => "",
+        Place::Node(name) => name,
+    };
     let at = |option: &str, name: &str| format!("--{option}={}", home.join(name).display());
+    match place {
+        Place::Beside => {
+            command.args(["--net", "dockerd", &at("data-root", "data")]);
+            command.arg(format!("--host=unix://{}", socket(place, home).display()));
+        }
+        Place::Alone => {
+            command.args(["--net", "--mount", "--propagation=private", "sh", "-c", ALONE]);
+            command.arg(home).args([name, "--host=unix:///run/docker.sock"]);
+        }
+        Place::Node(_) => {
+            command.args(["--mount", "--propagation=private", "sh", "-c", ALONE]);
+            command.arg(home).args([name, "--host=unix:///run/docker.sock"]);
+        }
+    }
     command
-        .args(["--net", "dockerd"])
-        .arg(format!("--host=unix://{}", home.join("docker.sock").display()))
-        .args([at("data-root", "data"), at("exec-root", "exec"), at("pidfile", "pid")])
+        .args([at("exec-root", "exec"), at("pidfile", "pid")])
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
         .arg(format!("--cgroup-parent=/{cgroup}"))
         // Where the host's containerd serves it, it must not meet the host's containers.

@@ -3,6 +3,7 @@
 
 mod container;
 mod daemon;
+mod nodes;
 mod resources;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 pub use container::Container;
 pub use daemon::Daemon;
+pub use nodes::Nodes;
 pub use resources::{Image, Network, Service, Swarm, Volume};
 
 use crate::require;
@@ -29,8 +31,11 @@ pub const HEALTHY: &str = "plimsoll-test/healthy:1";
 /// A server with its libraries.
 pub const NGINX: &str = "plimsoll-test/nginx:1";
 
+/// The agent itself.
+pub const PLIMSOLL: &str = "plimsoll-test/plimsoll:1";
+
 /// All images that tests use.
-pub const IMAGES: [&str; 4] = [BUSYBOX, LAYERED, HEALTHY, NGINX];
+pub const IMAGES: [&str; 5] = [BUSYBOX, LAYERED, HEALTHY, NGINX, PLIMSOLL];
 
 /// A Docker to talk to.
 #[derive(Clone, Debug)]

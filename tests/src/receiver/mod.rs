@@ -1,10 +1,12 @@
-//! What takes alerts in earnest: an HTTP server, Alertmanager, a syslog daemon.
+//! What takes alerts and metrics in earnest: an HTTP server, Alertmanager, a syslog daemon, Prometheus.
 
 mod alertmanager;
+mod prometheus;
 mod syslog;
 mod webhook;
 
 pub use alertmanager::Alertmanager;
+pub use prometheus::Prometheus;
 pub use syslog::Syslog;
 pub use webhook::{Certificates, Webhook};
 

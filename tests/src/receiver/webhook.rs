@@ -122,7 +122,8 @@ impl Certificates {
         self.home.path().join("ca.pem")
     }
 
-    fn server(&self) -> PathBuf {
+    /// The server's, with its key.
+    pub fn server(&self) -> PathBuf {
         self.home.path().join("server.pem")
     }
 }

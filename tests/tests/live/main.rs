@@ -7,6 +7,7 @@ mod attribution;
 mod bad_input;
 mod baseline;
 mod damage;
+mod deploy;
 mod disk_full;
 mod docker_restart;
 mod earlier;

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
@@ -10,9 +10,12 @@ use std::{
 use rustix::fs::{Access, access, statvfs};
 
 use super::{item::Item, running};
-use crate::config::{
-    sections::{self, Config},
-    setting::Bytes,
+use crate::{
+    config::{
+        sections::{self, Config},
+        setting::Bytes,
+    },
+    metrics::access as metrics_access,
 };
 
 pub(super) fn items(config: &Config) -> Vec<Item> {
@@ -20,7 +23,7 @@ pub(super) fn items(config: &Config) -> Vec<Item> {
         data_dir(&config.agent.data_dir, config.store.max_bytes),
         rings(&config.probe, available_memory()),
         socket(&config.agent.socket),
-        port(config.metrics.listen.0),
+        port(&config.metrics, &config.agent.socket),
     ]
 }
 
@@ -115,15 +118,25 @@ fn socket(path: &Path) -> Item {
     }
 }
 
-fn port(address: Option<SocketAddr>) -> Item {
+fn port(config: &sections::Metrics, socket: &Path) -> Item {
     const WHAT: &str = "metrics";
-    let Some(address) = address else {
+    let Some(address) = config.listen.0 else {
         return Item::pass(WHAT, "off (metrics.listen is empty)");
     };
+    if let Err(error) = metrics_access::Access::open(config) {
+        return Item::fail(WHAT, format!("{error:#}"))
+            .so("nobody could read the metrics: the agent does not start")
+            .remedy("mend the file, or leave metrics.token_file and metrics.tls_cert_file empty");
+    }
     let Err(error) = TcpListener::bind(address) else {
         return Item::pass(WHAT, format!("{address} is free"));
     };
-    if error.kind() == io::ErrorKind::AddrInUse && running::metrics(address).is_some() {
+    // Over TLS it is not asked; that it answers on its socket is enough then.
+    let is_running = || match config.tls_cert_file.0 {
+        Some(_) => UnixStream::connect(socket).is_ok(),
+        None => running::metrics(config).is_some(),
+    };
+    if error.kind() == io::ErrorKind::AddrInUse && is_running() {
         return Item::pass(WHAT, format!("{address} is held by a running agent"));
     }
     Item::fail(WHAT, format!("{address}: {error}"))
@@ -134,6 +147,7 @@ fn port(address: Option<SocketAddr>) -> Item {
 #[cfg(test)]
 mod tests {
     use super::{super::item::Status, *};
+    use crate::config::setting::Listen;
 
     #[test]
     fn a_data_directory_may_be_missing_and_is_left_as_it_was() {
@@ -172,8 +186,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("has an address");
         let server = std::thread::spawn(move || drop(listener.accept()));
-        assert_eq!(port(Some(address)).status, Status::Fail);
+        let of = |listen| {
+            let config = sections::Metrics { listen: Listen(listen), ..Default::default() };
+            port(&config, Path::new("/nonexistent/socket")).status
+        };
+        assert_eq!(of(Some(address)), Status::Fail);
         server.join().expect("ends");
-        assert_eq!(port(None).status, Status::Pass);
+        assert_eq!(of(None), Status::Pass);
     }
 }

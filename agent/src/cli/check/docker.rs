@@ -1,6 +1,6 @@
 //! Docker: whether it answers, and what of its setup matters.
 
-use std::{io, os::unix::net::UnixStream, path::Path, time::Duration};
+use std::{fs, io, os::unix::net::UnixStream, path::Path, time::Duration};
 
 use bollard::{
     API_DEFAULT_VERSION,
@@ -27,7 +27,10 @@ pub(super) async fn items(config: &Docker) -> Vec<Item> {
     match timeout(PATIENCE, ask(path)).await {
         Ok(Ok((engine, info))) => {
             let found = format!("{engine} at {}", path.display());
-            vec![Item::pass(WHAT, found), storage(&info), cgroups(&info), swarm(&info)]
+            let mut items = vec![Item::pass(WHAT, found), storage(&info)];
+            items.extend(layers(&info));
+            items.extend([cgroups(&info), swarm(&info)]);
+            items
         }
         Ok(Err(error)) => vec![silent(path, &format!("{error:#}"))],
         Err(_) => vec![silent(path, &format!("no answer in {} s", PATIENCE.as_secs()))],
@@ -74,6 +77,45 @@ fn storage(info: &SystemInfo) -> Item {
     Item::warn(WHAT, driver)
         .so("files of the image and files made in the container cannot be told apart")
         .remedy("the storage driver overlay2")
+}
+
+/// Whether the directories of images and containers are there, and those that are still to come.
+fn layers(info: &SystemInfo) -> Option<Item> {
+    let driver = info.driver.as_deref().filter(|driver| LAYERED.contains(driver))?;
+    let root = Path::new(info.docker_root_dir.as_deref()?).join(driver);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    Some(layers_at(&root, root.is_dir(), comes_through(&mounts, &root)))
+}
+
+fn layers_at(root: &Path, is_there: bool, comes_through: bool) -> Item {
+    const WHAT: &str = "Docker layers";
+    let shown = root.display();
+    let mount = format!("`-v {shown}:{shown}:ro,rslave`");
+    if !is_there {
+        return Item::warn(WHAT, format!("{shown} is not there"))
+            .so("whether a script or changed program is the image's cannot be told, and fanotify \
+                 guards nothing")
+            .remedy(format!("mount it under its own path: {mount}"));
+    }
+    if !comes_through {
+        return Item::warn(WHAT, format!("{shown}; mounts below it do not come through"))
+            .so("fanotify guards no container that starts later")
+            .remedy(format!("mount it with propagation: {mount}"));
+    }
+    Item::pass(WHAT, shown.to_string())
+}
+
+/// Whether mounts that the host makes below a directory come to this process: it is not a mount of
+/// this container's own, or one that receives (`shared:` or `master:` in `proc_pid_mountinfo(5)`).
+fn comes_through(mountinfo: &str, directory: &Path) -> bool {
+    let of_directory = mountinfo.lines().rev().find_map(|line| {
+        let (mount, _) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(4);
+        (fields.next()? == directory.to_str()?).then(|| fields.skip(1).collect::<Vec<_>>())
+    });
+    of_directory.is_none_or(|told| {
+        told.iter().any(|it| it.starts_with("master:") || it.starts_with("shared:"))
+    })
 }
 
 fn cgroups(info: &SystemInfo) -> Item {
@@ -145,6 +187,21 @@ mod tests {
         let info = |driver: &str| SystemInfo { driver: Some(driver.into()), ..Default::default() };
         assert_eq!(storage(&info("overlay2")).status, Status::Pass);
         assert_eq!(storage(&info("vfs")).status, Status::Warn);
+    }
+
+    #[test]
+    fn layers_that_do_not_come_through_warn_with_the_mount() {
+        let root = Path::new("/var/lib/docker/overlay2");
+        let line =
+            |told: &str| format!("40 30 8:1 /x /var/lib/docker/overlay2 ro {told}- ext4 d rw");
+        assert!(comes_through(&line("master:7 "), root));
+        assert!(!comes_through(&line(""), root));
+        assert!(comes_through("30 1 8:1 / / rw - ext4 d rw", root), "no mount of its own");
+        assert_eq!(layers_at(root, true, true).status, Status::Pass);
+        for item in [layers_at(root, false, true), layers_at(root, true, false)] {
+            let mount = "-v /var/lib/docker/overlay2:/var/lib/docker/overlay2:ro,rslave";
+            assert!(item.remedy.is_some_and(|remedy| remedy.contains(mount)));
+        }
     }
 
     #[test]

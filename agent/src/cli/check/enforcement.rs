@@ -17,7 +17,7 @@ const BPF: &str = "bpf";
 pub(super) fn items(config: &Config) -> Vec<Item> {
     let usable = lsm::usable();
     let gate = if config.response.fanotify { gate(config.host.proc_root()) } else { Gate::Off };
-    let metrics = config.metrics.listen.0.and_then(running::metrics);
+    let metrics = running::metrics(&config.metrics);
     let mut items = vec![bpf_lsm(&security::read("lsm"), &usable), fanotify(&gate), signals()];
     items.extend(pinning(config));
     for class in Class::ALL {

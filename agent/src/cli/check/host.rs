@@ -17,16 +17,26 @@ pub(super) fn items(config: &Host) -> Vec<Item> {
     let process = if is_own { "self" } else { "1" };
     let pids = fs::read_link(root.join(process).join("ns/pid"));
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    vec![proc(&root, pids.ok()), cgroups(config.cgroup_root(), &mounts)]
+    vec![proc(&root, pids.ok(), has_kernel_threads(&root)), cgroups(config.cgroup_root(), &mounts)]
 }
 
-fn proc(root: &Path, pids: Option<PathBuf>) -> Item {
+/// Only the first pid namespace has the kernel's own threads, of which the second process is one
+/// (`rest_init` in `init/main.c`).
+fn has_kernel_threads(root: &Path) -> bool {
+    fs::read_to_string(root.join("2/comm")).is_ok_and(|name| name.trim() == "kthreadd")
+}
+
+fn proc(root: &Path, pids: Option<PathBuf>, has_kernel_threads: bool) -> Item {
     const WHAT: &str = "/proc of the host";
     let shown = root.display();
     match pids {
         Some(pids) if pids == Path::new(FIRST_PIDS) => Item::pass(WHAT, shown.to_string()),
-        Some(_) => Item::warn(WHAT, format!("{shown} shows the processes of a container"))
-            .so("of containers that run before the agent, programs and users are not known")
+        None if has_kernel_threads => Item::pass(WHAT, shown.to_string()),
+        Some(_) => Item::fail(WHAT, format!("{shown} shows the processes of a container"))
+            .so(
+                "the agent cannot tell which process it is itself, nor know what ran before it: it \
+                 does not start",
+            )
             .remedy("mount the host's /proc at /host/proc: `-v /proc:/host/proc:ro`"),
         None => Item::warn(WHAT, format!("{shown}; whether it is the host's cannot be told"))
             .so("if it is not, what ran before the agent is not known")
@@ -82,8 +92,9 @@ mod tests {
     #[test]
     fn the_proc_of_a_container_is_not_taken_for_the_hosts() {
         let root = Path::new("/proc");
-        assert_eq!(proc(root, Some(FIRST_PIDS.into())).status, Status::Pass);
-        assert_eq!(proc(root, Some("pid:[4026532999]".into())).status, Status::Warn);
-        assert_eq!(proc(root, None).status, Status::Warn);
+        assert_eq!(proc(root, Some(FIRST_PIDS.into()), true).status, Status::Pass);
+        assert_eq!(proc(root, Some("pid:[4026532999]".into()), false).status, Status::Fail);
+        assert_eq!(proc(root, None, true).status, Status::Pass);
+        assert_eq!(proc(root, None, false).status, Status::Warn);
     }
 }

@@ -6,20 +6,25 @@ use std::{
     time::Duration,
 };
 
+use crate::{config::sections::Metrics, secret::Secret};
+
 /// How long whoever holds the port may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest answer that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// The metrics of the agent that answers at an address; `None` where none does.
-pub(super) fn metrics(address: SocketAddr) -> Option<String> {
-    let answer = ask(address).ok()?;
+/// The metrics of the agent that answers where they are configured; `None` where none does, or it
+/// speaks TLS.
+pub(super) fn metrics(config: &Metrics) -> Option<String> {
+    let token = config.token_file.0.as_deref().and_then(|path| Secret::read(path).ok());
+    let token = token.map(|token| format!("Authorization: Bearer {}\r\n", token.value()));
+    let answer = ask(config.listen.0?, &token.unwrap_or_default()).ok()?;
     let text = String::from_utf8_lossy(&answer).into_owned();
     text.contains("plimsoll_build_info").then_some(text)
 }
 
-fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
+fn ask(address: SocketAddr, more: &str) -> io::Result<Vec<u8>> {
     // An unspecified address cannot be asked as such; the loopback one answers for it.
     let host = match address {
         SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
@@ -30,7 +35,7 @@ fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
     };
     let mut stream = TcpStream::connect_timeout(&host, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: check\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: check\r\n{more}Connection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(MOST_BYTES).read_to_end(&mut answer)?;
     Ok(answer)
@@ -47,6 +52,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::config::setting::Listen;
 
     #[test]
     fn a_running_agent_is_recognised_by_its_metrics() {
@@ -61,8 +67,9 @@ mod tests {
                 stream.write_all(answer.as_bytes()).expect("answers");
             }
         });
-        assert!(metrics(address).is_some_and(|it| value(&it, "plimsoll_build_info") == Some(1.0)));
-        assert_eq!(metrics(address), None);
+        let config = Metrics { listen: Listen(Some(address)), ..Metrics::default() };
+        assert!(metrics(&config).is_some_and(|it| value(&it, "plimsoll_build_info") == Some(1.0)));
+        assert_eq!(metrics(&config), None);
         server.join().expect("ends");
     }
 

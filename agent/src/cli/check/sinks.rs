@@ -17,7 +17,8 @@ use crate::{
         sections::Config,
         sink::{FileTarget, HttpTarget, SinkTable, SyslogAddress, SyslogTarget, Target},
     },
-    sink::{http::check_certificates, secret::Secret, sinks::queue_directory},
+    secret::Secret,
+    sink::{http::check_certificates, sinks::queue_directory},
 };
 
 const WHAT: &str = "sink";

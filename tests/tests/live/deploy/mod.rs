@@ -1,0 +1,7 @@
+//! The agent's image, what it can do in a container, and what Prometheus makes of it.
+
+mod image;
+mod least;
+mod prometheus;
+mod stack;
+mod three;

@@ -1,0 +1,119 @@
+//! Prometheus reads the metrics over TLS with a token, alerts by the rules, and has what the dashboards
+//! ask for.
+
+use std::{fs, path::Path};
+
+use plimsoll_tests::{
+    agent::Setup,
+    docker::{self, BUSYBOX, Docker},
+    poll,
+    receiver::{Alertmanager, Certificates, Prometheus},
+};
+use serde_json::Value;
+
+const TOKEN: &str = "t0ken-of-a-test";
+
+/// Panels that are empty where all is well, or nothing of the kind is there: by their first query.
+const MAY_BE_EMPTY: [&str; 9] = [
+    "plimsoll_probe_broken",
+    "plimsoll_probe_attached",
+    "plimsoll_probe_seconds_total",
+    "plimsoll_probe_verified_instructions",
+    "plimsoll_observations_lost_total",
+    "plimsoll_sink_",
+    "plimsoll_behaviours_refused_total",
+    "plimsoll_alerts_suppressed_total",
+    "plimsoll_service_",
+];
+
+fn workspace(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn config(agent: &str, alertmanager: &str, ca: &Path, token: &Path) -> String {
+    format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+         rule_files: ['{}']\n\
+         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n\
+         scrape_configs:\n\
+         - job_name: plimsoll\n\
+         \x20 scheme: https\n\
+         \x20 tls_config: {{ca_file: '{}'}}\n\
+         \x20 authorization: {{credentials_file: '{}'}}\n\
+         \x20 static_configs: [{{targets: ['{agent}'], labels: {{node: a}}}}]\n",
+        workspace("deploy/prometheus/plimsoll.rules.yml").display(),
+        ca.display(),
+        token.display(),
+    )
+}
+
+/// Every query of every dashboard, with its variables filled in.
+fn queries() -> Vec<String> {
+    let mut queries = Vec::new();
+    for name in ["fleet", "image", "service", "agent"] {
+        let file = workspace("dashboards").join(format!("plimsoll-{name}.json"));
+        let text = fs::read_to_string(file).expect("the dashboards are there");
+        let dashboard: Value = serde_json::from_str(&text).expect("is JSON");
+        for panel in dashboard["panels"].as_array().expect("is a list") {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let query = target["expr"].as_str().expect("is text");
+                let query = query.replace("$__rate_interval", "1m").replace("$__range", "5m");
+                let variables = ["$job", "$instance", "$image", "$service"];
+                queries.push(variables.iter().fold(query, |it, name| it.replace(name, ".+")));
+            }
+        }
+    }
+    assert!(queries.len() > 50);
+    queries
+}
+
+#[test]
+fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
+    let certificates = Certificates::make();
+    let home = tempfile::tempdir().expect("a directory");
+    let token = home.path().join("token");
+    fs::write(&token, TOKEN).expect("the directory is its own");
+    let pem = certificates.server();
+    let (token_file, pem) = (token.display(), pem.display());
+    let settings = format!(
+        "[metrics]\ntoken_file = \"{token_file}\"\ntls_cert_file = \"{pem}\"\ntls_key_file = \"{pem}\"\n"
+    );
+    let agent = Setup::default().config(&settings).start();
+    let alertmanager = Alertmanager::start();
+    let (address, receiver) = (agent.metrics.to_string(), alertmanager.address.to_string());
+    let prometheus =
+        Prometheus::start(&config(&address, &receiver, &certificates.authority(), &token));
+    let has = |query: &str| prometheus.query(query).is_ok_and(|found| !found.is_empty());
+    // An image of its own name: what others do with the tests' images is counted as well.
+    let docker = Docker::host();
+    let image = format!("{}:1", docker::unique("attacked"));
+    docker.run(&["tag", BUSYBOX, &image]);
+    let container = docker.start(&image, &[], &[]);
+    let known =
+        format!("plimsoll_image_alerts_total{{image=\"{image}\", rule=\"new_executable\"}} == 0");
+    let is_scraped = poll::until(poll::PATIENCE, || has(&known).then_some(()));
+    assert!(is_scraped.is_some(), "{}", prometheus.targets());
+    container.shell("cp /usr/bin/hello /opt/tool; /opt/tool");
+    let is_it = |alert: &Value| {
+        let labels = &alert["labels"];
+        labels["alertname"] == "PlimsollImmutabilityBroken"
+            && labels["image"] == image.as_str()
+            && labels["node"] == "a"
+            && labels["rule"] == "new_executable"
+            && labels["severity"] == "critical"
+    };
+    let told = || alertmanager.alerts().iter().any(is_it).then_some(());
+    let arrived = poll::until(poll::PATIENCE * 2, told);
+    assert!(arrived.is_some(), "{:#?}", alertmanager.alerts());
+    let firing = format!("ALERTS{{image=\"{image}\", alertstate=\"firing\"}}");
+    let firing = prometheus.query(&firing).map(|it| it.len());
+    assert_eq!(firing, Ok(1), "the attack is alerted once");
+    for query in queries() {
+        let found = prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let may_be_empty = MAY_BE_EMPTY.iter().any(|it| query.contains(it));
+        assert!(may_be_empty || !found.is_empty(), "no data: {query}");
+    }
+    agent.stop();
+    drop(container);
+    docker.attempt(&["rmi", &image]);
+}
