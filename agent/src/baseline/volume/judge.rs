@@ -96,9 +96,9 @@ impl Volumes {
         let usual = sketches.usual();
         let is_high = usual.is_known() && used > usual.high && used >= Metric::Cpu.window_floor();
         if !is_high {
-            let is_clipped = load.is_long && at.is_monitored;
+            let bound = if load.is_long { usual.high } else { usual.threshold() };
             for waiting in load.windows.drain(..).chain([used]) {
-                insert(sketches, waiting, is_clipped && waiting > usual.high, &usual);
+                insert(sketches, waiting, at.is_monitored && waiting > bound, &usual);
             }
             (load.is_told, load.is_long) = (false, false);
             return None;
