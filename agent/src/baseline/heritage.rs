@@ -11,6 +11,7 @@ use super::{
     entries::Entry,
     profile::{Contributor, Exposure, MOST_CONTRIBUTORS, Profile, Standing},
     settings::Settings,
+    shield,
     subject::Subject,
     survey::{Executables, Found, hash_of},
 };
@@ -304,6 +305,20 @@ impl Profile {
             && it.learning != Learning::Shielded
             && context != Context::Session
             && !entry.is_some_and(|entry| self.is_doubted(entry))
+            && !(context == Context::Steady && self.is_earlier_shell(it))
+    }
+
+    /// Whether it is about a shell that the version before had as well and was not seen to run so: a
+    /// release has little reason to, and who breaks in does little else.
+    fn is_earlier_shell(&self, it: &Behaviour<'_>) -> bool {
+        let is_run = matches!(it.dimension, Dimension::Process | Dimension::Lineage);
+        let brought = self.heritage.as_ref().map(|heritage| &heritage.brought);
+        let is_brought = |program: &str| {
+            brought.is_some_and(|brought| brought.contains(&hash_of(program.as_bytes())))
+        };
+        is_run
+            && shield::is_of_shell(it.key)
+            && !programs_of(it.dimension, it.scope, it.key).any(is_brought)
     }
 
     /// The release added something.

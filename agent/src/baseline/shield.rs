@@ -86,6 +86,9 @@ const TOOLS: [&str; 34] = [
     "insmod",
 ];
 
+/// Shells, by the names of their files or applets.
+const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "csh", "tcsh", "fish"];
+
 /// Whether a file may be known by its own path alone, never by a template: others run or obey it.
 pub fn is_shielded(path: &str, created_mode: u32) -> bool {
     if created_mode & EXECUTABLE != 0 {
@@ -117,6 +120,18 @@ pub fn is_tool(name: &str, context: Context) -> bool {
     let called =
         called.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default());
     context != Context::Start && TOOLS.contains(&called)
+}
+
+/// Whether a key names a shell, or an interpreter that was given its program as an argument, alone or
+/// as one of two programs of which one starts the other.
+pub fn is_of_shell(key: &str) -> bool {
+    key.split(" > ").any(|name| {
+        let mut words = name.split(' ');
+        let file = words.next().unwrap_or_default();
+        let applet = words.clone().next().filter(|it| !it.starts_with('-'));
+        let called = applet.unwrap_or_else(|| file.rsplit('/').next().unwrap_or_default());
+        SHELLS.contains(&called) || words.any(|word| word == "-c")
+    })
 }
 
 /// Whether using a privilege is never learned: it reaches for another process, for the kernel or
@@ -159,6 +174,23 @@ mod tests {
             assert!(!is_shielded(path, 0o100_644), "{path}");
         }
         assert!(is_shielded("/data/x", 0o100_755));
+    }
+
+    #[test]
+    fn a_shell_is_told_by_its_name_and_an_interpreter_by_what_it_is_given() {
+        for key in [
+            "/bin/dash",
+            "/usr/bin/python3.11 -c",
+            "/app > /bin/dash -c",
+            "/bin/busybox sh",
+            "/bin/bash > /usr/bin/id",
+        ] {
+            assert!(is_of_shell(key), "{key}");
+        }
+        for key in ["/app", "/usr/bin/python3.11 /app.py", "/app > /bin/busybox wget", "/opt/shell"]
+        {
+            assert!(!is_of_shell(key), "{key}");
+        }
     }
 
     #[test]

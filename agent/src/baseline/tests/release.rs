@@ -58,6 +58,27 @@ impl Stage {
 }
 
 #[test]
+fn a_shell_that_the_version_before_did_not_run_is_told_at_once() {
+    let mut stage = Stage::released();
+    stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/sh", "/bin/bash"], &[]);
+    stage.work(NEXT);
+    // The stand-in for the earlier image has neither: both are brought.
+    assert_eq!(stage.run(NEXT, "/bin/bash", Some("/app")), None);
+    let mut stage = Stage::learned();
+    stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/sh"], &[]);
+    stage.start(NEXT);
+    stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/sh"], &[]);
+    stage.work(NEXT);
+    assert_eq!(stage.run(NEXT, "/bin/old", Some("/app")), None);
+    assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewProcess));
+    assert_eq!(
+        rule(stage.run(NEXT, "/bin/sh", Some("/app"))),
+        Some(Rule::NewProcess),
+        "not learned"
+    );
+}
+
+#[test]
 fn a_release_inherits_and_one_report_tells_what_it_adds() {
     let mut stage = Stage::released();
     stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/resize"], &[]);
