@@ -25,11 +25,8 @@ pub fn export(profiles: &[Saved]) -> String {
             }
             Subject::Service { name } => writeln!(text, "service: {}", quoted(name)),
         };
-        for dimension in &saved.dimensions {
-            if dimension.dimension == Dimension::Volume {
-                export_peers(&mut text, saved);
-                continue;
-            }
+        // How much is used is each host's own.
+        for dimension in saved.dimensions.iter().filter(|it| it.dimension != Dimension::Volume) {
             if dimension.entries.is_empty() {
                 let _ = writeln!(text, "{}: []", dimension.dimension.name());
                 continue;
@@ -59,18 +56,6 @@ pub fn export(profiles: &[Saved]) -> String {
         text.push_str("...\n");
     }
     text
-}
-
-/// Amounts change all the time; with whom bytes are exchanged does not.
-fn export_peers(text: &mut String, saved: &Saved) {
-    let known =
-        saved.volumes.destinations.known().map(|(peer, _)| format!("  - {}\n", quoted(peer)));
-    let known: String = known.collect();
-    let _ = if known.is_empty() {
-        writeln!(text, "volume: []")
-    } else {
-        write!(text, "volume:\n{known}")
-    };
 }
 
 fn quoted(text: &str) -> String {

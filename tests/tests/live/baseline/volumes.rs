@@ -123,8 +123,6 @@ fn little_by_little_to_a_new_peer_is_told_too() {
     }
     let alert = agent.expect(&container, "alert", &wanted);
     assert!(text(&alert, "reason").contains("to a peer that was not learned"), "{alert}");
-    let total = agent.metric("plimsoll_alerts_total{rule=\"volume_out\"}");
-    assert!(total >= 1.0, "{total}");
     agent.stop();
 }
 
