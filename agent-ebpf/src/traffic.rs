@@ -86,10 +86,10 @@ fn peer(ctx: &SkBuffContext, way: &Way) -> Option<[u32; 4]> {
     };
     match protocol {
         IPV4 => {
-            // SAFETY: as above; not merged with other loads, which the verifier would refuse.
             let told = if socket.is_null() {
                 0
             } else {
+                // SAFETY: as above; not merged with other loads, which the verifier would refuse.
                 unsafe { core::ptr::read_volatile(&raw const (*socket).dst_ip4) }
             };
             let address = if told == 0 { ctx.load::<u32>(ipv4).ok()? } else { told };

@@ -35,7 +35,7 @@ pub const NGINX: &str = "plimsoll-test/nginx:1";
 pub const PLIMSOLL: &str = "plimsoll-test/plimsoll:1";
 
 /// All images that tests use.
-pub const IMAGES: [&str; 5] = [BUSYBOX, LAYERED, HEALTHY, NGINX, PLIMSOLL];
+pub const IMAGES: [&str; 4] = [BUSYBOX, LAYERED, HEALTHY, NGINX];
 
 /// A Docker to talk to.
 #[derive(Clone, Debug)]
