@@ -34,7 +34,7 @@ pub const NGINX: &str = "plimsoll-test/nginx:1";
 /// The agent itself.
 pub const PLIMSOLL: &str = "plimsoll-test/plimsoll:1";
 
-/// All images that tests use.
+/// The images that every host with live tests has; the agent itself is for those that deploy it.
 pub const IMAGES: [&str; 4] = [BUSYBOX, LAYERED, HEALTHY, NGINX];
 
 /// A Docker to talk to.
