@@ -222,8 +222,7 @@ impl Directory {
 
     /// The containers whose cgroup is there, with that cgroup.
     pub fn there(&self) -> impl Iterator<Item = (u64, &Arc<Container>)> {
-        let there = self.cgroups.iter().filter(|(_, it)| it.gone_ns.is_none());
-        there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, it.container.as_ref()?)))
+        self.places().map(|(cgroup_id, _, container)| (cgroup_id, container))
     }
 
     /// The same, with the path of that cgroup in the unified hierarchy.

@@ -1,9 +1,8 @@
 //! `plimsoll posture`: what containers were given that leads out of them.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
 use bollard::{
-    API_DEFAULT_VERSION, Docker,
     errors::Error,
     models::ContainerInspectResponse,
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
@@ -16,10 +15,7 @@ use super::{
     exit::{Exit, Failure},
     overrides::Overrides,
 };
-use crate::attribution::{inspect, posture};
-
-/// How long Docker may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::attribution::{docker, inspect, posture};
 
 /// Show what containers were given that leads out of them: privileges, namespaces, mounts, devices.
 ///
@@ -62,8 +58,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::environment)?;
-    let socket = config.docker.socket.display().to_string();
-    let inspections = runtime.block_on(inspections(&socket, args.all)).map_err(|error| {
+    let socket = &config.docker.socket;
+    let inspections = runtime.block_on(inspections(socket, args.all)).map_err(|error| {
+        let socket = socket.display();
         Failure::environment(anyhow::anyhow!("docker at {socket} does not tell: {error}"))
     })?;
     let mut findings: Vec<Found> = inspections.iter().flat_map(findings_of).collect();
@@ -74,9 +71,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if is_severe { Exit::Findings } else { Exit::Done })
 }
 
-async fn inspections(socket: &str, all: bool) -> Result<Vec<ContainerInspectResponse>, Error> {
-    let docker = Docker::connect_with_unix(socket, PATIENCE.as_secs(), API_DEFAULT_VERSION)?;
-    let docker = docker.negotiate_version().await?;
+async fn inspections(socket: &Path, all: bool) -> Result<Vec<ContainerInspectResponse>, Error> {
+    let docker = docker::connect(socket).await?;
     let options = ListContainersOptionsBuilder::new().all(all).build();
     let mut found = Vec::new();
     for id in docker.list_containers(Some(options)).await?.into_iter().filter_map(|it| it.id) {

@@ -38,7 +38,7 @@ pub fn page() -> String {
             page += "\nThere are no rules of this class yet.\n";
         }
     }
-    page += "\n<!-- Generated from agent-ebpf/src/rules.rs: \
+    page += "\n<!-- Generated from agent-ebpf/src/rules/mod.rs: \
              UPDATE_DOCS=1 cargo test -p plimsoll verdict -->\n";
     page
 }

@@ -135,7 +135,10 @@ pub async fn watch(
 }
 
 /// Connects and settles on a version of the API that both sides speak.
-async fn connect(socket: &Path) -> Result<Docker, bollard::errors::Error> {
+///
+/// # Errors
+/// When nobody answers there as Docker does.
+pub async fn connect(socket: &Path) -> Result<Docker, bollard::errors::Error> {
     let path = socket.to_string_lossy();
     Docker::connect_with_unix(&path, PATIENCE_SECONDS, API_DEFAULT_VERSION)?
         .negotiate_version()
