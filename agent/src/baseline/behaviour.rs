@@ -24,7 +24,7 @@ use super::{
 };
 use crate::attribution::{
     container::Container,
-    inspect::DOCKER_INIT,
+    inspect::is_docker_init,
     observation::Observation,
     process::{Origin, Process},
 };
@@ -130,7 +130,7 @@ pub fn behaviours(
 pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let Some((exec, tail)) = observation.record.read::<Exec>() else { return false };
     let (path, script) = (tail.get(exec.path), tail.get(exec.script));
-    if exec.layer == code::MOUNT && path == DOCKER_INIT {
+    if exec.layer == code::MOUNT && is_docker_init(path) {
         return false;
     }
     let is_changed = |bit| exec.flags & bit != 0;

@@ -19,7 +19,7 @@ use plimsoll_ebpf::{
 
 use super::own::Own;
 use crate::{
-    attribution::{inspect::DOCKER_INIT, observation::Observation},
+    attribution::{inspect::is_docker_init, observation::Observation},
     policy::{peers::Endpoint, place::Object},
 };
 
@@ -211,7 +211,7 @@ fn of_exec<'a>(
     script: &'a [u8],
 ) -> Option<Breach<'a>> {
     let layer = observation.layer_of(exec.layer, path);
-    let is_dockers = exec.layer == layer::code::MOUNT && path == DOCKER_INIT;
+    let is_dockers = exec.layer == layer::code::MOUNT && is_docker_init(path);
     if let Some(rule) = rules::of_program(layer, exec.flags, is_changed(exec.flags))
         && !is_dockers
     {
