@@ -160,9 +160,9 @@ fn of_exec(
     if script.is_empty() {
         program::push_applet(object, &process.exe, &process.args);
     }
-    let is_tool = shield::is_tool(key, context);
+    let is_never = shield::is_never_learned(key, context);
     let is_whole = exec.flags & flags::PATH_TRUNCATED == 0;
-    let learning = if is_tool || !is_whole { Learning::Never } else { Learning::AsItIs };
+    let learning = if is_never || !is_whole { Learning::Never } else { Learning::AsItIs };
     let behaviour = |dimension, key| Behaviour {
         dimension,
         scope: "",

@@ -97,6 +97,7 @@ fn exec(get: &Get<'_, '_>) -> Vec<u8> {
         script: texts.push(text(get, "exec.script")),
         layer: layer(get, "exec.layer"),
         script_layer: layer(get, "exec.script_layer"),
+        // A shell that reads from a connection is told and never stopped: it is no dry run's matter.
         flags: bit(get, "exec.unlinked", flags::UNLINKED)
             | bit(get, "exec.changed", flags::CONTENT_CHANGED)
             | bit(get, "exec.script_changed", flags::SCRIPT_CHANGED),

@@ -77,8 +77,7 @@ fn tables(args: &Args, score: &Score, profiles: &[Profile]) -> String {
     }
     text += "\n| class | detected | specific |\n| --- | --- | --- |\n";
     for (name, class) in &score.by_class {
-        let specific =
-            class.specific.map_or_else(String::new, |it| format!("{:.0} %", 100.0 * it));
+        let specific = class.specific.map_or_else(String::new, |it| format!("{:.0} %", 100.0 * it));
         let _ = writeln!(text, "| {name} | {} | {specific} |", rate(&class.detected));
     }
     text += "\n| attack | in | came by | told as | seconds |\n| --- | --- | --- | --- | --- |\n";
@@ -105,7 +104,9 @@ fn row(run: &Run) -> String {
         "**not told**".to_owned()
     };
     let seconds = run.seconds.map_or_else(String::new, |it| format!("{it:.1}"));
-    let or_none = |it: &Option<String>| it.clone().filter(|it| !it.is_empty()).unwrap_or_else(|| "own".into());
+    let or_none = |it: &Option<String>| {
+        it.clone().filter(|it| !it.is_empty()).unwrap_or_else(|| "own".into())
+    };
     format!(
         "| {} | {} | {} | {told} | {seconds} |\n",
         run.id,

@@ -75,7 +75,11 @@ impl Agent {
     /// Ends the agent, once it had time to tell what it knows.
     pub(super) fn stop(self) -> Result<()> {
         thread::sleep(WAKE);
-        let metrics = cmd::output(Command::new("curl").args(["-sS", "--fail", &format!("http://{METRICS}/metrics")]));
+        let metrics = cmd::output(Command::new("curl").args([
+            "-sS",
+            "--fail",
+            &format!("http://{METRICS}/metrics"),
+        ]));
         if let Ok(metrics) = metrics {
             fs::write(self.out.join("metrics.txt"), metrics).context("keeping the metrics")?;
         }
