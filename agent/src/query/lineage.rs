@@ -206,6 +206,11 @@ impl Family {
                 _ => roots.push(place),
             }
         }
+        // Those that were asked for have the first places, whenever they began.
+        let starts: Vec<u64> = self.processes.iter().map(|it| it.identity.start).collect();
+        let start = |place: &usize| starts.get(*place).copied();
+        self.processes.iter_mut().for_each(|it| it.children.sort_by_key(start));
+        roots.sort_by_key(start);
         roots
     }
 
@@ -336,26 +341,23 @@ const MAX_SIGHTINGS: usize = 1000;
 pub fn sight(seen: &mut Vec<Sighting>, object: &Map<String, Json>) {
     let Some(identity) = Identity::of(object) else { return };
     let ns = moment::parse(&text(object, "ts")).unwrap_or_default();
-    match seen.iter_mut().rev().find(|it| it.identity == identity) {
-        Some(sighting) => {
-            sighting.first_ns = sighting.first_ns.min(ns);
-            sighting.last_ns = sighting.last_ns.max(ns);
-            sighting.command = command(object);
-        }
-        None => {
-            if seen.len() >= MAX_SIGHTINGS {
-                seen.remove(0);
-            }
-            seen.push(Sighting {
-                identity,
-                first_ns: ns,
-                last_ns: ns,
-                command: command(object),
-                container_id: text(object, "ctr.id"),
-                object: object.clone(),
-            });
-        }
+    if let Some(sighting) = seen.iter_mut().rev().find(|it| it.identity == identity) {
+        sighting.first_ns = sighting.first_ns.min(ns);
+        sighting.last_ns = sighting.last_ns.max(ns);
+        sighting.command = command(object);
+        return;
     }
+    if seen.len() >= MAX_SIGHTINGS {
+        seen.remove(0);
+    }
+    seen.push(Sighting {
+        identity,
+        first_ns: ns,
+        last_ns: ns,
+        command: command(object),
+        container_id: text(object, "ctr.id"),
+        object: object.clone(),
+    });
 }
 
 #[cfg(test)]
@@ -427,6 +429,17 @@ mod tests {
         assert_eq!(family.processes[2].children, [3]);
         let roles: Vec<Role> = family.processes.iter().map(|it| it.role).collect();
         assert_eq!(roles, [Role::Ancestor, Role::Asked, Role::Descendant, Role::Descendant]);
+    }
+
+    #[test]
+    fn children_stand_in_the_order_in_which_they_began() {
+        let asked = [(60, 10), (50, 5)].map(identity);
+        let mut family = family(Family::of(&asked, &[identity(INIT), identity(REUSED)]));
+        family.link();
+        let init = family.places[&identity(INIT)];
+        let children = family.processes[init].children.iter();
+        let pids: Vec<u64> = children.map(|it| family.processes[*it].identity.pid).collect();
+        assert_eq!(pids, [50, 20], "not in the order in which they were asked for");
     }
 
     #[test]

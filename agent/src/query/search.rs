@@ -151,7 +151,12 @@ fn tell_newest(
         Answer::Row(row) if (row.ts_ns(), row.seq()) < (oldest_ns, oldest_seq) => {
             ControlFlow::Continue(())
         }
-        answer => tell(answer),
+        answer @ (Answer::Row(_)
+        | Answer::Line(_)
+        | Answer::Notice(_)
+        | Answer::At(_)
+        | Answer::Damage(_)
+        | Answer::Idle) => tell(answer),
     }))
 }
 
@@ -251,7 +256,11 @@ mod tests {
                     appender.tick();
                     next += 1;
                 }
-                _ => {}
+                Answer::Line(_)
+                | Answer::Notice(_)
+                | Answer::At(_)
+                | Answer::Damage(_)
+                | Answer::Idle => {}
             }
             if seen.len() == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })

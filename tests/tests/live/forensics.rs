@@ -163,11 +163,11 @@ fn the_story_of_a_container_is_told_when_it_is_gone() {
         found.unwrap_or_else(|| panic!("no {kind} {what} in {lines:#?}"))
     };
     let places = [
-        place("container", "create"),
-        place("container", "start"),
+        place("container", " create"),
+        place("container", " start"),
         place("exec", "hello thrice"),
         place("file_write", "/root/made"),
-        place("container", "die"),
+        place("container", " die "),
     ];
     assert!(places.is_sorted(), "{places:?} in {lines:#?}");
     assert!(lines.iter().any(|it| it["kind"] == "alert"), "{lines:#?}");

@@ -167,7 +167,7 @@ impl Branch {
         };
         let found = level.iter_mut().find_map(|branch| match branch {
             Self::Group(own, branches) if *own == first => Some(branches),
-            _ => None,
+            Self::Group(..) | Self::Leaf { .. } => None,
         });
         if let Some(branches) = found {
             return Self::put(branches, inner, name, value);

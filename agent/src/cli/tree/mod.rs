@@ -192,7 +192,9 @@ fn related(args: &Args, params: &mut Params, asked: Vec<Sighting>) -> Result<Fam
         params.services.clear();
     }
     let mut ancestors = Ancestors::default();
-    asked.iter().for_each(|it| ancestors.begin(&it.object));
+    for it in &asked {
+        ancestors.begin(&it.object);
+    }
     if !ancestors.is_whole() {
         // Backwards, since they are usually found soon: an ancestor lives longer than who it made.
         let backwards = Params { reverse: true, ..params.clone() };

@@ -106,7 +106,9 @@ impl Counter {
         let mut lines: Vec<Map<String, Json>> =
             groups.into_iter().map(|(_, group)| line(&self.fields, group)).collect();
         let mut others = self.given_up;
-        rest.iter().for_each(|(_, group)| others.add(group.amount));
+        for (_, group) in &rest {
+            others.add(group.amount);
+        }
         if others.observations > 0 {
             lines.push(others_line(others, rest.len()));
         }
@@ -240,7 +242,9 @@ mod tests {
     fn no_two_lists_of_values_have_one_key() {
         let key = |values: [Option<&[u8]>; 2]| {
             let mut key = Vec::new();
-            values.into_iter().for_each(|it| put_key(&mut key, it.map(Value::Text)));
+            for it in values {
+                put_key(&mut key, it.map(Value::Text));
+            }
             key
         };
         assert_ne!(key([Some(b"ab"), Some(b"c")]), key([Some(b"a"), Some(b"bc")]));
