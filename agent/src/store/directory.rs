@@ -5,12 +5,18 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::{block::FORMAT_VERSION, error::StoreError, files::sync_dir, segment::events_dir};
 use crate::clock;
+
+/// How often, and with which pause, the lock is tried.
+const ATTEMPTS: u32 = 10;
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Makes the directory where it is missing and takes it for this process.
 pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
@@ -32,20 +38,30 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(StoreError::io("cannot open", &path))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(StoreError::Locked { dir: dir.to_owned() });
-        }
-        Err(error) => return Err(StoreError::io("cannot lock", &path)(error.into())),
-    }
+    hold(&lock, dir).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => StoreError::Locked { dir: dir.to_owned() },
+        error => StoreError::io("cannot lock", &path)(error.into()),
+    })?;
     write_version(dir)?;
     Ok(lock)
+}
+
+/// Takes the lock. Whoever asks [`is_in_use`] has it for a moment.
+fn hold(lock: &File, dir: &Path) -> rustix::io::Result<()> {
+    for _ in 1..ATTEMPTS {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(PATIENCE),
+            held => return held,
+        }
+    }
+    tracing::debug!(dir = %dir.display(), "the store is in use");
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Whether an agent has the directory open.
 pub fn is_in_use(dir: &Path) -> bool {
     let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    // Let go of when the file is closed, at the end.
     flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 

@@ -82,7 +82,7 @@ impl Recovery {
         let path = segment::segment_path(store, first_seq);
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let mut finder = Finder::new(&path, &file, 0)?;
+        let mut finder = Finder::new(&path, &file, 0, None)?;
         let mut found = Vec::new();
         let end = finder.run(&mut |it| found.push(it))?;
         let sound = finder.offset;
@@ -99,10 +99,16 @@ impl Recovery {
             return directory::set_aside(&path);
         }
         self.known.insert(first_seq, summary);
-        if is_newest {
-            if end == End::Torn {
-                self.set_torn_aside(&path, &file, sound, length)?;
+        if end == End::Torn {
+            let torn = finder.torn();
+            if is_newest {
+                // It is going to be cut there, and gone on with.
+                let bytes = segment::read_at_most(&file, sound, (length - sound) as usize)?;
+                directory::keep_aside(&path, &bytes);
             }
+            self.damages.push(torn);
+        }
+        if is_newest {
             self.newest = Some((first_seq, sound));
         }
         Ok(())
@@ -141,39 +147,11 @@ impl Recovery {
                 self.backlog.push((header, frame.to_vec()));
             }
         });
-        let torn = bytes.len() - frames.sound;
-        if frames.damaged + torn > 0 {
+        if let Some(damage) = frames.damage(&path, bytes.len()) {
             directory::keep_aside(&path, &bytes);
-            self.damages.push(Damage {
-                file: path.clone(),
-                offset: if frames.damaged > 0 { 0 } else { frames.sound as u64 },
-                bytes: (frames.damaged + torn) as u64,
-                reason: "the log is torn or damaged".to_owned(),
-                between: None,
-                rows: None,
-            });
+            self.damages.push(damage);
         }
         Growing::open(&path, frames.sound as u64)
-    }
-
-    fn set_torn_aside(
-        &mut self,
-        path: &Path,
-        file: &File,
-        sound: u64,
-        length: u64,
-    ) -> io::Result<()> {
-        let bytes = segment::read_at_most(file, sound, (length - sound) as usize)?;
-        directory::keep_aside(path, &bytes);
-        self.damages.push(Damage {
-            file: path.to_owned(),
-            offset: sound,
-            bytes: length - sound,
-            reason: "the last block is torn".to_owned(),
-            between: None,
-            rows: None,
-        });
-        Ok(())
     }
 }
 

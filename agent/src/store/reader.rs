@@ -13,7 +13,7 @@ use super::{
     directory,
     error::{Damage, StoreError},
     scan::{Candidate, Scan, Source},
-    segment::{self, Finder},
+    segment::{self, End, Finder},
 };
 
 /// What a scan is for. Rows outside are not returned; blocks without any are not read.
@@ -104,6 +104,8 @@ struct Segment {
     scanned: u64,
     blocks: Vec<(u64, Arc<Header>)>,
     damages: Vec<Damage>,
+    /// What stands behind the last whole block.
+    torn: Option<Damage>,
 }
 
 impl Reader {
@@ -138,7 +140,7 @@ impl Reader {
             }
         }
         let in_segments = end_seq;
-        segment::each_frame(&log, |header, frame| {
+        let frames = segment::each_frame(&log, |header, frame| {
             if header.end_seq() > in_segments {
                 end_seq = end_seq.max(header.end_seq());
                 if request.wants(&header) {
@@ -148,7 +150,24 @@ impl Reader {
                 }
             }
         });
+        if request.from_seq == 0 {
+            damages.extend(self.torn(frames.damage(&path, log.len())));
+        }
         Ok(Scan::new(request, candidates, damages, end_seq))
+    }
+
+    /// What is cut short. Where somebody writes, that may be a block or frame on its way.
+    fn torn(&self, log: Option<Damage>) -> Vec<Damage> {
+        let last = self.segments.last_key_value().map(|(first_seq, _)| *first_seq);
+        let (mut torn, mut growing): (Vec<Damage>, Vec<Damage>) = (Vec::new(), Vec::from_iter(log));
+        for (first_seq, segment) in &self.segments {
+            let place = if Some(*first_seq) == last { &mut growing } else { &mut torn };
+            place.extend(segment.torn.clone());
+        }
+        if !growing.is_empty() && !directory::is_in_use(&self.store) {
+            torn.extend(growing);
+        }
+        torn
     }
 
     /// Brings what is known of the segments up to date.
@@ -172,15 +191,18 @@ impl Reader {
 impl Segment {
     fn look(&mut self, path: &Path) -> io::Result<()> {
         if fs::metadata(path)?.len() <= self.scanned {
+            self.torn = None;
             return Ok(());
         }
         let file = File::open(path)?;
-        let mut finder = Finder::new(path, &file, self.scanned)?;
-        finder.run(&mut |found| match found {
+        let last_ns = self.blocks.last().map(|(_, header)| header.max_ts);
+        let mut finder = Finder::new(path, &file, self.scanned, last_ns)?;
+        let end = finder.run(&mut |found| match found {
             Ok(found) => self.blocks.push((found.offset, Arc::new(found.header))),
             Err(damage) => self.damages.push(damage),
         })?;
         self.scanned = finder.offset;
+        self.torn = (end == End::Torn).then(|| finder.torn());
         Ok(())
     }
 }

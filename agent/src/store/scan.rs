@@ -212,7 +212,8 @@ impl Candidate {
             offset,
             bytes: header.block_bytes() as u64,
             reason,
-            between: Some((header.min_ts, header.max_ts)),
+            from_ns: Some(header.min_ts),
+            to_ns: Some(header.max_ts),
             rows: Some(header.rows),
         }
     }
