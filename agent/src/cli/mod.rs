@@ -15,6 +15,7 @@ pub mod profile;
 pub mod release;
 pub mod run;
 pub mod sink;
+pub mod store;
 
 mod answer;
 mod ask;
@@ -59,6 +60,7 @@ enum Command {
     Posture(posture::Args),
     Release(release::Args),
     Sink(sink::Args),
+    Store(store::Args),
     Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Store(args) => store::run(args),
         Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),

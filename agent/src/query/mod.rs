@@ -9,4 +9,5 @@ pub mod search;
 pub mod table;
 
 mod lexer;
+mod needles;
 mod parser;

@@ -10,12 +10,13 @@ use std::{
 use super::{
     block::{FIXED_BYTES, Header, HeaderError, MAGIC},
     error::Damage,
+    stream::{SegmentId, Stream},
 };
 
 /// Largest block that is believed; longer ones are damage.
 const MAX_BLOCK: usize = 128 << 20;
 /// Read at once while headers are looked for.
-const WINDOW: usize = 4096;
+const WINDOW: usize = 8192;
 
 /// Directory of segments and log in a store.
 pub(super) fn events_dir(store: &Path) -> PathBuf {
@@ -27,24 +28,29 @@ pub(super) fn wal_path(store: &Path) -> PathBuf {
     events_dir(store).join("wal")
 }
 
-/// The segment whose first observation has this number.
-pub(super) fn segment_path(store: &Path, first_seq: u64) -> PathBuf {
-    events_dir(store).join(format!("seg-{first_seq:020}.evs"))
+/// The file of a segment.
+pub(super) fn segment_path(store: &Path, segment: SegmentId) -> PathBuf {
+    let SegmentId { first_seq, stream } = segment;
+    events_dir(store).join(format!("{}{first_seq:020}.evs", stream.prefix()))
 }
 
-fn first_seq_of(name: &str) -> Option<u64> {
-    name.strip_prefix("seg-")?.strip_suffix(".evs")?.parse().ok()
+fn segment_of(name: &str) -> Option<SegmentId> {
+    let name = name.strip_suffix(".evs")?;
+    Stream::ALL.into_iter().find_map(|stream| {
+        let first_seq = name.strip_prefix(stream.prefix())?.parse().ok()?;
+        Some(SegmentId { first_seq, stream })
+    })
 }
 
 /// The segments of a store, oldest first; none where there is no store yet.
-pub(super) fn list(store: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn list(store: &Path) -> io::Result<Vec<SegmentId>> {
     let entries = match std::fs::read_dir(events_dir(store)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut segments = Vec::new();
     for entry in entries {
-        segments.extend(entry?.file_name().to_str().and_then(first_seq_of));
+        segments.extend(entry?.file_name().to_str().and_then(segment_of));
     }
     segments.sort_unstable();
     Ok(segments)
