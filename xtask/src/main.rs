@@ -6,6 +6,7 @@ mod cmd;
 mod dashboards;
 mod debian;
 mod docker;
+mod eval;
 mod image;
 mod images;
 mod monitoring;
@@ -50,6 +51,8 @@ enum Command {
     Fuzz,
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
     Bench(bench::Args),
+    /// Attacks real services and tells what was detected: `cargo xtask eval --corpus DIR`.
+    Eval(eval::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +77,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Vm(args) => vm::main(&args),
         Command::Fuzz => test::fuzz(),
         Command::Bench(args) => bench::main(&args),
+        Command::Eval(args) => eval::main(&args),
     }
 }
 

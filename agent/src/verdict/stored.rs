@@ -97,6 +97,7 @@ fn exec(get: &Get<'_, '_>) -> Vec<u8> {
         script: texts.push(text(get, "exec.script")),
         layer: layer(get, "exec.layer"),
         script_layer: layer(get, "exec.script_layer"),
+        // A shell that reads from a connection is told and never stopped: it is no dry run's matter.
         flags: bit(get, "exec.unlinked", flags::UNLINKED)
             | bit(get, "exec.changed", flags::CONTENT_CHANGED)
             | bit(get, "exec.script_changed", flags::SCRIPT_CHANGED),
@@ -341,13 +342,15 @@ mod tests {
 
     #[test]
     fn dockers_own_init_may_run() {
-        let fields = |name: &str| match name {
-            "kind" => Some(Value::Text(b"exec")),
-            "exec.layer" => Some(Value::Text(b"mount")),
-            "proc.exe" => Some(Value::Text(crate::attribution::inspect::DOCKER_INIT)),
-            _ => None,
-        };
-        assert_eq!(breach(&fields), None);
+        for init in crate::attribution::inspect::DOCKER_INIT {
+            let fields = |name: &str| match name {
+                "kind" => Some(Value::Text(b"exec")),
+                "exec.layer" => Some(Value::Text(b"mount")),
+                "proc.exe" => Some(Value::Text(init)),
+                _ => None,
+            };
+            assert_eq!(breach(&fields), None);
+        }
     }
 
     #[test]
