@@ -7,14 +7,18 @@ pub mod events;
 pub mod exit;
 pub mod health;
 pub mod incidents;
+pub mod man;
 pub mod mode;
 pub mod output;
 pub mod overrides;
 pub mod posture;
 pub mod profile;
 pub mod release;
+pub mod replay;
 pub mod run;
 pub mod sink;
+pub mod swarm;
+pub mod top;
 
 mod answer;
 mod ask;
@@ -22,6 +26,7 @@ mod choices;
 mod columns;
 mod hint;
 mod log;
+mod progress;
 mod selection;
 
 use std::{io::Write, process::ExitCode};
@@ -58,12 +63,17 @@ enum Command {
     Profile(profile::Args),
     Posture(posture::Args),
     Release(release::Args),
+    Replay(replay::Args),
     Sink(sink::Args),
+    Swarm(swarm::Args),
+    Top(top::Args),
     Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    /// Write manual pages.
+    Man(man::Args),
 }
 
 /// Parses the command line, runs the command and tells how it ended.
@@ -78,10 +88,14 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
+        Command::Replay(args) => replay::run(&args),
         Command::Sink(args) => sink::run(args),
+        Command::Swarm(args) => swarm::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     });
     outcome.unwrap_or_else(|failure| tell(&failure)).into()
 }

@@ -5,6 +5,7 @@ pub mod expr;
 pub mod filter;
 pub mod json;
 pub mod moment;
+pub mod parsed;
 pub mod search;
 pub mod table;
 
