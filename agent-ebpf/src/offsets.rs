@@ -88,6 +88,8 @@ offsets! {
     file_inode = "file" "f_inode";
     file_mode = "file" "f_mode";
     file_flags = "file" "f_flags";
+    file_private = "file" "private_data";
+    socket_sk = "socket" "sk";
     dentry_inode = "dentry" "d_inode";
     dentry_parent = "dentry" "d_parent";
     dentry_name = "dentry" "d_name.name";

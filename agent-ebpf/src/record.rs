@@ -101,6 +101,9 @@ pub mod flags {
     /// Like [`CONTENT_CHANGED`], of the script.
     pub const SCRIPT_CHANGED: u32 = 1 << 11;
 
+    /// What a program reads from is a connection, or a port: an IPv4 or IPv6 socket.
+    pub const INPUT_SOCKET: u32 = 1 << 13;
+
     /// With any of these a path is not known well enough to be compared with an exception's.
     pub const PATH_UNSURE: u32 = PATH_TRUNCATED | DETACHED | PATH_AS_GIVEN | PATH_UNREADABLE;
 }

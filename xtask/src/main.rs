@@ -7,6 +7,7 @@ mod dashboards;
 mod deb;
 mod debian;
 mod docker;
+mod eval;
 mod image;
 mod images;
 mod monitoring;
@@ -51,6 +52,8 @@ enum Command {
     Vm(vm::Args),
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
     Bench(bench::Args),
+    /// Attacks real services and tells what was detected: `cargo xtask eval --corpus DIR`.
+    Eval(eval::Args),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Dashboards(args) => dashboards::main(&args),
         Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Eval(args) => eval::main(&args),
     }
 }
 

@@ -121,6 +121,12 @@ mod meaning {
                 },
             ),
             Field::noted(
+                "exec.input_socket",
+                ValueType::Flag,
+                "Whether its standard input is an IPv4 or IPv6 socket; absent where it is not.",
+                |e, _| (e.flags & flags::INPUT_SOCKET != 0).then_some(Value::Flag(true)),
+            ),
+            Field::noted(
                 "exec.args_unreadable",
                 ValueType::Flag,
                 "Whether the arguments could not be read; absent where they could.",

@@ -61,6 +61,9 @@ pub mod op {
     /// A connection to the agent's socket, which the agent tells itself
     pub const AGENT_SOCKET: u8 = 26;
 
+    /// `mmap`, `mprotect` of memory that is no file's, to be executed
+    pub const EXECUTABLE_MEMORY: u8 = 27;
+
     /// The name of a code.
     #[cfg(not(target_arch = "bpf"))]
     pub const fn name(op: u8) -> &'static str {
@@ -90,6 +93,7 @@ pub mod op {
             SIGNAL_AGENT => "signal_agent",
             PTRACE_AGENT => "ptrace_agent",
             AGENT_SOCKET => "agent_socket",
+            EXECUTABLE_MEMORY => "executable_memory",
             _ => "unknown",
         }
     }

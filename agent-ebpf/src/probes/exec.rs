@@ -8,6 +8,10 @@ use plimsoll_ebpf::{
     rules::{self, Class, outcome},
 };
 
+use super::{
+    file_write::S_IFMT,
+    listen::{AF_INET, AF_INET6},
+};
 use crate::{
     emit::{Draft, Ring},
     enforce::{self, Means},
@@ -17,6 +21,9 @@ use crate::{
     scratch::Slot,
     setup, task,
 };
+
+/// `include/uapi/linux/stat.h`
+const S_IFSOCK: u32 = 0o140_000;
 
 // match-proto:v5.10: (struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 #[btf_tracepoint(function = "sched_process_exec")]
@@ -38,10 +45,24 @@ fn on_exec(ctx: BtfTracePointContext) -> i32 {
         enforce::kill();
         header.outcome = outcome::KILLED;
     }
+    if reads_from_network(task) {
+        bits |= flags::INPUT_SOCKET;
+    }
     let Some(draft) = Draft::within(slot, header) else { return 0 };
     let args = arguments(&draft, task, &mut bits);
     tell(draft, &Told { task, bprm, file: &file, layer, bits, args });
     0
+}
+
+/// Whether a process's standard input is an IPv4 or IPv6 socket.
+#[inline(always)]
+fn reads_from_network(task: usize) -> bool {
+    let file = task::file_of(task, 0);
+    if file == 0 || File::at(file).mode() & S_IFMT != S_IFSOCK {
+        return false;
+    }
+    let socket = member!(member!(file, file_private, usize), socket_sk, usize);
+    matches!(member!(socket, sock_family, u16), AF_INET | AF_INET6)
 }
 
 /// What is told of a program that runs, or would have.

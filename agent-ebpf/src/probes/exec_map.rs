@@ -9,13 +9,13 @@ use plimsoll_ebpf::{
     rules::outcome,
 };
 
-use super::{file_write::act, syscall::Call};
+use super::{file_write::act, privilege, syscall::Call};
 use crate::{
     emit::{Draft, Ring},
     enforce::{self, Means},
     file::File,
     filter,
-    mapped::executable_at,
+    mapped::{Code, executable_at},
     scratch::Slot,
     task,
 };
@@ -44,8 +44,8 @@ pub fn maps_code(call: &Call) -> bool {
         map::PROTECT => call.argument(call.entry.number) & PROT_EXEC != 0,
         map::ATTACH => call.argument(call.entry.number) & SHM_EXEC != 0,
         _ => {
-            let [protection, flags, _] = asked(call);
-            protection & PROT_EXEC != 0 && flags & MAP_ANONYMOUS == 0
+            let [protection, ..] = asked(call);
+            protection & PROT_EXEC != 0
         }
     }
 }
@@ -57,7 +57,10 @@ pub fn on_map(call: &Call, container: u64) {
     if call.entry.op != map::FILE {
         return;
     }
-    let [_, _, descriptor] = asked(call);
+    let [_, flags, descriptor] = asked(call);
+    if flags & MAP_ANONYMOUS != 0 {
+        return;
+    }
     let address = task::file_of(call.task, descriptor);
     if address != 0 {
         judge(File::at(address), container, call.is_compat);
@@ -70,12 +73,14 @@ pub fn on_mapping(call: &Call, container: u64) {
     let is_protect = call.entry.op == map::PROTECT;
     let start = if is_protect { call.argument(1) } else { call.result as u64 };
     match executable_at(start) {
-        Some(file) => judge(file, container, call.is_compat),
+        Some(Code::File(file)) => judge(file, container, call.is_compat),
+        Some(Code::Memory) => privilege::on_executable_memory(container),
         // Another thread may be at the mappings, or have removed this one.
         None => on_map(call, container),
     }
     if is_protect
-        && let Some(file) = executable_at(start.wrapping_add(call.argument(2)).wrapping_sub(1))
+        && let Some(Code::File(file)) =
+            executable_at(start.wrapping_add(call.argument(2)).wrapping_sub(1))
     {
         judge(file, container, call.is_compat);
     }
@@ -88,7 +93,7 @@ fn on_exec_loader(_ctx: BtfTracePointContext) -> i32 {
     let Some(container) = filter::current_container() else { return 0 };
     // SAFETY: the verifier knows the task's type.
     let registers = unsafe { generated::bpf_task_pt_regs(task::current() as *mut _) };
-    if let Some(file) = executable_at(member!(registers, regs_ip, u64)) {
+    if let Some(Code::File(file)) = executable_at(member!(registers, regs_ip, u64)) {
         judge(file, container, false);
     }
     0

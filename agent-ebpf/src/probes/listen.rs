@@ -18,8 +18,8 @@ const ESTABLISHED: i32 = 1;
 const SYN_RECV: i32 = 3;
 const LISTEN: i32 = 10;
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 const PROTOCOL_TCP: u8 = 6;
 
 // match-proto:v5.10: (const struct sock *sk, const int oldstate, const int newstate)

@@ -122,6 +122,24 @@ pub fn on_call(call: &Call, container: u64) {
     draft.send(Ring::Priority { urgent: true }, body);
 }
 
+/// A process may execute what it has written into its memory: once a window and program.
+#[inline(always)]
+pub fn on_executable_memory(container: u64) {
+    let task = task::current();
+    let act = act(container, task, 0, u32::from(op::EXECUTABLE_MEMORY));
+    let Some(report) = filter::report(&act) else { return };
+    let body = Privilege {
+        result: 0,
+        number: 0,
+        path: Span::default(),
+        to: Span::default(),
+        op: op::EXECUTABLE_MEMORY,
+        capability: 0,
+        reserved: [0; 6],
+    };
+    emit(Ring::Priority { urgent: false }, report.header(task::header(container)), body);
+}
+
 /// `include/linux/sched/signal.h`: the kernel sends it, whoever runs just then.
 const SEND_SIG_PRIV: usize = 1;
 

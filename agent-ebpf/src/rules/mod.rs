@@ -216,6 +216,18 @@ rules! {
     27 NetworkJoined "network_joined" Network Medium "T1599" "defense-evasion"
         "A running container was connected to another network."
         "Networks keep services apart, and a container in two of them is a way between. Who deploys does this when a container starts; by hand and later it is a repair, or somebody who builds that way.";
+    28 ReverseShell "reverse_shell" Exec Critical "T1059.004" "execution"
+        "A shell or interpreter was started whose input is a network connection."
+        "Whoever is at the other end types and the container obeys: the usual end of an intrusion, by a program that called out or by a port that was left open. Servers that start a shell for each connection (inetd) do this; few are left. It is told, not stopped.";
+    29 NewShell "new_shell" Exec High "T1059.004" "execution"
+        "A shell ran that this image was not seen to run, or an interpreter was given its program as an argument."
+        "Services are broken into to be given orders, and orders are given to a shell. It is told of what the container itself and its health check start; a shell that somebody starts by docker exec is a `new_process`. Rare branches of a program and scripts for maintenance start shells too.";
+    30 NewTool "new_tool" Exec Medium "T1105" "command-and-control"
+        "A program of the image that fetches, sends, unpacks, builds or traces ran, and this image was not seen to run it."
+        "Downloaders, encoders, compilers, package managers, tracers and programs that carry a shell elsewhere: intruders use what is there before they bring their own. An image that needs none of them is better without.";
+    31 Discovery "discovery" Exec Medium "T1082" "discovery"
+        "A program of the image that looks around ran, and this image was not seen to run it."
+        "Who am I, what runs here, whom does it talk to, what is there to find: the first minutes of an intrusion, and of whoever repairs something by hand.";
     32 NewProcess "new_process" Exec Medium "T1059" "execution"
         "A program of the image ran that this image was not seen to run."
         "Enough of the image is known to tell: the alert says how much, and what comes nearest. A new release does this, and so does whoever looks around after breaking in. How images are learned is in baseline.md.";

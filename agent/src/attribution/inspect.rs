@@ -14,8 +14,14 @@ use super::{
 /// container was started.
 pub const DOCKERS_OWN: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
-/// Docker's own init, which it mounts into a container that asks for one (`docker run --init`).
-pub const DOCKER_INIT: &[u8] = b"/sbin/docker-init";
+/// Docker's own init, which it mounts into a container that asks for one (`docker run --init`): at
+/// `/sbin`, which in most images leads to `/usr/sbin`.
+pub const DOCKER_INIT: [&[u8]; 2] = [b"/sbin/docker-init", b"/usr/sbin/docker-init"];
+
+/// Whether a program that lies in a mount is Docker's own init.
+pub fn is_docker_init(path: &[u8]) -> bool {
+    DOCKER_INIT.contains(&path)
+}
 
 /// Letters of all arguments that are kept, for the same.
 const MOST_ARGUMENTS: usize = 1024;

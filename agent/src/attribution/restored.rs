@@ -69,6 +69,7 @@ fn exec(get: &Get<'_, '_>, header: Header) -> Vec<u8> {
         flags: bit(get, "exec.unlinked", flags::UNLINKED)
             | bit(get, "exec.detached", flags::DETACHED)
             | bit(get, "exec.changed", flags::CONTENT_CHANGED)
+            | bit(get, "exec.input_socket", flags::INPUT_SOCKET)
             | bit(get, "exec.script_changed", flags::SCRIPT_CHANGED)
             | if refused.is_empty() { 0 } else { flags::REFUSED }
             | if is_cut { flags::PATH_TRUNCATED } else { 0 },
@@ -150,7 +151,7 @@ fn privilege(get: &Get<'_, '_>, header: Header) -> Vec<u8> {
     let mut texts = TailBuilder::default();
     let told = text(get, "priv.op");
     let is_told = |op: &u8| privilege::op::name(*op).as_bytes() == told;
-    let op = (privilege::op::CAPABILITY..=privilege::op::AGENT_SOCKET).find(is_told);
+    let op = (privilege::op::CAPABILITY..=privilege::op::EXECUTABLE_MEMORY).find(is_told);
     let capability = std::str::from_utf8(text(get, "priv.cap")).ok();
     let body = Privilege {
         op: op.unwrap_or_default(),

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::attribution::{
     container::Container,
-    inspect::DOCKER_INIT,
+    inspect::is_docker_init,
     observation::Observation,
     process::{Origin, Process},
 };
@@ -130,7 +130,7 @@ pub fn behaviours(
 pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let Some((exec, tail)) = observation.record.read::<Exec>() else { return false };
     let (path, script) = (tail.get(exec.path), tail.get(exec.script));
-    if exec.layer == code::MOUNT && path == DOCKER_INIT {
+    if exec.layer == code::MOUNT && is_docker_init(path) {
         return false;
     }
     let is_changed = |bit| exec.flags & bit != 0;
@@ -160,9 +160,9 @@ fn of_exec(
     if script.is_empty() {
         program::push_applet(object, &process.exe, &process.args);
     }
-    let is_tool = shield::is_tool(key, context);
+    let is_never = shield::is_never_learned(key, context);
     let is_whole = exec.flags & flags::PATH_TRUNCATED == 0;
-    let learning = if is_tool || !is_whole { Learning::Never } else { Learning::AsItIs };
+    let learning = if is_never || !is_whole { Learning::Never } else { Learning::AsItIs };
     let behaviour = |dimension, key| Behaviour {
         dimension,
         scope: "",

@@ -15,7 +15,7 @@ use super::{
     subject::Subject,
     survey::{Executables, Found, hash_of},
 };
-use crate::attribution::inspect::DOCKER_INIT;
+use crate::attribution::inspect::is_docker_init;
 
 /// Share of executables that two versions have in common, at least, for one to inherit.
 const LEAST_LIKENESS: f64 = 0.5;
@@ -136,7 +136,7 @@ pub fn programs_of<'k>(
         (Dimension::Write, scope) => scope,
         _ => key,
     };
-    text.split(' ').filter(|word| word.starts_with('/') && word.as_bytes() != DOCKER_INIT)
+    text.split(' ').filter(|word| word.starts_with('/') && !is_docker_init(word.as_bytes()))
 }
 
 /// Whether a behaviour of a profile with this heritage was inherited and never used since.

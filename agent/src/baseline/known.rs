@@ -1,6 +1,7 @@
 //! The profiles at work: behaviours are looked up in them, learned into them, or told.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
 };
@@ -11,15 +12,17 @@ use super::{
     behaviour::{Behaviour, Learning},
     counts::Counts,
     departure::Departure,
-    dimension::Context,
+    dimension::{Context, Dimension},
     entries::{ENTRY_BYTES, Occasion},
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
+    shield,
     subject::{Subject, is_named, repository},
     survey::Found,
+    template::tokens,
 };
 use crate::stable_hash::stable_hash;
 
@@ -194,23 +197,21 @@ impl Known {
         };
         profile.standing[dimension as usize].departures += 1;
         self.counts.departures[dimension as usize] += 1;
-        let rule = if it.learning == Learning::Shielded {
-            Rule::NewSensitiveWrite
-        } else {
-            dimension.rule()
-        };
-        let subject = &profile.subject;
+        // What is new at the start and after it is new once.
+        let course = if context == Context::Start { Context::Steady } else { context };
+        let of = (&profile.subject, dimension, course, it.scope, alike(it));
+        let fingerprint = self.hasher.hash_one(of);
         Some(Departure {
             dimension,
             context,
-            rule,
+            rule: rule_of(it, context),
             profile: member.profile,
             kind,
             scope: it.scope.to_owned(),
             key: it.key.to_owned(),
             object: it.object.to_owned(),
             layer: it.layer,
-            fingerprint: self.hasher.hash_one((subject, dimension, context, it.scope, it.key)),
+            fingerprint,
             words: String::new(),
         })
     }
@@ -298,5 +299,35 @@ impl Known {
                 ..*member
             };
         }
+    }
+}
+
+/// The rule that a behaviour breaks which is not known in a context.
+fn rule_of(it: &Behaviour<'_>, context: Context) -> Rule {
+    if it.learning == Learning::Shielded {
+        return Rule::NewSensitiveWrite;
+    }
+    if it.dimension != Dimension::Process {
+        return it.dimension.rule();
+    }
+    // Whoever enters a container starts a shell.
+    if context != Context::Session && shield::is_of_shell(it.key) {
+        Rule::NewShell
+    } else if shield::is_tool(it.key) {
+        Rule::NewTool
+    } else if shield::is_discovery(it.key) {
+        Rule::Discovery
+    } else {
+        it.dimension.rule()
+    }
+}
+
+/// What stands for a behaviour and those that are like it: of many files whose names differ in
+/// numbers the first is told, and the others are counted.
+fn alike<'k>(it: &Behaviour<'k>) -> Cow<'k, str> {
+    if it.dimension == Dimension::Write && it.learning == Learning::AsItIs {
+        Cow::Owned(tokens::shape(it.key))
+    } else {
+        Cow::Borrowed(it.key)
     }
 }

@@ -28,18 +28,35 @@ pub fn push_applet(out: &mut String, exe: &[u8], args: &[u8]) {
 /// The same as [`push_name`], and for an interpreter whether its program was given as an argument.
 pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
     push_name(out, exe, args);
+    if is_interpreter(exe, args) && options(args).any(is_inline) {
+        out.push_str(" -c");
+    }
+}
+
+/// Whether a program does what its input says: an interpreter that was given no program of its own.
+pub fn obeys_input(exe: &[u8], args: &[u8]) -> bool {
+    let mut words = args.split(|it| *it == 0).filter(|it| !it.is_empty());
+    // Of many in one, called by its own name, the first argument is a name too.
+    let is_own_name = words.next().map(base) == Some(base(exe)) && applet(exe, args).is_some();
+    is_interpreter(exe, args)
+        && words
+            .skip(usize::from(is_own_name))
+            .all(|word| word.starts_with(b"-") && !is_inline(word))
+}
+
+fn is_interpreter(exe: &[u8], args: &[u8]) -> bool {
     let applet = applet(exe, args);
     let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
-    let is_interpreter = INTERPRETERS.iter().any(|name| {
+    INTERPRETERS.iter().any(|name| {
         called
             .strip_prefix(name)
             .is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
-    });
-    // What follows the first argument that is no option is the program's own.
-    let mut options = args.split(|it| *it == 0).skip(1).take_while(|it| it.starts_with(b"-"));
-    if is_interpreter && options.any(is_inline) {
-        out.push_str(" -c");
-    }
+    })
+}
+
+/// The options before the first argument that is none; what follows that is the program's own.
+fn options(args: &[u8]) -> impl Iterator<Item = &[u8]> {
+    args.split(|it| *it == 0).skip(1).take_while(|it| it.starts_with(b"-"))
 }
 
 /// Whether an argument says that the program follows it: `-c`, and `-lc` or `-ec`.
@@ -93,6 +110,17 @@ mod tests {
         assert_eq!(called("/bin/busybox", "busybox nc -l"), "/bin/busybox nc");
         assert_eq!(called("/bin/busybox", "-sh"), "/bin/busybox sh");
         assert_eq!(called("/usr/sbin/nginx", "nginx: worker"), "/usr/sbin/nginx");
+    }
+
+    #[test]
+    fn an_interpreter_without_a_program_obeys_its_input() {
+        let obeys =
+            |exe: &str, args: &str| obeys_input(exe.as_bytes(), args.replace(' ', "\0").as_bytes());
+        assert!(obeys("/bin/dash", "sh") && obeys("/bin/bash", "bash -i") && obeys("/bin/sh", ""));
+        assert!(obeys("/bin/busybox", "sh -i") && obeys("/bin/busybox", "busybox sh -i"));
+        assert!(obeys("/usr/bin/python3.11", "python3 -i"));
+        assert!(!obeys("/bin/dash", "sh -c id") && !obeys("/bin/dash", "sh /cgi-bin/count"));
+        assert!(!obeys("/bin/busybox", "busybox cat") && !obeys("/usr/sbin/nginx", "nginx"));
     }
 
     #[test]

@@ -86,6 +86,20 @@ const TOOLS: [&str; 34] = [
     "insmod",
 ];
 
+/// Programs that fetch, send, pack or unpack: services may well run them, and are known by it then.
+const CARRIERS: [&str; 14] = [
+    "curl", "wget", "scp", "sftp", "ssh", "ftp", "tftp", "rsync", "base64", "base32", "xxd",
+    "uudecode", "openssl", "tar",
+];
+
+/// Programs that tell who and where one is, what runs, and what there is to find.
+const DISCOVERY: [&str; 40] = [
+    "arch", "arp", "capsh", "crontab", "df", "dig", "dmesg", "du", "env", "find", "findmnt",
+    "getcap", "getent", "groups", "host", "hostname", "id", "ifconfig", "ip", "last", "locate",
+    "logname", "lsblk", "lscpu", "lsmod", "lsns", "lsof", "mount", "netstat", "nproc", "nslookup",
+    "printenv", "ps", "pstree", "route", "ss", "top", "uname", "w", "whoami",
+];
+
 /// Shells, by the names of their files or applets.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "csh", "tcsh", "fish"];
 
@@ -112,14 +126,29 @@ pub const fn is_of_image(layer: u8) -> bool {
     matches!(layer, code::IMAGE | code::COPIED_UP)
 }
 
-/// Whether running a program is never learned in a context.
-pub fn is_tool(name: &str, context: Context) -> bool {
+/// Whether running a program is never learned in a context: what the image's own health check or an
+/// administrator calls is theirs to say.
+pub fn is_never_learned(name: &str, context: Context) -> bool {
+    context == Context::Steady && TOOLS.contains(&called(name))
+}
+
+/// Whether the name of a program is that of one that intruders bring their work along with.
+pub fn is_tool(name: &str) -> bool {
+    let called = called(name);
+    TOOLS.contains(&called) || CARRIERS.contains(&called)
+}
+
+/// Whether the name of a program is that of one that looks around.
+pub fn is_discovery(name: &str) -> bool {
+    DISCOVERY.contains(&called(name))
+}
+
+/// What a program is called: its applet, else its file.
+fn called(name: &str) -> &str {
     let mut words = name.split(' ');
     let file = words.next().unwrap_or_default();
-    let called = words.next().filter(|it| !it.starts_with('-') && !it.starts_with('/'));
-    let called =
-        called.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default());
-    context != Context::Start && TOOLS.contains(&called)
+    let applet = words.next().filter(|it| !it.starts_with('-') && !it.starts_with('/'));
+    applet.unwrap_or_else(|| std::str::from_utf8(base(file.as_bytes())).unwrap_or_default())
 }
 
 /// Whether a key names a shell, or an interpreter that was given its program as an argument, alone or
@@ -195,10 +224,13 @@ mod tests {
 
     #[test]
     fn tools_are_learned_at_the_start_alone() {
-        assert!(is_tool("/usr/bin/nmap", Context::Steady));
-        assert!(is_tool("/bin/busybox nc", Context::Session));
-        assert!(!is_tool("/bin/busybox nc", Context::Start));
-        assert!(!is_tool("/usr/sbin/nginx", Context::Steady));
-        assert!(!is_tool("/bin/dash -c", Context::Steady));
+        assert!(is_never_learned("/usr/bin/nmap", Context::Steady));
+        assert!(is_never_learned("/bin/busybox nc", Context::Steady));
+        for theirs in [Context::Start, Context::Health, Context::Session] {
+            assert!(!is_never_learned("/bin/busybox nc", theirs), "{theirs:?}");
+        }
+        assert!(!is_never_learned("/usr/bin/curl", Context::Steady));
+        assert!(is_tool("/usr/bin/curl") && is_tool("/bin/busybox nc") && !is_tool("/bin/busybox"));
+        assert!(is_discovery("/bin/busybox whoami") && !is_discovery("/usr/sbin/nginx"));
     }
 }

@@ -147,7 +147,7 @@ fn allowances(
     now_ns: u64,
     boot_to_epoch_ns: u64,
 ) -> Allowances {
-    let mut all = Allowances { paths: vec![docker_init()], peers: Vec::new() };
+    let mut all = Allowances { paths: docker_init().collect(), peers: Vec::new() };
     for it in ruling.exceptions.iter().filter(|it| !it.is_expired(now_ns)) {
         let until_ns =
             it.expires_ns.map(|at_ns| to_seconds(at_ns.saturating_sub(boot_to_epoch_ns)));
@@ -199,12 +199,12 @@ fn entry(rule: Rule, template: &Template, until_ns: u64) -> Entry {
 }
 
 /// Docker's own init lies in a mount that Docker made.
-fn docker_init() -> Entry {
-    Entry {
+fn docker_init() -> impl Iterator<Item = Entry> {
+    DOCKER_INIT.into_iter().map(|path| Entry {
         rule: Rule::ExecutableInMount,
-        text: DOCKER_INIT.to_vec(),
+        text: path.to_vec(),
         is_whole: true,
         components: 0,
         until_ns: u64::MAX,
-    }
+    })
 }

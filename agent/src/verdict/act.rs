@@ -13,13 +13,14 @@ use plimsoll_ebpf::{
         volume::Volume,
     },
     layer,
-    record::flags,
+    record::{Tail, flags},
     rules::{self, Rule, outcome},
 };
 
 use super::own::Own;
 use crate::{
-    attribution::{inspect::DOCKER_INIT, observation::Observation},
+    attribution::{inspect::is_docker_init, observation::Observation},
+    baseline::program,
     policy::{peers::Endpoint, place::Object},
 };
 
@@ -76,7 +77,7 @@ impl<'a> Breach<'a> {
 pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
     let record = &observation.record;
     if let Some((exec, tail)) = record.read::<Exec>() {
-        return of_exec(observation, &exec, tail.get(exec.path), tail.get(exec.script));
+        return of_exec(observation, &exec, tail);
     }
     if let Some((map, tail)) = record.read::<ExecMap>() {
         let path = tail.get(map.path);
@@ -204,20 +205,19 @@ fn is_changed(bits: u32) -> bool {
     bits & flags::CONTENT_CHANGED != 0
 }
 
-fn of_exec<'a>(
-    observation: &Observation<'a>,
-    exec: &Exec,
-    path: &'a [u8],
-    script: &'a [u8],
-) -> Option<Breach<'a>> {
+fn of_exec<'a>(observation: &Observation<'a>, exec: &Exec, tail: Tail<'a>) -> Option<Breach<'a>> {
+    let (path, script) = (tail.get(exec.path), tail.get(exec.script));
     let layer = observation.layer_of(exec.layer, path);
-    let is_dockers = exec.layer == layer::code::MOUNT && path == DOCKER_INIT;
+    let is_dockers = exec.layer == layer::code::MOUNT && is_docker_init(path);
     if let Some(rule) = rules::of_program(layer, exec.flags, is_changed(exec.flags))
         && !is_dockers
     {
         // Refused before its interpreter was looked for, a script is still the program.
         let rule = if exec.flags & flags::SCRIPT != 0 { Rule::ForeignScript } else { rule };
         return Some(Breach::of_file(rule, path, layer));
+    }
+    if exec.flags & flags::INPUT_SOCKET != 0 && program::obeys_input(path, tail.get(exec.args)) {
+        return Some(Breach::of_file(Rule::ReverseShell, path, layer));
     }
     if script.is_empty() {
         return None;

@@ -321,7 +321,8 @@ fn directory(path: &[u8]) -> &[u8] {
 
 /// Whether a broken rule is worth an alert: while a class is learned, only what no image does.
 pub fn is_alert(rule: Rule, mode: Mode) -> bool {
-    mode != Mode::Learn || rule.info().severity >= Severity::High
+    // What a container is given is nothing that its image does, and cannot be learned.
+    mode != Mode::Learn || rule.info().severity >= Severity::High || rule.is_of_container()
 }
 
 fn alert(

@@ -98,3 +98,17 @@ fn a_capability_is_told_where_the_kernel_lets_it_be_seen() {
     let wanted = json!({"priv.op": "capability", "priv.cap": "CHOWN", "proc.exe": ACTS, "ret": 0});
     agent.expect(&container, "privilege", &wanted);
 }
+
+#[test]
+fn memory_that_becomes_executable_is_told_once() {
+    let agent = Agent::shared();
+    let container = start();
+    container.exec(&["/usr/bin/breach", "anonymous-exec"]);
+    let wanted = json!({"priv.op": "executable_memory", "proc.exe": "/usr/bin/breach"});
+    agent.expect(&container, "privilege", &wanted);
+    // A program as any other maps its libraries, and no more.
+    container.exec(&["/usr/bin/hello"]);
+    agent.expect(&container, "exit", &json!({"proc.exe": "/usr/bin/hello"}));
+    let by_others = json!({"priv.op": "executable_memory", "proc.exe": "/usr/bin/hello"});
+    assert_eq!(agent.all(&container, "privilege", &by_others).len(), 0);
+}

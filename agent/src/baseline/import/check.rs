@@ -41,7 +41,7 @@ fn process(key: &str, seen: &[Context]) -> Option<String> {
     if !key.starts_with('/') {
         return Some("a program is named by its path".to_owned());
     }
-    let learned_nowhere = seen.iter().any(|context| shield::is_tool(key, *context));
+    let learned_nowhere = seen.iter().any(|context| shield::is_never_learned(key, *context));
     learned_nowhere.then(|| {
         "this program is never learned of a container that has started: allow it by an exception"
             .to_owned()

@@ -111,6 +111,19 @@ pub fn tokens<'a>(name: &'a str, take: &mut dyn FnMut(Token<'a>)) {
     }
 }
 
+/// A path without what varies in its names: alike for paths that differ in numbers and identifiers.
+pub fn shape(path: &str) -> String {
+    let mut shape = String::with_capacity(path.len());
+    for name in path.split('/') {
+        tokens(name, &mut |token| match token {
+            Token::Literal(text) => shape.push_str(text),
+            Token::Varying(..) | Token::Masked(..) => shape.push('#'),
+        });
+        shape.push('/');
+    }
+    shape
+}
+
 fn of_run(run: &str) -> Token<'_> {
     let is_ascii = run.is_ascii();
     let has_digit = run.bytes().any(|it| it.is_ascii_digit());
@@ -225,5 +238,13 @@ mod tests {
             });
             proptest::prop_assert_eq!(whole, name);
         }
+    }
+
+    #[test]
+    fn paths_that_differ_in_numbers_have_one_shape() {
+        assert_eq!(shape("/base/16384/16410_fsm"), shape("/base/5/2_fsm"));
+        assert_eq!(shape("/tmp/z15681245544029.gz"), shape("/tmp/z1568124554402.gz"));
+        assert_ne!(shape("/base/16384/16410_fsm"), shape("/base/16384/16410_vm"));
+        assert_ne!(shape("/etc/a"), shape("/etc/z"));
     }
 }

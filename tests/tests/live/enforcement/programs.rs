@@ -83,7 +83,7 @@ fn a_library_that_is_not_the_images_is_not_loaded() {
 #[test]
 fn what_the_image_brings_runs_on() {
     let agent = enforcing();
-    let nginx = guarded_running(NGINX, &[PROGRAMS], &[]);
+    let nginx = guarded_running(NGINX, &[PROGRAMS, "--init"], &[]);
     let (address, _) = nginx.addresses();
     poll::holds("it serves", || {
         plimsoll_tests::http::get((address, 80).into(), "/").is_some_and(|it| it.0 < 500)

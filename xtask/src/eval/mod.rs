@@ -1,0 +1,91 @@
+//! Runs a corpus of real services and attacks against the agent, and tells what was detected.
+//!
+//! The corpus is a directory beside the project: `benign/stack.sh` builds, starts and loads services,
+//! `eval/campaign.sh` learns under load and then attacks between benign work, `eval/score.py` compares
+//! alerts with what was really done. Nothing of it is known here but these commands.
+
+mod alerts;
+mod corpus;
+mod page;
+mod profiles;
+mod score;
+mod watch;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{build, cmd, docker::Docker, paths, say};
+use corpus::Corpus;
+use score::Score;
+use watch::Agent;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Directory of the corpus; it is copied, and never written to.
+    #[arg(long, value_name = "DIR", default_value = "../shared/corpus")]
+    corpus: PathBuf,
+    /// How long is learned under load, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    learn: u32,
+    /// How long is attacked at most, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2700)]
+    detect: u32,
+    /// What the order of attacks and the load are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// How many times faster than usual the clock of learning runs.
+    #[arg(long, default_value_t = 240)]
+    time_scale: u32,
+    /// Only these attacks: a file with the name of one a line.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Only these services.
+    #[arg(long, value_delimiter = ',')]
+    services: Vec<String>,
+    /// Writes docs/detection.md from the result.
+    #[arg(long)]
+    page: bool,
+}
+
+pub(crate) fn main(args: &Args) -> Result<()> {
+    if !cmd::is_root() {
+        bail!("the agent and the attacks need root");
+    }
+    build::object()?;
+    let agent = build::agent(build::Profile::Release)?;
+    let _docker = Docker::ensure()?;
+    let corpus = Corpus::copy(&args.corpus)?;
+    corpus.build(&args.services)?;
+    let out = fresh_directory()?;
+    let agent = Agent::start(&agent, &out, args.time_scale)?;
+    say(&format!("learning for {} s, then attacking for {} s", args.learn, args.detect));
+    let campaign = corpus.campaign(args, &out, &agent.approval());
+    agent.stop()?;
+    corpus.stop();
+    campaign?;
+    let text = corpus.score(&out)?;
+    fs::write(out.join("score.json"), &text).context("keeping the score")?;
+    let score = Score::of(&text)?;
+    write!(io::stdout(), "{}", page::summary(&score)).context("writing to standard output")?;
+    if args.page {
+        let profiles = profiles::read(&out.join("profiles.jsonl"))?;
+        page::write(args, &score, &profiles)?;
+        say("wrote docs/detection.md");
+    }
+    Ok(())
+}
+
+/// An empty directory for what this run makes.
+fn fresh_directory() -> Result<PathBuf> {
+    let out = paths::made().join("eval/run");
+    if out.exists() {
+        fs::remove_dir_all(&out).context("removing what the last run made")?;
+    }
+    fs::create_dir_all(&out).context("making a directory for the results")?;
+    Ok(out)
+}

@@ -1,0 +1,82 @@
+//! What was known of each image and service when the attacks began.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// A profile, as `plimsoll profile list -o json` prints it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Profile {
+    parts: Vec<Part>,
+}
+
+/// A dimension of a profile in one context.
+#[derive(Debug, Deserialize)]
+struct Part {
+    dimension: String,
+    context: String,
+    state: String,
+    daily: f64,
+    daily_bound: f64,
+}
+
+/// A dimension over all profiles, of steady work.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Profiles that have it.
+    pub(super) profiles: usize,
+    /// Of these, those of which enough was known without an operator's word.
+    pub(super) monitored: usize,
+    /// Alerts a day of the clock of learning that were to be expected of the latter, in all.
+    pub(super) daily: f64,
+    /// The upper bound of that, the bounds added.
+    pub(super) daily_bound: f64,
+}
+
+/// Reads what the agent said before it was told that it is enough.
+pub(super) fn read(path: &Path) -> Result<Vec<Profile>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_str(line).context("a profile is no JSON")).collect()
+}
+
+/// By dimension, how much was known.
+pub(super) fn by_dimension(profiles: &[Profile]) -> BTreeMap<&str, Known> {
+    let mut all: BTreeMap<&str, Known> = BTreeMap::new();
+    for part in profiles.iter().flat_map(|profile| &profile.parts) {
+        if part.context != "steady" {
+            continue;
+        }
+        let known = all.entry(&part.dimension).or_default();
+        known.profiles += 1;
+        if part.state == "monitor" {
+            known.monitored += 1;
+            known.daily += part.daily;
+            known.daily_bound += part.daily_bound;
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steady_work_is_counted_by_dimension_and_state() {
+        let part = |context: &str, state: &str| Part {
+            dimension: "write".to_owned(),
+            context: context.to_owned(),
+            state: state.to_owned(),
+            daily: 0.25,
+            daily_bound: 1.0,
+        };
+        let steady = ["monitor", "learning", "monitor"].map(|state| part("steady", state));
+        let parts = steady.into_iter().chain([part("start", "monitor")]).collect();
+        let profiles = [Profile { parts }];
+        let known = by_dimension(&profiles);
+        assert_eq!((known["write"].profiles, known["write"].monitored), (3, 2));
+        assert!((known["write"].daily - 0.5).abs() < 1e-9);
+    }
+}
