@@ -58,6 +58,11 @@ pub struct Counts {
     pub lost: u64,
 }
 
+/// The agent is none of the recording's processes: ids are those of another machine or another day.
+fn nobody() -> Own {
+    Own::new(&[], u32::MAX)
+}
+
 /// An alert that time brought about.
 struct Passed {
     entry: Vec<u8>,
@@ -78,7 +83,7 @@ impl Replay {
         Self {
             restorer: Restorer::default(),
             baseline,
-            judge: Judge::new(book.clone(), Own::default()),
+            judge: Judge::new(book.clone(), nobody()),
             book,
             learn_until_ns,
             now_ns: 0,
@@ -128,7 +133,7 @@ impl Replay {
         if self.boot_id != self.restorer.node().boot_id {
             // The agent began anew with its machine; what it had learned it kept.
             self.boot_id.clone_from(&self.restorer.node().boot_id);
-            self.judge = Judge::new(self.book.clone(), Own::default());
+            self.judge = Judge::new(self.book.clone(), nobody());
         }
         self.counts.judged += 1;
         let Self { baseline, judge, learn_until_ns, counts, .. } = self;

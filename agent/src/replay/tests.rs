@@ -121,6 +121,18 @@ fn what_was_recorded_of_amounts_and_alerts_is_not_judged() {
 }
 
 #[test]
+fn what_a_container_was_given_is_told_at_its_start() {
+    let start = json!({
+        "ts": at(5).0, "kind": "container", "count": 1,
+        "ctr": {"id": "c1", "name": "web", "image": "shop:1", "image_digest": "sha256:00ff"},
+        "container": {"op": "start", "entrypoint": "/entry.sh", "grants": ["host_path /etc"]},
+    });
+    let told = told(&[start], None);
+    let rules: Vec<&Json> = told.iter().map(|it| &it["rule"]).collect();
+    assert_eq!(rules, ["host_path"], "{told:#?}");
+}
+
+#[test]
 fn a_process_has_its_ancestors_again() {
     let mut restorer = Restorer::default();
     let of = |pid: u32, parent: u32, ancestors: &[&str]| {

@@ -29,7 +29,7 @@ fn what_was_recorded_is_alerted_again_as_it_was() {
     let containers = [worker(VARIANT), worker(VARIANT)];
     wait_until_known(&agent);
     let learned = Timestamp::now();
-    agent.told(&["profile", "approve", BUSYBOX]);
+    agent.told(&["profile", "approve", "--yes", BUSYBOX]);
     have_done(&containers[0], "/usr/bin/hello; echo > /dev/shm/state");
     have_done(
         &containers[1],

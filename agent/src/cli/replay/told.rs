@@ -205,11 +205,12 @@ impl Told {
         let alerts: u64 = self.sums.values().map(|it| it.alerts).sum();
         let recorded: u64 = self.sums.values().map(|it| it.recorded).sum();
         let Counts { judged, learned, .. } = self.counts;
-        let _ = write!(text, "{alerts} alerts in {} observations", judged - learned);
+        let alerts = if alerts == 1 { "one alert".to_owned() } else { format!("{alerts} alerts") };
+        let _ = write!(text, "{alerts} in {} observations", judged - learned);
         if learned > 0 {
             let _ = write!(text, ", after learning from {learned}");
         }
-        let _ = writeln!(text, "; {recorded} were recorded");
+        let _ = writeln!(text, "; recorded at the time: {recorded}");
         for note in self.notes() {
             let _ = writeln!(text, "note: {note}");
         }

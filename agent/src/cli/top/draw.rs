@@ -39,13 +39,13 @@ pub(super) fn draw(frame: &Frame, canvas: &mut Canvas<'_>) {
     render(frame, area, canvas.buffer_mut());
 }
 
-/// Draws as text without colours, of a size in letters.
+/// Draws as text without colours and without the line of keys, of a size in letters.
 pub(super) fn text(frame: &Frame, width: u16, height: u16) -> String {
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
     render(frame, area, &mut buffer);
     let mut text = String::new();
-    for y in 0..height {
+    for y in 0..height.saturating_sub(1) {
         let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
         text.push_str(line.trim_end());
         text.push('\n');
@@ -80,7 +80,7 @@ fn totals(frame: &Frame) -> Line<'_> {
     if let Some(trouble) = &frame.trouble {
         return Line::styled(plain(trouble), Style::new().fg(Color::Red));
     }
-    let mut line = format!(" {} containers, {}", frame.count(), clock_time(frame.now_ns()));
+    let mut line = format!(" {}, {}", containers_of(frame.count()), clock_time(frame.now_ns()));
     line += &format!(", sorted by {}", frame.order());
     if !frame.filter.is_empty() {
         line += &format!(", only {}", plain(&frame.filter));
@@ -140,6 +140,10 @@ fn alert(alert: &Map<String, Json>) -> Line<'static> {
         text("reason"),
     );
     Line::styled(line, colour)
+}
+
+fn containers_of(count: usize) -> String {
+    if count == 1 { "one container".to_owned() } else { format!("{count} containers") }
 }
 
 /// Without what a terminal would obey.

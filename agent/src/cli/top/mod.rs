@@ -33,8 +33,8 @@ use watch::Watch;
 
 /// Shortest time between two looks.
 const LEAST: Duration = Duration::from_millis(200);
-/// Size of a batch frame where there is no terminal.
-const SIZE: (u16, u16) = (80, 24);
+/// Width of a batch frame where there is no terminal.
+const WIDTH: u16 = 80;
 
 /// Watch what containers do: programs, writes and connects a second, profiles, modes, alerts.
 ///
@@ -93,12 +93,11 @@ fn batch(frame: &Frame, output: Format) -> Result<Exit, Failure> {
     print(&match output {
         Format::Json => lines(&frame.objects()),
         Format::Table => {
-            let (width, height) = ratatui::crossterm::terminal::size()
-                .ok()
-                .filter(|(width, _)| io::stdout().is_terminal() && *width > 0)
-                .unwrap_or(SIZE);
+            let size = ratatui::crossterm::terminal::size().ok();
+            let size = size.filter(|(width, _)| io::stdout().is_terminal() && *width > 0);
+            let width = size.map_or(WIDTH, |(width, _)| width);
             // Whoever reads it has no keys to scroll by.
-            draw::text(frame, width, height.max(frame.whole_height()))
+            draw::text(frame, width, frame.whole_height())
         }
     })?;
     Ok(Exit::Done)
