@@ -325,7 +325,7 @@ fn rule_of(it: &Behaviour<'_>, context: Context) -> Rule {
 /// What stands for a behaviour and those that are like it: of many files whose names differ in
 /// numbers the first is told, and the others are counted.
 fn alike<'k>(it: &Behaviour<'k>) -> Cow<'k, str> {
-    if it.dimension == Dimension::Write && it.learning == Learning::AsItIs {
+    if it.dimension == Dimension::Write && it.learning == Learning::AsTemplate {
         Cow::Owned(tokens::shape(it.key))
     } else {
         Cow::Borrowed(it.key)

@@ -14,7 +14,7 @@ mod watch;
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -47,27 +47,20 @@ pub(crate) struct Args {
     /// Only these services.
     #[arg(long, value_delimiter = ',')]
     services: Vec<String>,
+    /// Scores the last run again, and runs nothing.
+    #[arg(long)]
+    score_only: bool,
     /// Writes docs/detection.md from the result.
     #[arg(long)]
     page: bool,
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
-    if !cmd::is_root() {
-        bail!("the agent and the attacks need root");
-    }
-    build::object()?;
-    let agent = build::agent(build::Profile::Release)?;
-    let _docker = Docker::ensure()?;
     let corpus = Corpus::copy(&args.corpus)?;
-    corpus.build(&args.services)?;
-    let out = fresh_directory()?;
-    let agent = Agent::start(&agent, &out, args.time_scale)?;
-    say(&format!("learning for {} s, then attacking for {} s", args.learn, args.detect));
-    let campaign = corpus.campaign(args, &out, &agent.approval());
-    agent.stop()?;
-    corpus.stop();
-    campaign?;
+    let out = paths::made().join("eval/run");
+    if !args.score_only {
+        attack(args, &corpus, &out)?;
+    }
     let text = corpus.score(&out)?;
     fs::write(out.join("score.json"), &text).context("keeping the score")?;
     let score = Score::of(&text)?;
@@ -80,12 +73,23 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// An empty directory for what this run makes.
-fn fresh_directory() -> Result<PathBuf> {
-    let out = paths::made().join("eval/run");
-    if out.exists() {
-        fs::remove_dir_all(&out).context("removing what the last run made")?;
+/// Runs a campaign against an agent that knows nothing, and keeps in `out` what comes of it.
+fn attack(args: &Args, corpus: &Corpus, out: &Path) -> Result<()> {
+    if !cmd::is_root() {
+        bail!("the agent and the attacks need root");
     }
-    fs::create_dir_all(&out).context("making a directory for the results")?;
-    Ok(out)
+    build::object()?;
+    let agent = build::agent(build::Profile::Release)?;
+    let _docker = Docker::ensure()?;
+    corpus.build(&args.services)?;
+    if out.exists() {
+        fs::remove_dir_all(out).context("removing what the last run made")?;
+    }
+    fs::create_dir_all(out).context("making a directory for the results")?;
+    let agent = Agent::start(&agent, out, args.time_scale)?;
+    say(&format!("learning for {} s, then attacking for {} s", args.learn, args.detect));
+    let campaign = corpus.campaign(args, out, &agent.approval());
+    agent.stop()?;
+    corpus.stop();
+    campaign
 }

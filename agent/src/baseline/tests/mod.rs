@@ -180,13 +180,13 @@ fn an_image_is_learned_until_what_is_new_is_worth_telling() {
     stage.work(1);
     assert_eq!(stage.run(1, "/bin/convert", Some("/app")), None);
     let departure = stage.run(1, "/usr/bin/wget", Some("/app")).expect("is new");
-    assert_eq!(departure.rule, Rule::NewProcess);
+    assert_eq!(departure.rule, Rule::NewTool);
     let text = stage.baseline.explain(&departure);
     assert!(text.contains("Not seen in 158 units of 2 containers"), "{text}");
     assert!(text.contains("after its start"), "{text}");
     assert_eq!(
         rule(stage.run(2, "/usr/bin/wget", Some("/app"))),
-        Some(Rule::NewProcess),
+        Some(Rule::NewTool),
         "not learned"
     );
 }
@@ -212,6 +212,21 @@ fn every_dimension_tells_what_is_new_in_it() {
         rule(stage.see(1, Some(&app), &connect(443), Some("evil.test"))),
         Some(Rule::NewPeer)
     );
+}
+
+#[test]
+fn files_whose_names_differ_in_numbers_depart_once() {
+    let mut stage = Stage::learned();
+    let app = process("/app", None, Origin::Init);
+    let mut print = |path: &str| {
+        let departure = stage.see(1, Some(&app), &write(path, 0o100_644), None);
+        departure.expect("is new").fingerprint
+    };
+    let first = print("/data/base/16384/16410_fsm");
+    assert_eq!(print("/data/base/16384/16409_fsm"), first);
+    assert_ne!(print("/data/base/16384/16410_vm"), first);
+    // What others run is told each by each.
+    assert_ne!(print("/data/hook1.sh"), print("/data/hook2.sh"));
 }
 
 #[test]
@@ -261,11 +276,16 @@ fn a_session_is_known_by_sessions_and_never_vouches_for_the_service() {
         stage.work(2);
         if hour < 3 {
             session(&mut stage, "/usr/bin/logrotate");
+            session(&mut stage, "/usr/bin/socat");
         }
         stage.pass(1);
     }
+    assert_eq!(rule(session(&mut stage, "/usr/bin/socat")), None, "it is an administrator's");
+    assert_eq!(rule(stage.run(1, "/usr/bin/socat", Some("/app"))), Some(Rule::NewTool));
     assert_eq!(rule(session(&mut stage, "/usr/bin/logrotate")), None);
     assert_eq!(rule(session(&mut stage, "/bin/ls")), Some(Rule::NewProcess));
+    assert_eq!(rule(session(&mut stage, "/bin/sh")), Some(Rule::NewProcess), "who enters has one");
+    assert_eq!(rule(session(&mut stage, "/usr/bin/id")), Some(Rule::Discovery));
     assert_eq!(rule(stage.run(1, "/usr/bin/logrotate", Some("/app"))), Some(Rule::NewProcess));
 }
 
@@ -322,7 +342,7 @@ fn learning_goes_on_where_it_was_after_it_was_kept() {
         again.baseline.restore(saved.into_profile());
     }
     assert_eq!(again.run(1, "/bin/convert", Some("/app")), None);
-    assert_eq!(rule(again.run(1, "/usr/bin/wget", Some("/app"))), Some(Rule::NewProcess));
+    assert_eq!(rule(again.run(1, "/usr/bin/wget", Some("/app"))), Some(Rule::NewTool));
 }
 
 #[test]

@@ -70,12 +70,8 @@ fn a_shell_that_the_version_before_did_not_run_is_told_at_once() {
     stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/sh"], &[]);
     stage.work(NEXT);
     assert_eq!(stage.run(NEXT, "/bin/old", Some("/app")), None);
-    assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewProcess));
-    assert_eq!(
-        rule(stage.run(NEXT, "/bin/sh", Some("/app"))),
-        Some(Rule::NewProcess),
-        "not learned"
-    );
+    assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewShell));
+    assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewShell), "not learned");
 }
 
 #[test]
@@ -146,7 +142,7 @@ fn what_is_worse_than_new_is_told_at_once_all_the_same() {
     assert_eq!(stage.write(NEXT, "/data/hook.sh", Origin::Init), sensitive);
     assert_eq!(stage.write(NEXT, "/data/hook.sh", Origin::Init), sensitive, "not learned");
     assert_eq!(stage.write(NEXT, "/data/by-hand", Origin::Exec), Some(Rule::NewWrite));
-    assert_eq!(rule(stage.run(NEXT, "/usr/bin/nmap", Some("/app"))), Some(Rule::NewProcess));
+    assert_eq!(rule(stage.run(NEXT, "/usr/bin/nmap", Some("/app"))), Some(Rule::NewTool));
     let dropped = process("/tmp/x", Some("/app"), Origin::Init);
     let ran = stage.see(NEXT, Some(&dropped), &exec(code::UPPER), None);
     assert_eq!(rule(ran), Some(Rule::NewProcess));
