@@ -144,8 +144,8 @@ fn a_process_has_its_ancestors_again() {
     let fork = |second, more: &Json| parsed(&act(second, "fork", "/bin/sh", more));
     restorer.restore(&fork(1, &of(20, 10, &["/bin/init"])));
     restorer.restore(&fork(2, &of(30, 20, &["/bin/sh", "/bin/init"])));
-    let restored = restorer.restore(&fork(3, &of(40, 30, &["/bin/sh", "/bin/sh", "/bin/init"])));
-    let ancestors = restored.expect("is an act").with(|it| {
+    let found = restorer.restore(&fork(3, &of(40, 30, &["/bin/sh", "/bin/sh", "/bin/init"])));
+    let ancestors = found.expect("is an act").with(|it| {
         let process = it.process.expect("has one");
         process.lineage.ancestors.iter().map(|it| (it.pid, it.start_ns)).collect::<Vec<_>>()
     });
@@ -163,8 +163,8 @@ fn a_container_is_what_its_start_says_and_the_boot_is_found() {
         },
     });
     restorer.prepare(&parsed(&start));
-    let restored = restorer.restore(&parsed(&exec(7, "/bin/x", "image"))).expect("is an act");
-    restored.with(|it| {
+    let found = restorer.restore(&parsed(&exec(7, "/bin/x", "image"))).expect("is an act");
+    found.with(|it| {
         let container = it.container.expect("has one");
         assert_eq!(container.entrypoint, "/entry.sh web");
         assert!(container.announces(80, 6));

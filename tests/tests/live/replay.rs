@@ -1,6 +1,10 @@
 //! What an agent recorded is judged again, without it.
 
-use std::{env, fs, path::Path, process::Output};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use jiff::Timestamp;
 use plimsoll_tests::{
@@ -18,7 +22,7 @@ use crate::baseline::{FAST, LEARNING, have_done, profiles, worker};
 const VARIANT: &str = "-au";
 /// Units of learning that are enough for what these containers do.
 const UNITS: u64 = 6;
-/// Where the recording goes that `agent/tests/replay.rs` judges, where the tester wants another.
+/// The directory for the recording that `agent/tests/replay.rs` judges, where the tester wants another.
 const RECORD: &str = "PLIMSOLL_RECORD";
 
 #[test]
@@ -41,7 +45,7 @@ fn what_was_recorded_is_alerted_again_as_it_was() {
         containers.iter().flat_map(|it| alerts(&agent, it, learned)).collect();
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_process"), "{recorded:#?}");
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_executable"), "{recorded:#?}");
-    record(&agent, &containers);
+    record(&agent, &containers, learned);
     agent.stop();
 
     let config = home.path().join("config.toml");
@@ -77,12 +81,14 @@ fn alerts(agent: &Agent, of: &Container, since: Timestamp) -> Vec<Value> {
     found
 }
 
-/// What makes an alert the same, in any order.
+/// What makes an alert the same, in any order. How often the nearest that is known was seen depends on
+/// who was first of those that acted at once, and so does the score.
 fn keys<'e>(alerts: impl Iterator<Item = &'e Value>) -> Vec<String> {
-    let fields = ["ctr.id", "rule", "alert.of", "alert.path", "alert.peer", "reason", "proc.exe"];
+    let fields = ["ctr.id", "rule", "alert.of", "alert.path", "alert.peer", "proc.exe"];
     let key = |it: &Value| {
         let fields = fields.map(|name| text(it, name)).join(" ");
-        format!("{fields} {} {}", it["count"], it["alert"]["score"])
+        let reason = text(it, "reason").split(" Nearest learned").next().unwrap_or_default();
+        format!("{fields} {} {reason}", it["count"])
     };
     let mut keys: Vec<String> = alerts.map(key).collect();
     keys.sort();
@@ -101,9 +107,13 @@ fn replay(data_dir: &Path, config: &Path, learned: Timestamp, of: &[Container]) 
 }
 
 /// Keeps the recording, where the tester says so.
-fn record(agent: &Agent, containers: &[Container; 2]) {
-    let Some(path) = env::var_os(RECORD) else { return };
+fn record(agent: &Agent, containers: &[Container; 2], learned: Timestamp) {
+    let Some(directory) = env::var_os(RECORD).map(PathBuf::from) else { return };
     let of = containers.each_ref().map(|it| it.name.as_str());
     let output = agent.query(&["--container", of[0], "--container", of[1]]);
-    fs::write(path, output.stdout).expect("the tester can write there");
+    let write = |name: &str, content: &[u8]| {
+        fs::write(directory.join(name), content).expect("the tester can write there");
+    };
+    write("shop.jsonl", &output.stdout);
+    write("learned", format!("{learned}\n").as_bytes());
 }
