@@ -56,7 +56,9 @@ fn told(lines: &[Json], learn_until_ns: Option<u64>) -> Vec<Json> {
         Settings { time_scale: 3600, start_least_s: 1, start_most_s: 1, ..Settings::default() };
     let book = Book { modes: Modes::of(|_| Mode::Monitor), ..Book::default() };
     let mut replay = Replay::new(Baseline::new(settings), Arc::new(book), learn_until_ns);
-    lines.iter().for_each(|it| replay.restorer().prepare(&parsed(it)));
+    for line in lines {
+        replay.restorer().prepare(&parsed(line));
+    }
     let mut told = Vec::new();
     for line in lines {
         replay.take(&parsed(line), &mut |alert| told.push(Json::Object(json::object(alert))));

@@ -99,14 +99,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let config = Overrides::default().load(args.config.clone())?.config;
     let query = args.params().query().map_err(Failure::usage)?;
     let learn_until_ns = args.learn_until()?;
-    let source = match &args.file {
-        Some(file) => Source::File(file.clone()),
-        None => {
-            let directory = args.data_dir.as_ref().unwrap_or(&config.agent.data_dir);
-            Source::Store(directory.clone())
-        }
+    let source = if let Some(file) = &args.file {
+        Source::File(file.clone())
+    } else {
+        Source::Store(args.data_dir.as_ref().unwrap_or(&config.agent.data_dir).clone())
     };
-    let mut book = configured::book(&config).expect("it was checked when it was loaded");
+    let book = configured::book(&config);
+    let mut book = book.map_err(|problems| Failure::usage(anyhow!(problems.join("; "))))?;
     if let Source::Store(directory) = &source {
         book = keeper::read_book(book, directory).map_err(Failure::environment)?;
     }

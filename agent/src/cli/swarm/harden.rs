@@ -24,7 +24,7 @@ use crate::{
 ///
 /// Asks an engine from 25 on, on a manager of the Swarm, over its API, then reads the service again to
 /// see whether it was taken. Tasks are replaced as in every update of the service. Older engines drop
-/// such settings without a word, so nothing is sent to them; `plimsoll check` tells what AppArmor keeps
+/// such settings without a word, so nothing is sent to them; `plimsoll check` tells what `AppArmor` keeps
 /// from the agent there.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -83,7 +83,7 @@ async fn harden(args: &Args, socket: &Path) -> anyhow::Result<String> {
     if changes.is_empty() {
         return Ok(format!("{name} has it all: nothing was changed\n"));
     }
-    let listed: String = changes.iter().map(|it| format!("{it}\n")).collect();
+    let listed = changes.join("\n") + "\n";
     if args.dry_run {
         return Ok(format!("{listed}nothing was changed: --dry-run\n"));
     }
@@ -104,14 +104,17 @@ async fn harden(args: &Args, socket: &Path) -> anyhow::Result<String> {
 /// The version and the specification of a service.
 async fn inspect(docker: &Docker, name: &str) -> anyhow::Result<(i32, ServiceSpec)> {
     let found = docker.inspect_service(name, None::<InspectServiceOptions>).await;
-    let Service { version, spec, .. } = found.map_err(|error| match error {
-        Error::DockerResponseServerError { status_code: 404, .. } => {
-            anyhow!("there is no service {name}: name it by --service")
+    let Service { version, spec, .. } = found.map_err(|error| {
+        let status = if let Error::DockerResponseServerError { status_code, .. } = &error {
+            *status_code
+        } else {
+            0
+        };
+        match status {
+            404 => anyhow!("there is no service {name}: name it by --service"),
+            406 | 503 => anyhow!("this node is no manager of a Swarm: run this on one"),
+            _ => anyhow::Error::from(error).context("asking for the service"),
         }
-        Error::DockerResponseServerError { status_code: 503 | 406, .. } => {
-            anyhow!("this node is no manager of a Swarm: run this on one")
-        }
-        other => anyhow::Error::from(other).context("asking for the service"),
     })?;
     let version = version.and_then(|it| it.index).context("the service tells no version")?;
     let version = version.try_into().context("the service's version is too large")?;

@@ -1,5 +1,7 @@
 //! How a frame is drawn: a line of totals, the containers, the latest alerts, the keys.
 
+use std::fmt::Write as _;
+
 use jiff::{Timestamp, tz::TimeZone};
 use plimsoll_ebpf::{rules::Severity, value::readable};
 use ratatui::{
@@ -81,9 +83,9 @@ fn totals(frame: &Frame) -> Line<'_> {
         return Line::styled(plain(trouble), Style::new().fg(Color::Red));
     }
     let mut line = format!(" {}, {}", containers_of(frame.count()), clock_time(frame.now_ns()));
-    line += &format!(", sorted by {}", frame.order());
+    let _ = write!(line, ", sorted by {}", frame.order());
     if !frame.filter.is_empty() {
-        line += &format!(", only {}", plain(&frame.filter));
+        let _ = write!(line, ", only {}", plain(&frame.filter));
     }
     Line::from(vec![Span::styled("plimsoll top", BOLD), Span::raw(line)])
 }
