@@ -339,7 +339,8 @@ fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
     Ok(baseline)
 }
 
-fn learn_settings(config: &Config) -> LearnSettings {
+/// How it is learned, as the configuration says.
+pub fn learn_settings(config: &Config) -> LearnSettings {
     let of = &config.baseline;
     LearnSettings {
         unit_s: of.unit.as_secs(),

@@ -29,6 +29,8 @@ pub mod store;
 
 pub mod query;
 
+pub mod replay;
+
 pub mod alert;
 
 pub mod sink;

@@ -36,11 +36,11 @@ pub(crate) struct Args {
 }
 
 /// What an image is made of.
-struct Source {
-    version: &'static str,
-    revision: String,
+pub(crate) struct Source {
+    pub(crate) version: &'static str,
+    pub(crate) revision: String,
     /// When the commit was made: no file is newer, so that equal files make equal layers.
-    time: SystemTime,
+    pub(crate) time: SystemTime,
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
@@ -105,7 +105,7 @@ fn certificates() -> Result<&'static Path> {
 }
 
 /// Gives everything below a directory, and itself, one time and no rights for others to write.
-fn set_time(path: &Path, time: SystemTime) -> Result<()> {
+pub(crate) fn set_time(path: &Path, time: SystemTime) -> Result<()> {
     if path.is_dir() {
         for entry in fs::read_dir(path)? {
             set_time(&entry?.path(), time)?;
@@ -128,7 +128,7 @@ fn build(context: &Path, source: &Source, tags: &[String]) -> Result<()> {
 
 impl Source {
     /// What git says of the sources; without git they have no revision.
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let version = env!("CARGO_PKG_VERSION");
         match commit() {
             Ok((revision, time)) => Self { version, revision, time },

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cmd;
 mod dashboards;
+mod deb;
 mod debian;
 mod docker;
 mod eval;
@@ -41,6 +42,8 @@ enum Command {
     Test(test::Args),
     /// Builds the agent's image: `plimsoll:VERSION`.
     Image(image::Args),
+    /// Builds the Debian package: target/deb/plimsoll_VERSION_ARCHITECTURE.deb.
+    Deb(deb::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),
     /// Makes the dashboards of dashboards/ anew.
@@ -72,6 +75,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Image(args) => image::main(&args),
+        Command::Deb(args) => deb::main(&args),
         Command::Images(args) => images::main(&args),
         Command::Dashboards(args) => dashboards::main(&args),
         Command::Vm(args) => vm::main(&args),

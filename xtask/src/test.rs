@@ -1,4 +1,4 @@
-//! Runs the tests by parts: lint, unit, monitoring, live, deny.
+//! Runs the tests by parts: lint, unit, monitoring, package, live, deny.
 
 use std::{
     process::Command,
@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::{build, cmd, debian, docker::Docker, image, images, monitoring, receivers, say, vm};
+use crate::{
+    build, cmd, deb, debian, docker::Docker, image, images, monitoring, receivers, say, vm,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,6 +34,8 @@ enum Part {
     Unit,
     /// What Prometheus, Alertmanager and Grafana are given, by promtool and amtool.
     Monitoring,
+    /// The Debian package: what is in it, and what becomes of a system that it is installed into.
+    Package,
     /// What needs root and Docker: real containers under a real agent.
     Live,
     /// What needs a kernel with BPF LSM, which is booted: containers whose acts are refused.
@@ -67,6 +71,7 @@ fn run(part: Part, args: &Args) -> Outcome {
         Part::Lint => lint(),
         Part::Unit => unit(&args.filter),
         Part::Monitoring => monitoring::check(),
+        Part::Package => package(),
         Part::Live => live(args),
         Part::Deny => deny(),
     };
@@ -132,6 +137,14 @@ fn live(args: &Args) -> Result<()> {
     result
 }
 
+fn package() -> Result<()> {
+    if !cmd::is_root() {
+        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test package");
+    }
+    build::object()?;
+    deb::prove(&build::agent(build::Profile::Release)?)
+}
+
 fn deny() -> Result<()> {
     if !cmd::is_root() {
         bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test deny");
@@ -167,6 +180,7 @@ impl Part {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Monitoring => "monitoring",
+            Self::Package => "package",
             Self::Live => "live",
             Self::Deny => "deny",
         }
@@ -181,7 +195,7 @@ mod tests {
     fn all_parts_run_when_none_is_named() {
         assert_eq!(
             selected(&[]),
-            [Part::Lint, Part::Unit, Part::Monitoring, Part::Live, Part::Deny]
+            [Part::Lint, Part::Unit, Part::Monitoring, Part::Package, Part::Live, Part::Deny]
         );
     }
 

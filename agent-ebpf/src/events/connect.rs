@@ -39,6 +39,14 @@ pub(super) const fn protocol(number: u8) -> &'static str {
 }
 
 #[cfg(not(target_arch = "bpf"))]
+impl Connect {
+    /// The number of a protocol by its name in output.
+    pub fn protocol_by_name(name: &str) -> Option<u8> {
+        [1, 6, 17, 58, 132, 136].into_iter().find(|number| protocol(*number) == name)
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
 mod meaning {
     use super::{Connect, protocol};
     use crate::{

@@ -176,6 +176,11 @@ mod meaning {
         "CHECKPOINT_RESTORE",
     ];
 
+    /// The number of a capability by its name, without `CAP_`.
+    pub fn capability(name: &str) -> Option<u8> {
+        CAPABILITIES.iter().position(|it| *it == name).and_then(|it| it.try_into().ok())
+    }
+
     impl EventType for Privilege {
         const NAME: &'static str = "privilege";
         const SUMMARY: &'static str = "A process used, or tried to use, a privilege of the kernel.";
@@ -223,3 +228,6 @@ mod meaning {
         ];
     }
 }
+
+#[cfg(not(target_arch = "bpf"))]
+pub use meaning::capability;

@@ -179,7 +179,7 @@ const PROFILE: &str = "/v1/profiles/";
 /// The method that a path is asked by.
 fn method_of(path: &str) -> Option<&'static str> {
     match path {
-        "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" => Some("GET"),
+        "/v1/status" | "/v1/events" | "/v1/policy" | "/v1/profiles" | "/v1/activity" => Some("GET"),
         "/v1/modes" | "/v1/exceptions" | APPROVE | RESET | DENY | IMPORT => Some("POST"),
         _ if path.starts_with(PROFILE) => Some("GET"),
         _ if path.starts_with(EXCEPTION) => Some("DELETE"),
@@ -203,6 +203,7 @@ async fn route(request: Request<Incoming>, state: &Arc<State>) -> Response<Body>
     match path.as_str() {
         "/v1/status" => json(StatusCode::OK, &(state.status)()),
         "/v1/events" => events(request.uri().query().unwrap_or_default(), state),
+        "/v1/activity" => decided(move || Ok(desk.activity())).await,
         "/v1/policy" => decided(move || Ok(desk.policy())).await,
         "/v1/modes" => match policy::read(request.into_body()).await {
             Ok(body) => decided(move || desk.set_modes(body)).await,

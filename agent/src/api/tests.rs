@@ -9,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use plimsoll_ebpf::rules::{Class, Mode};
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::{
+    activity::Activity,
     client::{self, ClientError},
     messages::{ChangeAnswer, PolicyAnswer},
     policy::Desk,
@@ -21,7 +23,10 @@ use super::{
     socket,
 };
 use crate::{
-    attribution::{container::Container, roster::Roster},
+    attribution::{
+        container::Container,
+        roster::{Acts, Roster},
+    },
     policy::{
         book::Book,
         keeper::{Keeper, Publisher},
@@ -41,7 +46,8 @@ fn desk(dir: &Path) -> Desk {
         ..Container::default()
     };
     let roster = Roster::default();
-    roster.show([Arc::new(container)].iter());
+    let acts = Acts { exec: 7, write: 5, connect: 3 };
+    roster.show([Arc::new(container)].iter(), [("00".to_owned(), acts)].into());
     let (orders, _) = crossbeam_channel::bounded(1);
     let shelf = Shelf { data_dir: dir.to_owned(), import_key: None, orders, wake: Arc::new(|| {}) };
     Desk { keeper, roster, shelf }
@@ -138,6 +144,16 @@ fn a_count_whose_time_is_over_tells_what_it_has_and_that_there_is_more() {
     let served = Served::start(Limits { time: Duration::ZERO, ..Limits::default() });
     let lines = served.lines("/v1/events?count_by=kind&limit=1");
     assert!(lines.iter().any(|it| it.get("count").is_some()), "{lines:?}");
+}
+
+#[test]
+fn what_containers_do_is_told_with_their_modes() {
+    let served = Served::start(Limits::default());
+    let told: Activity = client::value(&served.socket(), "/v1/activity").expect("answers");
+    let [web] = &told.containers[..] else { panic!("{told:?}") };
+    assert_eq!((web.name.as_str(), web.image.as_str()), ("web", "nginx:1.25"));
+    assert_eq!(web.acts, Acts { exec: 7, write: 5, connect: 3 });
+    assert_eq!(web.modes.get(Class::Exec), Some(Mode::Monitor));
 }
 
 #[test]

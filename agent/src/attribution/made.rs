@@ -4,13 +4,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
-    events::{dns::Dns, gap::Gap},
+    events::{container::Container as Lifecycle, dns::Dns, gap::Gap},
     record::{Header, Tail},
     signals::DnsAnswer,
 };
 
 use super::{
     attributor::{Attributor, Out},
+    circumstances,
     container::Container,
     directory::Standing,
     dns,
@@ -82,12 +83,14 @@ impl Attributor {
             ..Header::default()
         };
         let mut texts = TailBuilder::default();
-        let body = plimsoll_ebpf::events::container::Container {
+        let body = Lifecycle {
             op: texts.push(op.as_bytes()),
             command: texts.push(command.as_bytes()),
             exit_code: exit_code.unwrap_or(u32::MAX),
-            reserved: 0,
+            ..Lifecycle::default()
         };
+        let started = container.as_ref().filter(|_| op == "start");
+        let body = started.map_or(body, |it| circumstances::with(body, it, &mut texts));
         self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
     }
 

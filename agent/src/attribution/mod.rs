@@ -10,6 +10,7 @@ pub mod process;
 
 pub mod attributor;
 pub mod cgroup;
+pub mod circumstances;
 pub mod directory;
 pub mod dns;
 pub mod docker;
@@ -20,6 +21,8 @@ pub mod made;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;
+pub mod recorded;
 pub mod repeats;
+pub mod restored;
 pub mod roster;
 pub mod sockets;

@@ -111,7 +111,7 @@ impl Taker for Each<'_> {
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {
         self.looked_at += 1;
         if let Some(progress) = self.progress.as_mut().filter(|_| !self.is_summary) {
-            progress.step(self.looked_at, object);
+            progress.step(self.looked_at, || moment_of(object));
         }
         (self.take)(object)
     }
@@ -316,7 +316,7 @@ impl Taker for Out {
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {
         self.looked_at += 1;
         if let Some(progress) = &mut self.progress {
-            progress.step(self.looked_at, object);
+            progress.step(self.looked_at, || moment_of(object));
         }
         if let Some(finding) = self.finding {
             self.has_finding |= table::severity(object).is_some_and(|it| it >= finding);
@@ -343,4 +343,9 @@ impl Taker for Out {
         let flushed = self.writer.flush();
         self.check(flushed)
     }
+}
+
+/// The moment of an observation.
+fn moment_of(object: &Map<String, Json>) -> Option<u64> {
+    table::find(object, "ts").and_then(Json::as_str).and_then(moment::of_rfc3339)
 }

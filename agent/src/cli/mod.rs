@@ -8,16 +8,20 @@ pub mod exit;
 pub mod export;
 pub mod health;
 pub mod incidents;
+pub mod man;
 pub mod mode;
 pub mod output;
 pub mod overrides;
 pub mod posture;
 pub mod profile;
 pub mod release;
+pub mod replay;
 pub mod run;
 pub mod sink;
 pub mod store;
+pub mod swarm;
 pub mod timeline;
+pub mod top;
 pub mod tree;
 
 mod answer;
@@ -68,13 +72,18 @@ enum Command {
     Profile(profile::Args),
     Posture(posture::Args),
     Release(release::Args),
+    Replay(replay::Args),
     Sink(sink::Args),
     Store(store::Args),
+    Swarm(swarm::Args),
+    Top(top::Args),
     Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    /// Write manual pages.
+    Man(man::Args),
 }
 
 /// Parses the command line, runs the command and tells how it ended.
@@ -92,11 +101,15 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
+        Command::Replay(args) => replay::run(&args),
         Command::Sink(args) => sink::run(args),
         Command::Store(args) => store::run(args),
+        Command::Swarm(args) => swarm::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     });
     outcome.unwrap_or_else(|failure| tell(&failure)).into()
 }

@@ -6,12 +6,8 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Map, Value as Json};
 
-use crate::{
-    clock,
-    query::{moment, table::find},
-};
+use crate::clock;
 
 /// Progress is shown once it takes as long.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,13 +50,12 @@ impl Progress {
         self.bar.suspend(tell);
     }
 
-    /// So many observations were looked at, this one the last of them.
-    pub(super) fn step(&mut self, looked_at: u64, object: &Map<String, Json>) {
+    /// So many observations were looked at; the last of them was at the moment that `at` tells.
+    pub(super) fn step(&mut self, looked_at: u64, at: impl FnOnce() -> Option<u64>) {
         if !self.is_wanted || looked_at % STEP != 1 {
             return;
         }
-        let ts = find(object, "ts").and_then(Json::as_str);
-        if let Some(ts_ns) = ts.and_then(|ts| moment::parse(ts).ok()) {
+        if let Some(ts_ns) = at() {
             self.at(ts_ns, &format!("{looked_at} observations"));
         }
     }

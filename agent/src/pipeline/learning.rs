@@ -4,14 +4,12 @@ use crossbeam_channel::Receiver;
 
 use super::{subjects, surveyor::Surveyor};
 use crate::{
-    attribution::{attributor::Attributor, observation::Observation},
+    attribution::attributor::Attributor,
     baseline::{
         convergence::State,
-        departure::Departure,
         dimension::{Context, Dimension},
         learner::Baseline,
         orders::Order,
-        report::Report,
         survey::Wish,
     },
     clock,
@@ -47,14 +45,9 @@ impl Learning {
         self.baseline.as_ref()
     }
 
-    /// Measures containers with this.
+    /// What learns and measures, likewise.
     pub(super) fn baseline_mut(&mut self) -> Option<&mut Baseline> {
         self.baseline.as_mut()
-    }
-
-    /// Learns from an observation; returns what departs from what is known.
-    pub(super) fn observe(&mut self, observation: &Observation<'_>) -> Option<Departure> {
-        self.baseline.as_mut()?.observe(observation)
     }
 
     /// Does what an operator asked for.
@@ -82,11 +75,6 @@ impl Learning {
                 tracing::debug!(%subject, "a profile waits to be written");
             }
         }
-    }
-
-    /// What is to be told of profiles as a whole.
-    pub(super) fn take_reports(&mut self) -> Vec<Report> {
-        self.baseline.as_mut().map(Baseline::take_reports).unwrap_or_default()
     }
 
     /// Hands over all that is not written and waits for it.

@@ -8,6 +8,7 @@ pub mod run;
 pub mod stranger;
 pub mod surveyor;
 
+mod acts;
 mod containers;
 mod gauges;
 mod losses;

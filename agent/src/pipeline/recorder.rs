@@ -9,7 +9,7 @@ use plimsoll_ebpf::{
     rules::{Rule, outcome},
 };
 
-use super::{learning::Learning, subjects};
+use super::{acts::Counted, learning::Learning, subjects};
 use crate::{
     attribution::{
         attributor::Attributor, container::Container, observation::Observation, process::Process,
@@ -19,7 +19,7 @@ use crate::{
     metrics::names::Metrics,
     sink::outlets::Outlets,
     store::appender::Appender,
-    verdict::judge::Judge,
+    verdict::{assess, judge::Judge},
 };
 
 /// Profiles that are handed over to be written in one second at most.
@@ -32,12 +32,14 @@ pub(super) struct Recorder {
     pub(super) appender: Appender,
     pub(super) outlets: Outlets,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) acts: Counted,
 }
 
 impl Recorder {
     /// Keeps an observation, and the alert that it may be.
     pub(super) fn keep(&mut self, observation: &Observation<'_>) {
-        let Self { learning, judge, appender, outlets, metrics } = self;
+        let Self { learning, judge, appender, outlets, metrics, acts } = self;
+        acts.count(observation);
         store(observation, appender, outlets, metrics);
         let header = &observation.record.header;
         if let Some(outcome) = outcome::name(header.outcome) {
@@ -49,14 +51,12 @@ impl Recorder {
                 store(&alert, appender, outlets, metrics);
             }
         };
-        let departure = learning.observe(observation);
-        let departure = departure.as_ref().zip(learning.baseline());
-        judge.observe(observation, departure, &mut tell);
+        assess::observe(learning.baseline_mut(), judge, observation, &mut tell);
     }
 
     /// Keeps an observation that departs from what is known, and the alert that it may be.
     pub(super) fn keep_departure(&mut self, observation: &Observation<'_>, departure: &Departure) {
-        let Self { learning, judge, appender, outlets, metrics } = self;
+        let Self { learning, judge, appender, outlets, metrics, .. } = self;
         store(observation, appender, outlets, metrics);
         let mut tell = |alert: &[u8], _: &Arc<Container>, _: Option<&Arc<Process>>| {
             if let Ok(record) = Record::decode(alert) {
@@ -69,17 +69,18 @@ impl Recorder {
 
     /// Lets time pass, up to this moment since boot.
     pub(super) fn tick(&mut self, now_ns: u64, attributor: &Attributor) {
-        let Self { learning, judge, appender, outlets, metrics } = self;
+        let Self { learning, judge, appender, outlets, metrics, .. } = self;
         judge.tick(now_ns, &mut |alert, container, process| {
             let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
             attributor.tell_of(alert, container, process, None, tell);
         });
         judge.keep_only(attributor.directory.containers());
         learning.tick(attributor, clock::now_ns(), PROFILES);
-        for report in learning.take_reports() {
-            let alert = judge.report(&report, now_ns);
-            let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
-            attributor.tell_of(&alert, &report.container, None, None, tell);
+        if let Some(baseline) = learning.baseline_mut() {
+            assess::report(baseline, judge, now_ns, &mut |alert, container| {
+                let tell = |it: &Observation<'_>| store(it, appender, outlets, metrics);
+                attributor.tell_of(alert, container, None, None, tell);
+            });
         }
         subjects::show(metrics, attributor.directory.containers());
         learning.show(judge, metrics);

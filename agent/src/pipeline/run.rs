@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    acts::Counted,
     containers::Containers,
     gauges,
     learning::Learning,
@@ -172,6 +173,7 @@ impl Pipeline {
                 appender: parts.appender,
                 outlets: parts.outlets,
                 metrics: parts.metrics.clone(),
+                acts: Counted::default(),
             },
             measuring: parts.sampler.map(Measuring::new),
             roster: parts.roster,
@@ -256,7 +258,7 @@ impl Pipeline {
             && let Some(ready) = self.ready.take()
         {
             gauges::show(metrics, attributor, &recorder.appender);
-            roster.show(attributor.directory.containers());
+            recorder.acts.show(&attributor.directory, roster);
             let _ = ready.send(());
         }
         count
@@ -307,7 +309,7 @@ impl Pipeline {
         containers.release_gone(attributor, metrics);
         gauges::show(metrics, attributor, &recorder.appender);
         gauges::show_policy(metrics, recorder.judge.book(), clock::now_ns());
-        self.roster.show(attributor.directory.containers());
+        recorder.acts.show(&attributor.directory, &self.roster);
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
         metrics.observations_merged.set(containers.orders.merged());
         metrics.queue_length.set_to("docker", self.notices.len() as u64);

@@ -88,6 +88,19 @@ struct State {
     next_expiry_ns: Option<u64>,
 }
 
+/// What an agent with this data directory judges by: the configuration's book, with what was set at
+/// the command line.
+///
+/// # Errors
+/// When what was set cannot be read.
+pub fn read_book(configured: Book, data_dir: &Path) -> anyhow::Result<Book> {
+    let saved = Saved::read(&data_dir.join(FILE))?;
+    Ok(match saved {
+        Some(saved) => saved.applied_to(configured),
+        None => configured,
+    })
+}
+
 impl Keeper {
     /// Puts the book of the configuration together with what was saved in the data directory. A
     /// file that is damaged is moved aside.

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod json;
 pub mod lineage;
 pub mod moment;
+pub mod parsed;
 pub mod search;
 pub mod story;
 pub mod summary;

@@ -79,6 +79,11 @@ fn zoned(text: &str, zone: &TimeZone) -> Option<u64> {
     u64::try_from(timestamp.as_nanosecond()).ok()
 }
 
+/// A moment as [`rfc3339`] writes it, in nanoseconds since the Unix epoch.
+pub fn of_rfc3339(text: &str) -> Option<u64> {
+    u64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
 /// `2026-11-24T14:12:00.123456789Z`
 pub fn rfc3339(ns: u64) -> String {
     let timestamp = Timestamp::from_nanosecond(i128::from(ns)).unwrap_or(Timestamp::MAX);

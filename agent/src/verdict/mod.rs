@@ -3,6 +3,7 @@
 //! Pure: data and the moment in, data out.
 
 pub mod act;
+pub mod assess;
 pub mod departures;
 pub mod docs;
 pub mod incidents;

@@ -2,32 +2,22 @@
 //!
 //! An observation is put back into the record it came from, and judged as that was.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use plimsoll_ebpf::{
-    catalog::{Record, TailBuilder, encode},
-    events::{
-        connect::Connect,
-        exec::Exec,
-        exec_map::ExecMap,
-        file_change::{self, FileChange},
-        file_write::{self, FileWrite},
-        listen::Listen,
-        privilege::{self, Privilege},
-    },
-    layer::{self, code},
-    record::{Header, flags},
+    catalog::Record,
+    record::Header,
     rules::{Class, Rule},
-    value::Value,
 };
 
 use super::{act, own::Own};
 use crate::{
-    attribution::{node::Node, observation::Observation},
-    policy::{
-        peers::{self, Endpoint},
-        place::Object,
+    attribution::{
+        node::Node,
+        observation::Observation,
+        restored::{Get, record, text},
     },
+    policy::{peers::Endpoint, place::Object},
 };
 
 /// The events that can break a rule of a class and be stopped for it.
@@ -38,9 +28,6 @@ pub const fn kinds(class: Class) -> &'static [&'static str] {
         Class::Network => &["connect", "listen", "privilege"],
     }
 }
-
-/// Gives the value of a field by its name.
-pub type Get<'g, 'a> = dyn Fn(&str) -> Option<Value<'a>> + 'g;
 
 /// A rule that a stored observation breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,16 +49,13 @@ impl Breach {
 
 /// The worst rule that an observation with these fields breaks, whatever is decided about it.
 pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
-    let entry = match text(get, "kind") {
-        b"exec" => exec(get),
-        b"exec_map" => exec_map(get),
-        b"file_write" => file_write(get),
-        b"file_change" => file_change(get),
-        b"connect" => connect(get),
-        b"listen" => listen(get),
-        b"privilege" => privilege(get),
-        _ => return None,
-    };
+    let kind = text(get, "kind");
+    if !Class::ALL.iter().flat_map(|it| kinds(*it)).any(|it| it.as_bytes() == kind) {
+        return None;
+    }
+    // A shell that reads from a connection is told and never stopped: it is no dry run's matter.
+    let entry =
+        record(&|name| get(name).filter(|_| name != "exec.input_socket"), Header::default())?;
     let observation = Observation {
         ts_ns: 0,
         record: Record::decode(&entry).ok()?,
@@ -88,154 +72,29 @@ pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
     Some(Breach { rule: breach.rule, path: breach.path().to_vec(), peer })
 }
 
-fn exec(get: &Get<'_, '_>) -> Vec<u8> {
-    let mut texts = TailBuilder::default();
-    let refused = text(get, "exec.path");
-    let path = if refused.is_empty() { text(get, "proc.exe") } else { refused };
-    let body = Exec {
-        path: texts.push(path),
-        script: texts.push(text(get, "exec.script")),
-        layer: layer(get, "exec.layer"),
-        script_layer: layer(get, "exec.script_layer"),
-        // A shell that reads from a connection is told and never stopped: it is no dry run's matter.
-        flags: bit(get, "exec.unlinked", flags::UNLINKED)
-            | bit(get, "exec.changed", flags::CONTENT_CHANGED)
-            | bit(get, "exec.script_changed", flags::SCRIPT_CHANGED),
-        ..Exec::default()
-    };
-    encode(Header::default(), body, texts.bytes())
-}
-
-fn exec_map(get: &Get<'_, '_>) -> Vec<u8> {
-    let mut texts = TailBuilder::default();
-    let body = ExecMap {
-        path: texts.push(text(get, "file.path")),
-        layer: layer(get, "file.layer"),
-        flags: bit(get, "file.changed", flags::CONTENT_CHANGED)
-            | bit(get, "file.unlinked", flags::UNLINKED),
-        ..ExecMap::default()
-    };
-    encode(Header::default(), body, texts.bytes())
-}
-
-fn file_write(get: &Get<'_, '_>) -> Vec<u8> {
-    use file_write::op;
-    let mut texts = TailBuilder::default();
-    let is_created = text(get, "file.op") == op::name(op::CREATE).as_bytes();
-    let body = FileWrite {
-        path: texts.push(text(get, "file.path")),
-        layer: layer(get, "file.layer"),
-        mode: number(get, "file.mode") as u32,
-        op: if is_created { op::CREATE } else { op::WRITE },
-        ..FileWrite::default()
-    };
-    encode(Header::default(), body, texts.bytes())
-}
-
-/// Both names of a change lie in one mount, or the kernel would have refused it: the layer that is
-/// stored is that of either.
-fn file_change(get: &Get<'_, '_>) -> Vec<u8> {
-    use file_change::op;
-    let mut texts = TailBuilder::default();
-    let told = text(get, "file.op");
-    let is_told = |op: &u8| op::name(*op).as_bytes() == told;
-    let body = FileChange {
-        path: texts.push(text(get, "file.path")),
-        to: texts.push(text(get, "file.to")),
-        layer: layer(get, "file.layer"),
-        number: number(get, "file.mode"),
-        op: (op::RENAME..=op::REMOVE_XATTR).find(is_told).unwrap_or_default(),
-        ..FileChange::default()
-    };
-    encode(Header::default(), body, texts.bytes())
-}
-
-fn connect(get: &Get<'_, '_>) -> Vec<u8> {
-    let (address, port) = (address(get, "net.raddr"), port(get, "net.rport"));
-    let body = Connect { address, port, protocol: protocol(get), ..Connect::default() };
-    encode(Header::default(), body, b"")
-}
-
-fn listen(get: &Get<'_, '_>) -> Vec<u8> {
-    let (address, port) = (address(get, "net.laddr"), port(get, "net.lport"));
-    let body = Listen { address, port, protocol: protocol(get), ..Listen::default() };
-    encode(Header::default(), body, b"")
-}
-
-fn privilege(get: &Get<'_, '_>) -> Vec<u8> {
-    let told = text(get, "priv.op");
-    let is_told = |op: &u8| privilege::op::name(*op).as_bytes() == told;
-    let op = (privilege::op::CAPABILITY..=privilege::op::AGENT_SOCKET).find(is_told);
-    let body = Privilege {
-        op: op.unwrap_or_default(),
-        result: signed(get, "ret"),
-        ..Privilege::default()
-    };
-    encode(Header::default(), body, b"")
-}
-
-fn protocol(get: &Get<'_, '_>) -> u8 {
-    std::str::from_utf8(text(get, "net.proto")).ok().and_then(peers::protocol).unwrap_or_default()
-}
-
-/// Mapped into IPv6; none where it does not read.
-fn address(get: &Get<'_, '_>, name: &str) -> [u8; 16] {
-    let told = match get(name) {
-        Some(Value::Address(address)) => Some(address),
-        Some(Value::Text(text)) => std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()),
-        _ => None,
-    };
-    match told {
-        Some(IpAddr::V4(it)) => it.to_ipv6_mapped().octets(),
-        Some(IpAddr::V6(it)) => it.octets(),
-        None => [0; 16],
-    }
-}
-
-fn port(get: &Get<'_, '_>, name: &str) -> u16 {
-    match get(name) {
-        Some(Value::Port(port)) => port,
-        _ => number(get, name).try_into().unwrap_or_default(),
-    }
-}
-
-fn signed(get: &Get<'_, '_>, name: &str) -> i64 {
-    match get(name) {
-        Some(Value::Signed(number)) => number,
-        _ => number(get, name).try_into().unwrap_or_default(),
-    }
-}
-
-fn text<'a>(get: &Get<'_, 'a>, name: &str) -> &'a [u8] {
-    match get(name) {
-        Some(Value::Text(text) | Value::Path(text)) => text,
-        Some(Value::Label(label)) => label.as_bytes(),
-        _ => b"",
-    }
-}
-
-fn number(get: &Get<'_, '_>, name: &str) -> u64 {
-    if let Some(Value::Number(number)) = get(name) { number } else { 0 }
-}
-
-fn bit(get: &Get<'_, '_>, name: &str, bit: u32) -> u32 {
-    if get(name) == Some(Value::Flag(true)) { bit } else { 0 }
-}
-
-/// The code of a layer by its name. What is mounted is told apart no further: no rule does.
-fn layer(get: &Get<'_, '_>, name: &str) -> u8 {
-    let told = text(get, name);
-    let is_told = |code: &u8| layer::name(*code).as_bytes() == told;
-    match (code::UNKNOWN..=code::VOLUME).find(is_told) {
-        Some(code::BIND | code::VOLUME) => code::MOUNT,
-        found => found.unwrap_or(code::UNKNOWN),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use plimsoll_ebpf::{
+        catalog::{TailBuilder, encode},
+        events::{
+            connect::Connect,
+            exec::Exec,
+            exec_map::ExecMap,
+            file_change::{self, FileChange},
+            file_write::{self, FileWrite},
+            listen::Listen,
+            privilege::{self, Privilege},
+        },
+        layer::code,
+        record::flags,
+        value::Value,
+    };
+
     use super::*;
-    use crate::{attribution::container::Container, fields::Fields};
+    use crate::{
+        attribution::{container::Container, restored},
+        fields::Fields,
+    };
 
     /// The rule that an entry breaks, and with what: as it comes, and once it was stored.
     fn judged(entry: &[u8]) -> [Option<(Rule, String)>; 2] {
@@ -317,7 +176,7 @@ mod tests {
             entries.push(map(layer, 0));
         }
         for address in ["10.1.2.3", "127.0.0.1", "169.254.169.254", "fd00::1", "::1"] {
-            let address = super::address(&|_| Some(Value::Text(address.as_bytes())), "");
+            let address = restored::address(&|_| Some(Value::Text(address.as_bytes())), "");
             for (port, protocol) in [(53, 17), (443, 6)] {
                 let peer = Connect { address, port, protocol, ..Connect::default() };
                 entries.push(encode(Header::default(), peer, b""));

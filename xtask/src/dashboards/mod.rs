@@ -8,6 +8,8 @@ mod panel;
 mod service;
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 use std::fs;

@@ -26,7 +26,10 @@ use crate::{
     },
     clock,
     policy::{exception::Terms, names, place::Place, selector::Selector},
-    query::moment::{self, rfc3339},
+    query::{
+        moment::{self, rfc3339},
+        table::find,
+    },
     verdict::stored,
 };
 
@@ -106,7 +109,9 @@ fn count(
             Line::Observation(object) => {
                 counted.tally.count(&object, asked);
                 counted.looked_at += 1;
-                progress.step(counted.looked_at, &object);
+                progress.step(counted.looked_at, || {
+                    find(&object, "ts").and_then(Json::as_str).and_then(moment::of_rfc3339)
+                });
             }
             Line::Notice(text) => {
                 counted.is_complete = false;

@@ -111,7 +111,7 @@ pub(super) fn signature_of(file: &Path) -> PathBuf {
 }
 
 /// Reads a file that was exported. What is wrong with it is told by lines.
-pub(super) fn read(path: &Path) -> Result<(String, Vec<Document>), Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<(String, Vec<Document>), Failure> {
     let mut text = Vec::new();
     let file = File::open(path).with_context(|| format!("opening {}", path.display()));
     let file = file.map_err(Failure::environment)?;

@@ -5,7 +5,7 @@ mod approve;
 mod diff;
 mod exceptions;
 mod export;
-mod import;
+pub(super) mod import;
 mod list;
 mod revoke;
 mod show;

@@ -19,7 +19,7 @@ use plimsoll_tests::{
 use serde_json::Value;
 
 /// An hour of learning passes in a second.
-const FAST: &str = "\
+pub(crate) const FAST: &str = "\
 [probe]
 window = \"0\"
 [baseline]
@@ -30,7 +30,7 @@ start_max = \"2s\"
 ";
 
 /// How long learning may take.
-const LEARNING: Duration = Duration::from_mins(2);
+pub(crate) const LEARNING: Duration = Duration::from_mins(2);
 
 /// How often a container is handed something to do, and how long it may take.
 const TRIES: usize = 5;
@@ -47,12 +47,12 @@ const WORK: &str = "while :; do echo > /dev/shm/state; /usr/bin/hello > /dev/nul
     rm /doing; sleep 0.3; done";
 
 /// A container at work. A variant is another use of the image.
-fn worker(variant: &str) -> Container {
+pub(crate) fn worker(variant: &str) -> Container {
     Docker::host().start(BUSYBOX, &[], &["/bin/sh", variant, "-c", WORK])
 }
 
 /// Has a container do something by itself, not by way of a session.
-fn have_done(container: &Container, script: &str) {
+pub(crate) fn have_done(container: &Container, script: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("todo");
     let mark = unique("done");
@@ -67,7 +67,7 @@ fn have_done(container: &Container, script: &str) {
 }
 
 /// The profiles of the test image in this use.
-fn profiles(agent: &Agent, variant: &str) -> Vec<Value> {
+pub(crate) fn profiles(agent: &Agent, variant: &str) -> Vec<Value> {
     let all = agent.told(&["profile", "list"]);
     let is_variant = |it: &Value| {
         let subject = it["subject"].as_str().unwrap_or_default();

@@ -13,17 +13,14 @@ use serde_json::Value;
 
 const TOKEN: &str = "t0ken-of-a-test";
 
-/// Panels that are empty where all is well, or nothing of the kind is there: by their first query.
-const MAY_BE_EMPTY: [&str; 9] = [
-    "plimsoll_probe_broken",
-    "plimsoll_probe_attached",
-    "plimsoll_probe_seconds_total",
+/// Conditions of panels that show what is wrong: they are empty where all is well. Nothing learned is
+/// repeated here, and kernels before 5.16 do not tell how much they verified.
+const MAY_BE_EMPTY: [&str; 5] = [
+    "plimsoll_probe_broken{job=~\".+\", instance=~\".+\"}) == 1",
+    "plimsoll_probe_attached{job=~\".+\", instance=~\".+\"}) == 0",
+    "plimsoll_observations_lost_total{job=~\".+\", instance=~\".+\"}[1m])) > 0",
+    "plimsoll_alerts_suppressed_total{job=~\".+\", instance=~\".+\"}[1m])) > 0",
     "plimsoll_probe_verified_instructions",
-    "plimsoll_observations_lost_total",
-    "plimsoll_sink_",
-    "plimsoll_behaviours_refused_total",
-    "plimsoll_alerts_suppressed_total",
-    "plimsoll_service_",
 ];
 
 fn workspace(path: &str) -> std::path::PathBuf {
@@ -75,8 +72,14 @@ fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
     fs::write(&token, TOKEN).expect("the directory is its own");
     let pem = certificates.server();
     let (token_file, pem) = (token.display(), pem.display());
+    let alerts = home.path().join("alerts.jsonl");
+    // Of two sinks one delivers and one cannot.
     let settings = format!(
-        "[metrics]\ntoken_file = \"{token_file}\"\ntls_cert_file = \"{pem}\"\ntls_key_file = \"{pem}\"\n"
+        "[metrics]\nbpf_stats = true\ntoken_file = \"{token_file}\"\ntls_cert_file = \"{pem}\"\n\
+         tls_key_file = \"{pem}\"\n\
+         [[sink]]\nname = \"kept\"\ntype = \"file\"\npath = \"{}\"\n\
+         [[sink]]\nname = \"gone\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n",
+        alerts.display(),
     );
     let agent = Setup::default().config(&settings).start();
     let alertmanager = Alertmanager::start();
@@ -88,12 +91,13 @@ fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
     let docker = Docker::host();
     let image = format!("{}:1", docker::unique("attacked"));
     docker.run(&["tag", BUSYBOX, &image]);
-    let container = docker.start(&image, &[], &[]);
+    let labels = ["project", "service"].map(|it| format!("--label=com.docker.compose.{it}=shop"));
+    let container = docker.start(&image, &labels.each_ref().map(String::as_str), &[]);
     let known =
         format!("plimsoll_image_alerts_total{{image=\"{image}\", rule=\"new_executable\"}} == 0");
     let is_scraped = poll::until(poll::PATIENCE, || has(&known).then_some(()));
     assert!(is_scraped.is_some(), "{}", prometheus.targets());
-    container.shell("cp /usr/bin/hello /opt/tool; /opt/tool");
+    container.shell("cp /usr/bin/hello /opt/tool; /opt/tool; /usr/bin/acts udp 192.0.2.7 9999");
     let is_it = |alert: &Value| {
         let labels = &alert["labels"];
         labels["alertname"] == "PlimsollImmutabilityBroken"
@@ -109,9 +113,11 @@ fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
     let firing = prometheus.query(&firing).map(|it| it.len());
     assert_eq!(firing, Ok(1), "the attack is alerted once");
     for query in queries() {
-        let found = prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let ask = || prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
         let may_be_empty = MAY_BE_EMPTY.iter().any(|it| query.contains(it));
-        assert!(may_be_empty || !found.is_empty(), "no data: {query}");
+        // What grows is told once it was seen to grow.
+        let has_data = || (may_be_empty || !ask().is_empty()).then_some(());
+        assert!(poll::until(poll::PATIENCE, has_data).is_some(), "no data: {query}");
     }
     agent.stop();
     drop(container);
