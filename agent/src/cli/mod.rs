@@ -16,6 +16,7 @@ pub mod profile;
 pub mod release;
 pub mod run;
 pub mod sink;
+pub mod store;
 pub mod timeline;
 pub mod tree;
 
@@ -68,6 +69,7 @@ enum Command {
     Posture(posture::Args),
     Release(release::Args),
     Sink(sink::Args),
+    Store(store::Args),
     Health(health::Args),
     /// Tell what this host offers the agent, and what is missing.
     Check(check::Args),
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Sink(args) => sink::run(args),
+        Command::Store(args) => store::run(args),
         Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -12,4 +12,5 @@ pub mod summary;
 pub mod table;
 
 mod lexer;
+mod needles;
 pub(crate) mod parser;
