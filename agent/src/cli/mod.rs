@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod events;
 pub mod exit;
+pub mod export;
 pub mod health;
 pub mod incidents;
 pub mod mode;
@@ -16,13 +17,18 @@ pub mod release;
 pub mod run;
 pub mod sink;
 pub mod store;
+pub mod timeline;
+pub mod tree;
 
 mod answer;
 mod ask;
 mod choices;
 mod columns;
+mod counts;
+mod csv;
 mod hint;
 mod log;
+mod progress;
 mod selection;
 
 use std::{io::Write, process::ExitCode};
@@ -55,6 +61,9 @@ enum Command {
     Events(events::Args),
     Alerts(alerts::Args),
     Incidents(incidents::Args),
+    Timeline(timeline::Args),
+    Tree(tree::Args),
+    Export(export::Args),
     Mode(mode::Args),
     Profile(profile::Args),
     Posture(posture::Args),
@@ -76,6 +85,9 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(&args),
         Command::Alerts(args) => alerts::run(&args),
         Command::Incidents(args) => incidents::run(&args),
+        Command::Timeline(args) => timeline::run(&args),
+        Command::Tree(args) => tree::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Posture(args) => posture::run(args),

@@ -4,10 +4,13 @@ pub mod docs;
 pub mod expr;
 pub mod filter;
 pub mod json;
+pub mod lineage;
 pub mod moment;
 pub mod search;
+pub mod story;
+pub mod summary;
 pub mod table;
 
 mod lexer;
 mod needles;
-mod parser;
+pub(crate) mod parser;

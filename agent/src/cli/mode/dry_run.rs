@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Args,
-    progress::Progress,
     tally::{Asked, Tally},
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
         ask,
         columns::{self, Format, lines, print, table},
         exit::{Exit, Failure},
+        progress::Progress,
         selection::seconds,
     },
     clock,
@@ -112,6 +112,8 @@ fn count(
                 counted.is_complete = false;
                 warn(&text);
             }
+            // Of summaries alone.
+            Line::At(_) => {}
         }
     }
     Ok(counted)

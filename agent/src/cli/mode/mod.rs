@@ -1,7 +1,6 @@
 //! `plimsoll mode`: how each class is treated in which containers, and how it shall be.
 
 mod dry_run;
-mod progress;
 mod tally;
 
 use std::io::{self, BufRead, IsTerminal};
