@@ -40,7 +40,9 @@ fn what_was_recorded_is_alerted_again_as_it_was() {
         "/bin/stat / > /dev/null; echo > /dev/shm/other; /usr/bin/acts listen 4444 & \
          /usr/bin/acts udp 192.0.2.7 9999; cp /usr/bin/hello /tmp/dropped; /tmp/dropped",
     );
-    containers.iter().for_each(|it| settle(&agent, it));
+    for container in &containers {
+        settle(&agent, container);
+    }
     let recorded: Vec<Value> =
         containers.iter().flat_map(|it| alerts(&agent, it, learned)).collect();
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_process"), "{recorded:#?}");
@@ -100,9 +102,9 @@ fn replay(data_dir: &Path, config: &Path, learned: Timestamp, of: &[Container]) 
     command.args(["replay", "-o", "json", "--fail-on", "high"]);
     command.args([Path::new("--data-dir"), data_dir, Path::new("--config"), config]);
     command.args(["--learn-until", &learned.to_string()]);
-    of.iter().for_each(|it| {
-        command.args(["--container", &it.name]);
-    });
+    for container in of {
+        command.args(["--container", &container.name]);
+    }
     command.output().expect("the binary runs")
 }
 
