@@ -63,6 +63,7 @@ use crate::{
         config::Config as StoreConfig,
         open::open,
         profiles::{self, ProfileWriter},
+        stream::BriefKinds,
     },
     verdict::own::Own,
     volume::sampler::Sampler,
@@ -377,6 +378,9 @@ fn store_config(config: &Config) -> StoreConfig {
         flush: config.store.flush_every,
         max_bytes: config.store.max_bytes.0,
         max_age: config.store.max_age,
+        brief: BriefKinds::named(&config.store.brief_kinds.0),
+        brief_max_age: config.store.brief_max_age,
+        brief_percent: config.store.brief_percent,
         ..StoreConfig::new(&config.agent.data_dir)
     }
 }

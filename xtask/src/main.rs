@@ -50,6 +50,8 @@ enum Command {
     Dashboards(dashboards::Args),
     /// Boots other kernels and runs the tests there: `cargo xtask vm --run 'uname -a' 6.1`.
     Vm(vm::Args),
+    /// Gives the store's decoders ten million changed blocks, and kills a store a hundred times.
+    Fuzz,
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
     Bench(bench::Args),
     /// Attacks real services and tells what was detected: `cargo xtask eval --corpus DIR`.
@@ -77,6 +79,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Images(args) => images::main(&args),
         Command::Dashboards(args) => dashboards::main(&args),
         Command::Vm(args) => vm::main(&args),
+        Command::Fuzz => test::fuzz(),
         Command::Bench(args) => bench::main(&args),
         Command::Eval(args) => eval::main(&args),
     }

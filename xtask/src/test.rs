@@ -105,6 +105,14 @@ fn unit(filter: &[String]) -> Result<()> {
     shown(cmd::cargo().args(["test", "--no-fail-fast"]).args(packages).arg("--").args(filter))
 }
 
+/// Runs the long tests, which are left out of the unit tests.
+pub(crate) fn fuzz() -> Result<()> {
+    build::object()?;
+    let long = ["ten_million_changed_blocks", "the_same_a_hundred_times"];
+    let test = ["test", "--release", "--package", "plimsoll", "--lib", "--", "--ignored"];
+    shown(cmd::cargo().args(test).args(long))
+}
+
 fn live(args: &Args) -> Result<()> {
     if !cmd::is_root() {
         bail!("they need root: sudo -E env PATH=\"$PATH\" cargo xtask test live");

@@ -70,6 +70,11 @@ pub fn on_map(call: &Call, container: u64) {
 /// What lies at both ends of the mapping is judged.
 #[inline(always)]
 pub fn on_mapping(call: &Call, container: u64) {
+    if call.entry.op == map::FILE && asked(call)[1] & MAP_ANONYMOUS != 0 {
+        // Shared, it would look like a file that was removed.
+        privilege::on_executable_memory(container);
+        return;
+    }
     let is_protect = call.entry.op == map::PROTECT;
     let start = if is_protect { call.argument(1) } else { call.result as u64 };
     match executable_at(start) {

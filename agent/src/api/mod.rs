@@ -2,7 +2,8 @@
 //!
 //! `GET /v1/events` streams observations as JSON lines; its parameters are those of
 //! `plimsoll events` ([`params`]). A line whose one key is `notice` is meant for people: damage
-//! met, or a limit reached. `GET /v1/status` is one JSON object.
+//! met, or a limit reached. With `count_by` or `histogram` the lines are counts instead; with
+//! `progress`, a line whose one key is `at` says how far the count is. `GET /v1/status` is one JSON object.
 //!
 //! `GET /v1/activity` is what containers have done since they were met ([`activity`]).
 //! `GET /v1/policy` is what was decided and the modes in effect, one JSON object.

@@ -8,7 +8,9 @@ use crate::query::{
     expr::{Expr, ExprError},
     filter::Filter,
     moment::{self, MomentError},
+    parser,
     search::Query,
+    summary::Summary,
 };
 
 /// A query as it was written.
@@ -34,6 +36,12 @@ pub struct Params {
     pub reverse: bool,
     /// Wait for more.
     pub follow: bool,
+    /// Counts by these fields instead of observations.
+    pub count_by: Vec<String>,
+    /// Counts over time instead of observations: by intervals of this length, or `auto`.
+    pub histogram: Option<String>,
+    /// Tell how far a summary is.
+    pub progress: bool,
 }
 
 /// A query that cannot be read.
@@ -57,7 +65,19 @@ pub enum ParamsError {
     /// Newest first and then more.
     #[error("reverse and follow exclude each other: what comes later is newer")]
     ReverseFollow,
+    /// The name of a field.
+    #[error("count by: {0}")]
+    Field(String),
+    /// An interval.
+    #[error("histogram: `{0}` is no interval: use a duration such as 10s, 5m or 1h")]
+    Interval(String),
+    /// Two answers at once, or one that never ends.
+    #[error("counts are of what is there: they are not followed, reversed or asked for twice")]
+    Summary,
 }
+
+/// Intervals as long as fits what is found.
+pub const AUTO: &str = "auto";
 
 fn kinds() -> String {
     CATALOG.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
@@ -95,7 +115,32 @@ impl Params {
             limit: self.limit,
             reverse: self.reverse,
             follow: self.follow,
+            summary: self.summary()?,
         })
+    }
+
+    fn summary(&self) -> Result<Option<Summary>, ParamsError> {
+        let is_alone = !self.follow && !self.reverse;
+        match (self.count_by.as_slice(), &self.histogram) {
+            ([], None) => Ok(None),
+            (names, None) if is_alone => {
+                let fields = names.iter().map(|name| parser::field(name));
+                let fields = fields.collect::<Result<_, _>>().map_err(ParamsError::Field)?;
+                Ok(Some(Summary::CountBy(fields)))
+            }
+            ([], Some(every)) if is_alone => {
+                let every_ns = match every.as_str() {
+                    AUTO => None,
+                    every => Some(
+                        moment::duration(every)
+                            .filter(|it| *it > 0)
+                            .ok_or_else(|| ParamsError::Interval(every.to_owned()))?,
+                    ),
+                };
+                Ok(Some(Summary::Histogram { every_ns }))
+            }
+            _ => Err(ParamsError::Summary),
+        }
     }
 
     /// The part of a request behind the question mark.
@@ -109,6 +154,7 @@ impl Params {
             ("service", &self.services),
             ("kind", &self.kinds),
             ("where", &self.expressions),
+            ("count_by", &self.count_by),
         ] {
             pairs.extend(values.iter().map(|value| (name, value.as_str())));
         }
@@ -116,6 +162,8 @@ impl Params {
         pairs.extend(limit.as_deref().map(|it| ("limit", it)));
         pairs.extend(self.reverse.then_some(("reverse", "true")));
         pairs.extend(self.follow.then_some(("follow", "true")));
+        pairs.extend(self.histogram.as_deref().map(|it| ("histogram", it)));
+        pairs.extend(self.progress.then_some(("progress", "true")));
         let pairs: Vec<String> =
             pairs.into_iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         pairs.join("&")
@@ -146,6 +194,9 @@ impl Params {
             }
             "reverse" => self.reverse = flag("reverse", value)?,
             "follow" => self.follow = flag("follow", value)?,
+            "count_by" => self.count_by.push(value),
+            "histogram" => self.histogram = Some(value),
+            "progress" => self.progress = flag("progress", value)?,
             _ => return Err(ParamsError::Unknown(name.to_owned())),
         }
         Ok(())
@@ -198,6 +249,9 @@ mod tests {
                 expressions: vec![expression],
                 limit,
                 reverse,
+                count_by: vec!["kind".to_owned(), "proc.exe".to_owned()],
+                histogram: Some("5m".to_owned()),
+                progress: reverse,
                 ..Params::default()
             };
             prop_assert_eq!(Params::decode(&params.encode()), Ok(params));
@@ -227,5 +281,18 @@ mod tests {
         assert!(error("where=a").is_some_and(|it| it.starts_with("where: unknown field 'a'")));
         assert!(error("reverse=true&follow=true").is_some());
         assert_eq!(error("where=kind+%3D+exec&since=5m"), None);
+        assert_eq!(
+            error("count_by=exe").as_deref(),
+            Some("count by: unknown field 'exe', did you mean 'proc.exe' or 'proc.parent.exe'?")
+        );
+        for wrong in ["0s", "soon", "-1m", ""] {
+            let said = error(&format!("histogram={wrong}"));
+            assert!(said.is_some_and(|it| it.contains("is no interval")), "{wrong}");
+        }
+        for twice in ["histogram=auto&count_by=kind", "count_by=kind&follow=true"] {
+            assert!(error(twice).is_some_and(|it| it.starts_with("counts are")), "{twice}");
+        }
+        assert_eq!(error("count_by=kind&count_by=proc.exe&limit=3"), None);
+        assert_eq!(error("histogram=auto"), None);
     }
 }

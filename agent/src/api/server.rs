@@ -258,8 +258,10 @@ fn refused((status, text): &Refusal) -> Response<Body> {
 }
 
 fn events(query: &str, state: &Arc<State>) -> Response<Body> {
-    let query = match Params::decode(query).and_then(|params| params.query()) {
-        Ok(query) => query,
+    let asked = Params::decode(query);
+    let asked = asked.and_then(|params| params.query().map(|query| (query, params.progress)));
+    let (query, progress) = match asked {
+        Ok(asked) => asked,
         Err(error) => return fault(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let Ok(permit) = Arc::clone(&state.queries).try_acquire_owned() else {
@@ -269,6 +271,7 @@ fn events(query: &str, state: &Arc<State>) -> Response<Body> {
     let job = Job {
         store: state.store.clone(),
         query,
+        progress,
         limits: state.limits,
         shutdown: state.shutdown.clone(),
         permit,

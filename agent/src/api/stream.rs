@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::{
     clock,
     query::{
         json,
+        moment::rfc3339,
         search::{self, Answer, Query},
     },
     store::reader::Reader,
@@ -35,6 +36,8 @@ const NICENESS: i32 = 10;
 pub(super) struct Job {
     pub(super) store: PathBuf,
     pub(super) query: Query,
+    /// Whether to tell how far a summary is.
+    pub(super) progress: bool,
     pub(super) limits: Limits,
     pub(super) shutdown: CancellationToken,
     /// Held while the query runs.
@@ -68,6 +71,7 @@ fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>) {
             job.limits
         },
         shutdown: job.shutdown,
+        progress: job.progress,
     };
     if let Err(error) = search::run(&mut reader, &job.query, &mut |answer| lines.take(answer)) {
         let _ = lines.notice(&format!("the query ends here: {error}"));
@@ -84,6 +88,7 @@ struct Lines {
     rows: u64,
     limits: Limits,
     shutdown: CancellationToken,
+    progress: bool,
 }
 
 impl Lines {
@@ -103,8 +108,14 @@ impl Lines {
                 self.rows += 1;
                 self.push(&json::line(&row))?;
             }
+            // The lines of a summary are told even where the time is over.
+            Answer::Line(line) => return self.push(&Json::Object(line).to_string()),
+            Answer::Notice(text) => return self.notice(&text),
+            Answer::At(ts_ns) if self.progress => {
+                self.push(&json!({ "at": rfc3339(ts_ns) }).to_string())?;
+            }
             Answer::Damage(damage) => self.notice(&damage.to_string())?,
-            Answer::Idle => self.send()?,
+            Answer::At(_) | Answer::Idle => self.send()?,
         }
         if clock::since(self.start) > self.limits.time {
             let seconds = self.limits.time.as_secs();

@@ -127,6 +127,26 @@ fn events_are_streamed_as_they_were_asked_for() {
 }
 
 #[test]
+fn counts_are_made_by_the_daemon() {
+    let served = Served::start(Limits { rows: 2, ..Limits::default() });
+    let lines = served.lines("/v1/events?count_by=kind&where=net.rport%20%3D%20443");
+    assert_eq!(lines, [json!({"count": 200, "observations": 200, "by": {"kind": "connect"}})]);
+    let lines = served.lines("/v1/events?count_by=ctr.name&count_by=kind&limit=4");
+    assert_eq!(lines.len(), 5, "four and the rest, whatever the limit on observations");
+    assert_eq!(lines[4]["other_groups"], 6);
+    let lines = served.lines("/v1/events?histogram=100ms");
+    assert_eq!(lines.len(), 10);
+    assert!(lines.iter().all(|it| it["count"] == 100 && it["kinds"]["connect"] == 20));
+}
+
+#[test]
+fn a_count_whose_time_is_over_tells_what_it_has_and_that_there_is_more() {
+    let served = Served::start(Limits { time: Duration::ZERO, ..Limits::default() });
+    let lines = served.lines("/v1/events?count_by=kind&limit=1");
+    assert!(lines.iter().any(|it| it.get("count").is_some()), "{lines:?}");
+}
+
+#[test]
 fn what_containers_do_is_told_with_their_modes() {
     let served = Served::start(Limits::default());
     let told: Activity = client::value(&served.socket(), "/v1/activity").expect("answers");

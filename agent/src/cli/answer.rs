@@ -1,7 +1,7 @@
 //! Observations that were asked for, on standard output: from the daemon or from the store itself.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     ops::ControlFlow,
     path::Path,
 };
@@ -11,9 +11,11 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     ask,
+    csv::Sheet,
     exit::{Exit, Failure},
     overrides::Overrides,
-    selection::{Output, Selection, seconds},
+    progress::Progress,
+    selection::{Output, Selection, Source, seconds},
 };
 use crate::{
     alert::falco,
@@ -21,8 +23,9 @@ use crate::{
         client::{self, ClientError, Lines},
         params::Params,
     },
+    clock,
     query::{
-        json,
+        json, moment,
         search::{self, Answer, Query},
         table::{self, Layout, Style},
     },
@@ -40,18 +43,35 @@ pub(super) struct Look {
 
 /// Asks and shows the answer; ends with [`Exit::Findings`] if a finding was shown.
 pub(super) fn show(selection: &Selection, params: Params, look: Look) -> Result<Exit, Failure> {
-    let mut out = Out::new(selection, look);
-    ask(selection, params, &mut out)?;
+    let mut out = Out::new(selection, look)?;
+    ask(&selection.source, params, &mut out)?;
     out.end()
 }
 
-/// Asks and hands out each observation.
+/// Asks and hands out each observation, or each line of a summary.
 pub(super) fn each(
-    selection: &Selection,
+    source: &Source,
     params: Params,
     take: &mut dyn FnMut(&Map<String, Json>),
 ) -> Result<(), Failure> {
-    ask(selection, params, &mut Each(take))
+    each_until(source, params, &mut |object| {
+        take(object);
+        ControlFlow::Continue(())
+    })
+}
+
+/// Asks and hands out each observation until there were enough.
+pub(super) fn each_until(
+    source: &Source,
+    mut params: Params,
+    take: &mut dyn FnMut(&Map<String, Json>) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    params.progress = io::stderr().is_terminal();
+    let until_ns = params.query().map_err(Failure::usage)?.until_ns.min(clock::now_ns());
+    let is_summary = !params.count_by.is_empty() || params.histogram.is_some();
+    // Backwards there is no moment to come to.
+    let progress = (!params.reverse).then(|| Progress::new(until_ns));
+    ask(source, params, &mut Each { take, progress, looked_at: 0, is_summary })
 }
 
 /// Who takes an answer; it may have enough.
@@ -60,25 +80,53 @@ trait Taker {
     fn line(&mut self, line: &str) -> ControlFlow<()>;
     /// An observation of the store's.
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()>;
+    /// A summary is at this moment since the Unix epoch.
+    fn at(&mut self, _ts_ns: u64) {}
+    /// Something that people have to know.
+    fn notice(&mut self, text: &str) {
+        warn(text);
+    }
     /// Nothing more comes just now.
     fn flush(&mut self) -> ControlFlow<()>;
 }
 
 /// Hands out observations.
-struct Each<'t>(&'t mut dyn FnMut(&Map<String, Json>));
+struct Each<'t> {
+    take: &'t mut dyn FnMut(&Map<String, Json>) -> ControlFlow<()>,
+    progress: Option<Progress>,
+    looked_at: u64,
+    is_summary: bool,
+}
 
 impl Taker for Each<'_> {
     fn line(&mut self, line: &str) -> ControlFlow<()> {
         match Line::read(line) {
-            Line::Observation(object) => (self.0)(&object),
-            Line::Notice(text) => warn(&text),
+            Line::Observation(object) => return self.object(&object),
+            Line::Notice(text) => self.notice(&text),
+            Line::At(ts_ns) => self.at(ts_ns),
         }
         ControlFlow::Continue(())
     }
 
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {
-        (self.0)(object);
-        ControlFlow::Continue(())
+        self.looked_at += 1;
+        if let Some(progress) = self.progress.as_mut().filter(|_| !self.is_summary) {
+            progress.step(self.looked_at, || moment_of(object));
+        }
+        (self.take)(object)
+    }
+
+    fn at(&mut self, ts_ns: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.at(ts_ns, "");
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        match &self.progress {
+            Some(progress) => progress.pause(|| warn(text)),
+            None => warn(text),
+        }
     }
 
     fn flush(&mut self) -> ControlFlow<()> {
@@ -86,19 +134,19 @@ impl Taker for Each<'_> {
     }
 }
 
-fn ask(selection: &Selection, mut params: Params, out: &mut dyn Taker) -> Result<(), Failure> {
+fn ask(source: &Source, mut params: Params, out: &mut dyn Taker) -> Result<(), Failure> {
     let query = params.query().map_err(Failure::usage)?;
     // The daemon's clock zone may be another: moments are sent as numbers.
     params.since = params.since.map(|_| seconds(query.since_ns));
     params.until = params.until.map(|_| seconds(query.until_ns));
-    if let Some(dir) = &selection.data_dir {
+    if let Some(dir) = &source.data_dir {
         return from_store(dir, &query, out);
     }
     let config = Overrides::default().load(None)?.config;
-    let path = selection.socket.as_ref().unwrap_or(&config.agent.socket);
+    let path = source.socket.as_ref().unwrap_or(&config.agent.socket);
     match client::get(path, &format!("/v1/events?{}", params.encode())) {
         Ok(lines) => from_daemon(lines, out),
-        Err(ClientError::Unreachable { .. }) if selection.socket.is_none() && !params.follow => {
+        Err(ClientError::Unreachable { .. }) if source.socket.is_none() && !params.follow => {
             let dir = &config.agent.data_dir;
             eprintln!("note: no daemon answers on {}; reading {}", path.display(), dir.display());
             from_store(dir, &query, out)
@@ -123,8 +171,17 @@ fn from_store(dir: &Path, query: &Query, out: &mut dyn Taker) -> Result<(), Fail
     let mut reader = Reader::open(dir).map_err(Failure::environment)?;
     let told = search::run(&mut reader, query, &mut |answer| match answer {
         Answer::Row(row) => out.object(&json::object(&row)),
+        Answer::Line(line) => out.object(&line),
+        Answer::Notice(text) => {
+            out.notice(&text);
+            ControlFlow::Continue(())
+        }
+        Answer::At(ts_ns) => {
+            out.at(ts_ns);
+            ControlFlow::Continue(())
+        }
         Answer::Damage(damage) => {
-            warn(&damage.to_string());
+            out.notice(&damage.to_string());
             ControlFlow::Continue(())
         }
         Answer::Idle => out.flush(),
@@ -138,6 +195,8 @@ pub(super) enum Line {
     Observation(Map<String, Json>),
     /// Something for people.
     Notice(String),
+    /// How far a summary is, in nanoseconds since the Unix epoch.
+    At(u64),
 }
 
 impl Line {
@@ -151,10 +210,15 @@ impl Line {
         let Ok(mut object) = serde_json::from_str::<Map<String, Json>>(line) else {
             return Self::Notice("a line of the answer is no JSON object".to_owned());
         };
-        match (object.len(), object.get_mut("notice")) {
-            (1, Some(Json::String(text))) => Self::Notice(std::mem::take(text)),
-            _ => Self::Observation(object),
+        if object.len() == 1 {
+            if let Some(Json::String(text)) = object.get_mut("notice") {
+                return Self::Notice(std::mem::take(text));
+            }
+            if let Some(Json::String(at)) = object.get("at") {
+                return Self::At(moment::parse(at).unwrap_or_default());
+            }
         }
+        Self::Observation(object)
     }
 }
 
@@ -168,23 +232,31 @@ struct Out {
     writer: BufWriter<io::StdoutLock<'static>>,
     output: Output,
     style: Style,
+    /// The columns of CSV.
+    sheet: Sheet,
     finding: Option<Severity>,
     has_heading: bool,
     has_finding: bool,
+    progress: Option<Progress>,
+    looked_at: u64,
     failed: Option<io::Error>,
 }
 
 impl Out {
-    fn new(selection: &Selection, look: Look) -> Self {
-        Self {
+    fn new(selection: &Selection, look: Look) -> Result<Self, Failure> {
+        let is_forwards = !selection.follow && !selection.reverse;
+        Ok(Self {
             writer: BufWriter::with_capacity(64 << 10, io::stdout().lock()),
             output: selection.output,
             style: Style::of_stdout(selection.no_trunc).with(look.layout),
             finding: look.finding,
+            sheet: Sheet::of(&selection.fields)?,
             has_heading: false,
             has_finding: false,
+            progress: is_forwards.then(|| Progress::beside_results(clock::now_ns())),
+            looked_at: 0,
             failed: None,
-        }
+        })
     }
 
     fn write(&mut self, line: &str) -> ControlFlow<()> {
@@ -205,7 +277,12 @@ impl Out {
 
     /// Whoever closes the pipe has seen enough; other failures are told.
     fn end(mut self) -> Result<Exit, Failure> {
+        self.progress = None;
         if self.failed.is_none() {
+            // Without a line a file of values has its heading all the same.
+            if self.output == Output::Csv && !self.has_heading {
+                let _ = self.write(&self.sheet.heading());
+            }
             let _ = self.flush();
         }
         match self.failed.take() {
@@ -232,30 +309,43 @@ impl Taker for Out {
                 warn(&text);
                 ControlFlow::Continue(())
             }
+            Line::At(_) => ControlFlow::Continue(()),
         }
     }
 
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {
+        self.looked_at += 1;
+        if let Some(progress) = &mut self.progress {
+            progress.step(self.looked_at, || moment_of(object));
+        }
         if let Some(finding) = self.finding {
             self.has_finding |= table::severity(object).is_some_and(|it| it >= finding);
         }
         let rendered = match self.output {
             Output::Json => Some(serde_json::to_string(object)),
             Output::Falco => Some(serde_json::to_string(&falco::object(object))),
-            Output::Table => None,
+            Output::Table | Output::Csv => None,
         };
         if let Some(line) = rendered {
             return self.write(&line.expect("what was JSON is JSON again"));
         }
+        let is_csv = self.output == Output::Csv;
         if !self.has_heading {
             self.has_heading = true;
-            self.write(&self.style.heading())?;
+            let heading = if is_csv { self.sheet.heading() } else { self.style.heading() };
+            self.write(&heading)?;
         }
-        self.write(&self.style.line(object))
+        let line = if is_csv { self.sheet.line(object) } else { self.style.line(object) };
+        self.write(&line)
     }
 
     fn flush(&mut self) -> ControlFlow<()> {
         let flushed = self.writer.flush();
         self.check(flushed)
     }
+}
+
+/// The moment of an observation.
+fn moment_of(object: &Map<String, Json>) -> Option<u64> {
+    table::find(object, "ts").and_then(Json::as_str).and_then(moment::of_rfc3339)
 }

@@ -21,22 +21,29 @@ pub(super) enum Format {
 /// A heading and rows below it; a column is as wide as what stands in it. Control characters are
 /// escaped.
 pub(super) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
-    let shown = |row: &[String; N]| {
-        row.each_ref().map(|it| match it.as_str() {
-            "" => "-".to_owned(),
-            text => readable(text.as_bytes()).into_owned(),
-        })
+    aligned(heading.map(str::to_owned).into(), rows.iter().map(<[String; N]>::as_slice))
+}
+
+/// Like [`table`], of as many columns as the heading has.
+pub(super) fn aligned<'r>(
+    heading: Vec<String>,
+    rows: impl Iterator<Item = &'r [String]>,
+) -> String {
+    let shown = |cell: &String| match cell.as_str() {
+        "" => "-".to_owned(),
+        text => readable(text.as_bytes()).into_owned(),
     };
-    let rows: Vec<[String; N]> = rows.iter().map(shown).collect();
-    let lines: Vec<[&str; N]> = std::iter::once(heading)
-        .chain(rows.iter().map(|row| row.each_ref().map(|it| &**it)))
-        .collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let columns = heading.len();
+    let rows = rows.map(|row| row.iter().map(shown).collect());
+    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|it| it.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|it| width(it).unwrap_or_default()).collect();
     let mut table = String::new();
-    for line in lines {
+    for line in &lines {
         let mut text = String::new();
-        for (cell, width) in line.iter().zip(widths) {
+        for (cell, width) in line.iter().zip(&widths) {
             let _ = write!(text, "{cell:width$}  ");
         }
         let _ = writeln!(table, "{}", text.trim_end());

@@ -68,7 +68,7 @@ struct Incident {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let Args { selection, .. } = args;
-    if selection.follow || selection.output == Output::Falco {
+    if selection.follow || !matches!(selection.output, Output::Table | Output::Json) {
         return Err(Failure::usage(anyhow!(
             "incidents are shown as a table or as json, and not followed: see plimsoll alerts"
         )));
@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     (params.limit, params.reverse) = (None, false);
     params.kinds.push("alert".to_owned());
     let mut incidents = Vec::new();
-    answer::each(selection, params, &mut |alert| add(&mut incidents, alert, args))?;
+    answer::each(&selection.source, params, &mut |alert| add(&mut incidents, alert, args))?;
     incidents.retain(|it| it.score >= args.score && it.severity >= args.severity);
     if let Some(wanted) = &args.incident {
         return show(&incidents, wanted, selection.output);
@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     print(&match selection.output {
         Output::Json => lines(&incidents),
-        Output::Table | Output::Falco => listed(&incidents),
+        Output::Table | Output::Csv | Output::Falco => listed(&incidents),
     })?;
     Ok(Exit::Done)
 }
@@ -172,7 +172,7 @@ fn show(incidents: &[Incident], wanted: &str, output: Output) -> Result<Exit, Fa
     };
     print(&match output {
         Output::Json => lines(&incident.alerts),
-        Output::Table | Output::Falco => story(incident),
+        Output::Table | Output::Csv | Output::Falco => story(incident),
     })?;
     Ok(Exit::Done)
 }

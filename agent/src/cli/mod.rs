@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod events;
 pub mod exit;
+pub mod export;
 pub mod health;
 pub mod incidents;
 pub mod man;
@@ -17,6 +18,9 @@ pub mod release;
 pub mod replay;
 pub mod run;
 pub mod sink;
+pub mod store;
+pub mod timeline;
+pub mod tree;
 pub mod swarm;
 pub mod top;
 
@@ -24,6 +28,8 @@ mod answer;
 mod ask;
 mod choices;
 mod columns;
+mod counts;
+mod csv;
 mod hint;
 mod log;
 mod progress;
@@ -59,12 +65,16 @@ enum Command {
     Events(events::Args),
     Alerts(alerts::Args),
     Incidents(incidents::Args),
+    Timeline(timeline::Args),
+    Tree(tree::Args),
+    Export(export::Args),
     Mode(mode::Args),
     Profile(profile::Args),
     Posture(posture::Args),
     Release(release::Args),
     Replay(replay::Args),
     Sink(sink::Args),
+    Store(store::Args),
     Swarm(swarm::Args),
     Top(top::Args),
     Health(health::Args),
@@ -84,12 +94,16 @@ pub fn main() -> ExitCode {
         Command::Events(args) => events::run(&args),
         Command::Alerts(args) => alerts::run(&args),
         Command::Incidents(args) => incidents::run(&args),
+        Command::Timeline(args) => timeline::run(&args),
+        Command::Tree(args) => tree::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Mode(args) => mode::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Posture(args) => posture::run(args),
         Command::Release(args) => release::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Sink(args) => sink::run(args),
+        Command::Store(args) => store::run(args),
         Command::Swarm(args) => swarm::run(args),
         Command::Top(args) => top::run(&args),
         Command::Health(args) => health::run(&args),

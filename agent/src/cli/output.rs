@@ -27,6 +27,24 @@ pub fn stdout() -> Output {
     Output(BufWriter::new(io::stdout().lock()))
 }
 
+/// Standard output for who may write from any thread: not locked, not buffered.
+pub struct Shared(io::Stdout);
+
+/// See [`Shared`].
+pub fn shared_stdout() -> Shared {
+    Shared(io::stdout())
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        mark(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        mark(self.0.flush())
+    }
+}
+
 /// Whether an error only says that nobody reads standard output any more.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

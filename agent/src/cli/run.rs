@@ -161,6 +161,8 @@ impl Printer {
         match answer {
             Answer::Row(row) => self.line(&row)?,
             Answer::Damage(damage) => tracing::warn!("{damage}"),
+            // Nobody asked for a summary.
+            Answer::Line(_) | Answer::Notice(_) | Answer::At(_) => {}
             Answer::Idle => {
                 self.out.flush()?;
                 if self.is_over.load(Ordering::Acquire) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::exit::Failure;
 use crate::{api::params::Params, clock};
 
 /// See the module.
@@ -39,13 +40,51 @@ pub(super) struct Selection {
     /// How to show them
     #[arg(long, short, visible_alias = "format", value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+    /// With `-o csv`, these fields as columns, in this order; without it, all fields there are
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(super) fields: Vec<String>,
     /// Do not cut long lines
     #[arg(long)]
     pub(super) no_trunc: bool,
+    #[command(flatten)]
+    pub(super) source: Source,
+}
+
+/// The time in which something is looked for.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Range {
+    /// Earliest moment: 10m, 2h, 2026-11-24T14:12:00, 2026-11-24, or seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Latest moment, as --since
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+}
+
+impl Range {
+    /// A question for all that is in it. Moments that count from now are fixed once, so that
+    /// questions that follow each other are about the same time.
+    ///
+    /// # Errors
+    /// When a moment cannot be read.
+    pub(super) fn params(&self) -> Result<Params, Failure> {
+        let params =
+            Params { since: self.since.clone(), until: self.until.clone(), ..Params::default() };
+        let query = params.query().map_err(Failure::usage)?;
+        let until_ns = query.until_ns.min(clock::now_ns());
+        let since = self.since.as_ref().map(|_| seconds(query.since_ns));
+        Ok(Params { since, until: Some(seconds(until_ns)), ..Params::default() })
+    }
+}
+
+/// Where observations are asked for: of the configured daemon, or of its store where none answers.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Source {
     /// Ask the daemon on this socket, not on the configured one
     #[arg(long, value_name = "PATH", conflicts_with = "data_dir")]
     pub(super) socket: Option<PathBuf>,
-    /// Read the store in this directory, without the daemon
+    /// Read the store in this directory, without the daemon: of this host or a copy, also where it
+    /// cannot be written
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }
@@ -57,6 +96,8 @@ pub(super) enum Output {
     Table,
     /// One JSON object a line.
     Json,
+    /// A heading and one line each, with commas between the values.
+    Csv,
     /// One JSON object a line, alerts only, in the form of Falco.
     Falco,
 }
@@ -76,6 +117,7 @@ impl Selection {
             limit: self.limit,
             reverse: self.reverse,
             follow: self.follow,
+            ..Params::default()
         }
     }
 }

@@ -52,6 +52,12 @@ pub(super) const RULES: &[Rule] = &[
     }),
     rule("store.max_bytes", "at least 1MiB", |it| it.store.max_bytes.0 >= 1 << 20),
     rule("store.max_age", "at least 1m", |it| it.store.max_age >= Duration::from_mins(1)),
+    rule("store.brief_max_age", "at least 1m", |it| {
+        it.store.brief_max_age >= Duration::from_mins(1)
+    }),
+    rule("store.brief_percent", "between 1 and 99", |it| {
+        (1..=99).contains(&it.store.brief_percent)
+    }),
     rule("store.flush_every", "between 10ms and 1s", |it| {
         let range = Duration::from_millis(10)..=Duration::from_secs(1);
         range.contains(&it.store.flush_every)

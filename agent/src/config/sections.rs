@@ -6,7 +6,7 @@ use plimsoll_ebpf::rules::Mode;
 
 use super::{
     key::{Key, sections},
-    setting::{Auto, Bytes, Listen, OptionalPath, RingBytes, Setting, WhenGone},
+    setting::{Auto, Bytes, Kinds, Listen, OptionalPath, RingBytes, Setting, WhenGone},
 };
 
 sections! {
@@ -126,6 +126,13 @@ sections! {
         max_bytes: Bytes = "1GiB",
         /// Observations older than this are removed.
         max_age: Duration = "7d",
+        /// Events that are many and soon of little use, separated by commas. They have files of
+        /// their own, so that others outlive them. Empty: all are kept equally long.
+        brief_kinds: Kinds = "file_write,fork,exit",
+        /// Observations of those events that are older than this are removed.
+        brief_max_age: Duration = "3d",
+        /// Percentage of `max_bytes` that those events may take where the others need the rest.
+        brief_percent: u32 = "50",
         /// How often what was observed is made durable; at most this is lost when the host fails.
         flush_every: Duration = "200ms",
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use plimsoll_ebpf::rules::Mode;
+use plimsoll_ebpf::{catalog::Kind, rules::Mode};
 
 use super::units;
 
@@ -53,6 +53,10 @@ pub struct Listen(pub Option<SocketAddr>);
 /// A file that need not be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionalPath(pub Option<PathBuf>);
+
+/// Events, by the names they have in the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds(pub Vec<&'static str>);
 
 /// What becomes of enforcement when the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +204,24 @@ impl Setting for OptionalPath {
     }
 }
 
+impl Setting for Kinds {
+    const EXPECTED: &'static str =
+        "names of events separated by commas, such as \"file_write,fork\", or nothing (\"\")";
+    const FORMS: &'static [Form] = &[Form::Text];
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.trim().is_empty() {
+            return Some(Self(Vec::new()));
+        }
+        let known = |name: &str| Kind::by_name(name.trim()).map(|kind| kind.name);
+        text.split(',').map(known).collect::<Option<_>>().map(Self)
+    }
+
+    fn show(&self) -> String {
+        self.0.join(",")
+    }
+}
+
 impl Setting for Mode {
     const EXPECTED: &'static str = "\"learn\", \"monitor\" or \"enforce\"";
     const FORMS: &'static [Form] = &[Form::Text];
@@ -253,6 +275,13 @@ mod tests {
         assert_eq!(Listen::parse("[::1]:9465").map(|it| it.show()).as_deref(), Some("[::1]:9465"));
         assert_eq!(Listen::parse("localhost:9465"), None);
         assert_eq!(Listen::parse("9465"), None);
+    }
+
+    #[test]
+    fn events_are_named_as_in_the_catalogue() {
+        assert_eq!(Kinds::parse("exit, fork"), Some(Kinds(vec!["exit", "fork"])));
+        assert_eq!(Kinds::parse("exit,forks"), None);
+        assert_eq!(Kinds::parse("").map(|it| it.show()).as_deref(), Some(""));
     }
 
     #[test]

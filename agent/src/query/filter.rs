@@ -2,7 +2,10 @@
 
 use plimsoll_ebpf::value::Value;
 
-use super::expr::{Expr, text};
+use super::{
+    expr::{Expr, text},
+    needles,
+};
 use crate::{
     fields::Fields,
     store::reader::{Request, is_container},
@@ -41,7 +44,10 @@ impl Filter {
 
     /// What the store can leave out by itself.
     pub fn request(&self, from_ns: u64, to_ns: u64) -> Request {
+        let mut needles = Vec::new();
+        self.expressions.iter().for_each(|expr| needles::gather(expr, &mut needles));
         Request {
+            needles,
             from_ns,
             to_ns,
             kinds: self.kinds.clone(),

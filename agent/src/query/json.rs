@@ -37,7 +37,8 @@ fn insert(object: &mut Map<String, Json>, name: &str, value: Json) {
     }
 }
 
-fn json(value: Value<'_>) -> Json {
+/// A value as JSON has it.
+pub(super) fn json(value: Value<'_>) -> Json {
     match value {
         Value::Number(number) => number.into(),
         Value::Signed(number) => number.into(),

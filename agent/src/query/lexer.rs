@@ -22,7 +22,7 @@ pub(super) enum TokenKind {
 }
 
 /// Signs, longer ones before their beginnings.
-const SIGNS: [&str; 11] = ["!=", "<=", ">=", "^=", "==", "=", "<", ">", "~", "(", ")"];
+const SIGNS: [&str; 12] = ["!~", "!=", "<=", ">=", "^=", "==", "=", "<", ">", "~", "(", ")"];
 
 /// What cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,6 +37,11 @@ fn seconds(text: &str) -> Option<u64> {
     whole.checked_mul(1_000_000_000)?.checked_add(fraction)
 }
 
+/// Nanoseconds of `90s`, `10m`, `1h30m`, `2d`; none where it is no duration.
+pub fn duration(text: &str) -> Option<u64> {
+    ago(text.trim())
+}
+
 /// `90s`, `10m`, `1h30m`, `2d`
 fn ago(text: &str) -> Option<u64> {
     let mut rest = text;

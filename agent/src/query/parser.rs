@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use plimsoll_ebpf::{catalog::FieldInfo, value::ValueType};
+use plimsoll_ebpf::{
+    catalog::{CATALOG, FieldInfo},
+    value::ValueType,
+};
 use regex::bytes::RegexBuilder;
 
 use super::{
@@ -113,9 +116,15 @@ impl Parser<'_> {
         let TokenKind::Word(name) = &token.kind else {
             return Err(self.fault_at(&token, "expected the name of a field"));
         };
-        let field = fields::by_name(name).ok_or_else(|| self.fault_at(&token, unknown(name)))?;
+        let field = field(name).map_err(|reason| self.fault_at(&token, reason))?;
         if self.take_word("in") {
             return Ok(Expr::Test(field, self.set(field)?));
+        }
+        if self.take_word("not") {
+            if !self.take_word("in") {
+                return Err(self.fault("expected `in`"));
+            }
+            return Ok(Expr::Not(Box::new(Expr::Test(field, self.set(field)?))));
         }
         let TokenKind::Sign(sign) = self.peek().kind else {
             return Ok(Expr::Present(field));
@@ -135,9 +144,10 @@ impl Parser<'_> {
             ">=" => at_most(field, Test::Less(self.ordered(field, &operator, &value)?)),
             "^=" => Expr::Test(field, Test::Prefix(self.value(&value)?.into_bytes())),
             "~" => Expr::Test(field, self.pattern(&value)?),
+            "!~" => not(self.pattern(&value)?),
             _ => {
                 return Err(
-                    self.fault_at(&operator, "expected an operator: = != < <= > >= ~ ^= in")
+                    self.fault_at(&operator, "expected an operator: = != < <= > >= ~ !~ ^= in")
                 );
             }
         })
@@ -235,6 +245,9 @@ impl Parser<'_> {
                 Some(Operand::Text(text.clone().into_bytes()))
             }
         };
+        if field.name == "kind" && CATALOG.iter().all(|kind| kind.name != text) {
+            return Err(self.fault_at(token, unknown_kind(&text)));
+        }
         operand.ok_or_else(|| {
             let reason = format!("{} is a {}, and `{text}` is not", field.name, field.value.name());
             self.fault_at(token, reason)
@@ -267,15 +280,41 @@ fn number(text: &str) -> Option<i128> {
     })
 }
 
+/// The field with this name.
+///
+/// # Errors
+/// What is said of a name that no field has, with those that were probably meant.
+pub(crate) fn field(name: &str) -> Result<&'static FieldInfo, String> {
+    fields::by_name(name).ok_or_else(|| unknown(name))
+}
+
 fn unknown(name: &str) -> String {
-    let all = fields::all();
-    let nearest = all.iter().min_by_key(|field| distance(field.name, name));
-    match nearest {
-        Some(field) if distance(field.name, name) <= 3.max(name.len() / 3) => {
-            format!("unknown field '{name}', did you mean '{}'?", field.name)
+    let all: Vec<&str> = fields::all().iter().map(|field| field.name).collect();
+    let last = |field: &str| field.rsplit('.').next() == Some(name);
+    let meant: Vec<String> = match nearest(name, &all) {
+        // Whoever leaves out the first part means all that end so.
+        _ if all.iter().any(|field| last(field)) => {
+            all.iter().filter(|field| last(field)).map(|it| format!("'{it}'")).collect()
         }
-        _ => format!("unknown field '{name}'"),
+        Some(near) => vec![format!("'{near}'")],
+        None => return format!("unknown field '{name}': docs/events.md lists them"),
+    };
+    format!("unknown field '{name}', did you mean {}?", meant.join(" or "))
+}
+
+fn unknown_kind(name: &str) -> String {
+    let all: Vec<&str> = CATALOG.iter().map(|kind| kind.name).collect();
+    match nearest(name, &all) {
+        Some(near) => format!("there is no event '{name}', did you mean '{near}'?"),
+        None => format!("there is no event '{name}'; there are {}", all.join(", ")),
     }
+}
+
+/// The name that was probably meant, if one is near enough to be worth naming.
+fn nearest<'n>(name: &str, all: &[&'n str]) -> Option<&'n str> {
+    // One letter in three may be wrong: beyond that a guess misleads.
+    let near = all.iter().map(|it| (distance(it, name), *it));
+    near.filter(|(far, _)| *far <= name.len() / 3 + 1).min_by_key(|(far, _)| *far).map(|it| it.1)
 }
 
 /// How many letters must be put, taken or changed to turn one text into the other.
@@ -323,6 +362,10 @@ mod tests {
             ("exec.unlinked = false", 6),
             ("file.path", 8),
             ("not file.path", 5),
+            ("net.raddr not in 192.168.0.0/16", 5),
+            ("net.raddr not in (192.168.0.0/16, 10.0.0.6)", 5),
+            ("net.rport not in (80, 8080)", 5),
+            ("proc.exe !~ '^/bin/'", 5),
             ("ts > 2020-01-01 and ts < '2030-01-01T00:00:00Z'", 5),
             ("proc.uid = 0x21 or proc.uid = 34", 5),
         ] {
@@ -331,6 +374,8 @@ mod tests {
         for (text, number) in [
             ("net.raddr in 11.0.0.0/8", 5),
             ("net.rport > 443", 5),
+            ("net.raddr not in 10.0.0.0/8", 5),
+            ("proc.exe !~ tool", 5),
             ("net.rport >= 1", 8),
             ("file.path ~ FILE", 8),
             ("file.path = /var", 8),
@@ -348,13 +393,29 @@ mod tests {
                 "unknown field 'proc.exee', did you mean 'proc.exe'?\n  proc.exee = x\n  ^^^^^^^^^",
             ),
             (
+                "path ^= /etc",
+                "unknown field 'path', did you mean 'exec.path' or 'file.path' or 'priv.path' or 'alert.path'?\n  path ^= /etc\n  ^^^^",
+            ),
+            (
+                "favourite_dish = red",
+                "unknown field 'favourite_dish': docs/events.md lists them\n  favourite_dish = red\n  ^^^^^^^^^^^^^^",
+            ),
+            (
+                "kind in (exec, conect)",
+                "there is no event 'conect', did you mean 'connect'?\n  kind in (exec, conect)\n                 ^^^^^^",
+            ),
+            (
+                "net.raddr not 10.0.0.1",
+                "expected `in`\n  net.raddr not 10.0.0.1\n                ^^^^^^^^",
+            ),
+            (
                 "kind = exec and net.rport = http",
                 "net.rport is a port, and `http` is not\n  kind = exec and net.rport = http\n                              ^^^^",
             ),
             ("(kind = exec", "expected `)`\n  (kind = exec\n              ^"),
             ("kind < exec", "kind is a label, which has no order\n  kind < exec\n       ^"),
             ("kind =", "expected a value\n  kind =\n        ^"),
-            ("kind = a b", "expected `and`, `or` or the end\n  kind = a b\n           ^"),
+            ("kind = exec b", "expected `and`, `or` or the end\n  kind = exec b\n              ^"),
             (
                 "net.raddr in 10.0.0.0/33",
                 "expected an address or a network such as 10.0.0.0/8\n  net.raddr in 10.0.0.0/33\n               ^^^^^^^^^^^",
@@ -392,7 +453,7 @@ mod tests {
             pieces in proptest::collection::vec(
                 proptest::sample::select(vec![
                     "kind", "net.raddr", "ts", "proc.args", "and", "or", "not", "(", ")", "=", "!=",
-                    "<=", "~", "^=", "in", ",", "'x", "\"y\"", "10.0.0.0/8", "1", "é", "\\",
+                    "<=", "~", "!~", "^=", "in", ",", "'x", "\"y\"", "10.0.0.0/8", "1", "é", "\\",
                 ]),
                 0..24,
             ),

@@ -2,7 +2,12 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use super::filter::Filter;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    filter::Filter,
+    summary::{self, Summary},
+};
 use crate::{
     clock,
     store::{
@@ -33,6 +38,8 @@ pub struct Query {
     pub reverse: bool,
     /// Wait for more when all is told.
     pub follow: bool,
+    /// How much there is, instead of what.
+    pub summary: Option<Summary>,
 }
 
 impl Default for Query {
@@ -44,6 +51,7 @@ impl Default for Query {
             limit: None,
             reverse: false,
             follow: false,
+            summary: None,
         }
     }
 }
@@ -52,6 +60,12 @@ impl Default for Query {
 pub enum Answer {
     /// An observation.
     Row(StoredRow),
+    /// A line of a summary.
+    Line(Map<String, Json>),
+    /// Something that people have to know of a summary.
+    Notice(String),
+    /// A summary has come as far as this moment, in nanoseconds since the Unix epoch.
+    At(u64),
     /// A part of the store that cannot be read.
     Damage(Damage),
     /// Nothing at the moment: whoever is gone can be noticed.
@@ -63,6 +77,9 @@ pub type Tell<'t> = dyn FnMut(Answer) -> ControlFlow<()> + 't;
 
 /// Runs a query to its end, or until `tell` breaks.
 pub fn run(reader: &mut Reader, query: &Query, tell: &mut Tell<'_>) -> Result<(), StoreError> {
+    if let Some(summary) = &query.summary {
+        return summary::run(reader, query, summary, tell);
+    }
     let scan = reader
         .scan(query.filter.request(query.since_ns, query.until_ns).reversed(query.reverse))?;
     let end_seq = scan.end_seq();
@@ -119,7 +136,7 @@ fn tell_newest(
         match answer {
             Answer::Row(row) => oldest = Some((row.ts_ns(), row.seq())),
             // Told on the way forward, if it lies on it.
-            Answer::Damage(_) => {}
+            Answer::Damage(_) | Answer::Line(_) | Answer::Notice(_) | Answer::At(_) => {}
             Answer::Idle => broken = tell(Answer::Idle),
         }
         broken
@@ -134,7 +151,12 @@ fn tell_newest(
         Answer::Row(row) if (row.ts_ns(), row.seq()) < (oldest_ns, oldest_seq) => {
             ControlFlow::Continue(())
         }
-        answer @ (Answer::Row(_) | Answer::Damage(_) | Answer::Idle) => tell(answer),
+        answer @ (Answer::Row(_)
+        | Answer::Line(_)
+        | Answer::Notice(_)
+        | Answer::At(_)
+        | Answer::Damage(_)
+        | Answer::Idle) => tell(answer),
     }))
 }
 
@@ -234,7 +256,11 @@ mod tests {
                     appender.tick();
                     next += 1;
                 }
-                Answer::Idle | Answer::Damage(_) => {}
+                Answer::Line(_)
+                | Answer::Notice(_)
+                | Answer::At(_)
+                | Answer::Damage(_)
+                | Answer::Idle => {}
             }
             if seen.len() == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })

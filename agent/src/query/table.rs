@@ -152,8 +152,8 @@ fn colour_of_severity(severity: Severity) -> Option<&'static str> {
     }
 }
 
-/// The value at a dotted name, as text without control characters.
-fn text(object: &Map<String, Json>, name: &str) -> String {
+/// The value at a dotted name, as text without control characters; empty where there is none.
+pub fn text(object: &Map<String, Json>, name: &str) -> String {
     find(object, name).map_or_else(String::new, plain)
 }
 
@@ -186,7 +186,8 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn process(object: &Map<String, Json>) -> String {
+/// Who did it: the program's name and the process id.
+pub fn process(object: &Map<String, Json>) -> String {
     let exe = text(object, "proc.exe");
     let program = exe.rsplit('/').next().unwrap_or_default();
     let pid = text(object, "proc.pid");
@@ -199,6 +200,11 @@ fn process(object: &Map<String, Json>) -> String {
 }
 
 fn detail(object: &Map<String, Json>, kind: &str) -> String {
+    with_count(object, what(object, kind))
+}
+
+/// What happened, whoever did it and however often.
+pub fn what(object: &Map<String, Json>, kind: &str) -> String {
     let mut detail = match kind {
         "exec" => vec![command(object), text(object, "exec.layer")],
         "connect" | "accept" => {
@@ -207,14 +213,14 @@ fn detail(object: &Map<String, Json>, kind: &str) -> String {
         "listen" => vec![text(object, "net.proto"), peer(object, "net.laddr", "net.lport")],
         "file_write" | "file_change" | "exec_map" => file(object),
         "alert" => vec![text(object, "severity"), text(object, "rule"), reason(object)],
-        _ => return with_count(object, generic(object, kind)),
+        _ => return generic(object, kind),
     };
     let name = text(object, "net.dns");
     if !name.is_empty() {
         detail.push(format!("({name})"));
     }
     detail.retain(|part| !part.is_empty());
-    with_count(object, detail.join(" "))
+    detail.join(" ")
 }
 
 /// What became of an alert's act, if it did not go through, and why it is one.
@@ -231,7 +237,8 @@ fn with_count(object: &Map<String, Json>, detail: String) -> String {
     }
 }
 
-fn command(object: &Map<String, Json>) -> String {
+/// The command line of a process, else its program.
+pub fn command(object: &Map<String, Json>) -> String {
     let arguments = text(object, "proc.args");
     let script = text(object, "exec.script");
     let command = if arguments.is_empty() { text(object, "proc.exe") } else { arguments };

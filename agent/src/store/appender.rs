@@ -23,7 +23,7 @@ pub struct Appender {
     batch: Batch,
     last_flush: Instant,
     flush: Duration,
-    block_rows: u32,
+    batch_rows: u32,
     dir: PathBuf,
     sender: Option<Sender<Batch>>,
     losses: Arc<Losses>,
@@ -67,7 +67,7 @@ impl Appender {
             batch: Batch::default(),
             last_flush: clock::instant(),
             flush: config.flush,
-            block_rows: config.block_rows,
+            batch_rows: config.batch_rows(),
             dir: config.dir.clone(),
             sender: Some(sender),
             losses,
@@ -79,7 +79,7 @@ impl Appender {
     /// Takes an observation.
     pub fn append(&mut self, observation: &Observation<'_>) {
         self.batch.push(observation);
-        if self.batch.is_full(self.block_rows) {
+        if self.batch.is_full(self.batch_rows) {
             self.hand_over();
         }
     }
@@ -124,7 +124,7 @@ impl Appender {
         match sender.try_send(batch) {
             Ok(()) => {}
             // While there is room here, waiting loses nothing.
-            Err(TrySendError::Full(batch)) if !batch.is_full(self.block_rows) => self.batch = batch,
+            Err(TrySendError::Full(batch)) if !batch.is_full(self.batch_rows) => self.batch = batch,
             Err(TrySendError::Full(batch)) => self.losses.record(&batch.tally, Cause::QueueFull),
             Err(TrySendError::Disconnected(batch)) => {
                 self.losses.record(&batch.tally, Cause::Error);

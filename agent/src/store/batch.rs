@@ -36,13 +36,19 @@ pub(super) struct Batch {
 }
 
 /// One row of a batch; references count from 1, and 0 stands for none.
-pub(super) struct RawRow<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct RawRow {
     pub(super) kind: usize,
     pub(super) node: u32,
     pub(super) container: u32,
     pub(super) process: u32,
-    fields: u8,
-    rest: Cursor<'a>,
+}
+
+/// What a batch consists of, in order: each row, and behind it its fields.
+pub(super) enum Step<'a> {
+    Row(RawRow),
+    /// Column and value.
+    Field(usize, Cell<'a>),
 }
 
 const INT: u8 = 0;
@@ -53,9 +59,9 @@ impl Batch {
         self.rows
     }
 
-    /// Whether it holds as many rows as a block, or as much memory as one may.
-    pub(super) fn is_full(&self, block_rows: u32) -> bool {
-        self.rows >= block_rows || self.bytes.len() + self.entity_bytes >= MAX_BYTES
+    /// Whether it holds as many rows as it may, or as much memory.
+    pub(super) fn is_full(&self, most_rows: u32) -> bool {
+        self.rows >= most_rows || self.bytes.len() + self.entity_bytes >= MAX_BYTES
     }
 
     pub(super) fn push(&mut self, observation: &Observation<'_>) {
@@ -98,47 +104,36 @@ impl Batch {
         bytes[count_at] = count;
     }
 
-    /// The rows as they were pushed.
-    pub(super) fn iter(&self) -> impl Iterator<Item = RawRow<'_>> {
+    /// Hands the rows as they were pushed to `take`, step by step.
+    pub(super) fn each<'a>(&'a self, mut take: impl FnMut(Step<'a>)) {
         let mut cursor = Cursor(&self.bytes);
-        (0..self.rows).map_while(move |_| RawRow::read(&mut cursor).ok())
+        for _ in 0..self.rows {
+            // What cannot be read was not pushed.
+            let read = each_of_row(&mut cursor, &mut take);
+            debug_assert!(read.is_ok(), "a batch reads as it was written");
+        }
     }
 }
 
-impl<'a> RawRow<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
-        let kind = usize::from(cursor.u8()?);
-        let (node, container, process) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-        let fields = cursor.u8()?;
-        let row = Self { kind, node, container, process, fields, rest: *cursor };
-        row.each(&mut |_, _| {}, cursor)?;
-        Ok(row)
+fn each_of_row<'a>(
+    cursor: &mut Cursor<'a>,
+    take: &mut impl FnMut(Step<'a>),
+) -> Result<(), Malformed> {
+    let kind = usize::from(cursor.u8()?);
+    let (node, container, process) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    let fields = cursor.u8()?;
+    take(Step::Row(RawRow { kind, node, container, process }));
+    for _ in 0..fields {
+        let column = usize::from(cursor.u8()?);
+        let cell = if cursor.u8()? == INT {
+            Cell::Int(cursor.u64()?)
+        } else {
+            let length = usize::from(cursor.u16()?);
+            Cell::Bytes(cursor.take(length)?)
+        };
+        take(Step::Field(column, cell));
     }
-
-    /// Calls `put` with the column and value of each field.
-    pub(super) fn fields(&self, put: &mut dyn FnMut(usize, Cell<'a>)) {
-        let mut cursor = self.rest;
-        // A row that could not be read whole was not made.
-        let _ = self.each(put, &mut cursor);
-    }
-
-    fn each(
-        &self,
-        put: &mut dyn FnMut(usize, Cell<'a>),
-        cursor: &mut Cursor<'a>,
-    ) -> Result<(), Malformed> {
-        for _ in 0..self.fields {
-            let column = usize::from(cursor.u8()?);
-            let cell = if cursor.u8()? == INT {
-                Cell::Int(cursor.u64()?)
-            } else {
-                let length = usize::from(cursor.u16()?);
-                Cell::Bytes(cursor.take(length)?)
-            };
-            put(column, cell);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The fields of each event's rows, by the column numbers of [`Observation::visit_row`].

@@ -7,7 +7,7 @@
 use super::bytes::{Cursor, Malformed, put_text, put_varint};
 
 /// Version of blocks and of the directory's layout.
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 pub(super) const MAGIC: [u8; 4] = *b"PLSB";
 /// Bytes of the fixed part of a header.
 pub(super) const FIXED_BYTES: usize = 52;
@@ -33,12 +33,17 @@ pub(super) mod section {
 pub(super) struct Header {
     pub(super) rows: u32,
     pub(super) first_seq: u64,
+    /// Distance from the first number to that after the last: more than `rows` where numbers
+    /// between are elsewhere.
+    pub(super) span: u64,
     pub(super) min_ts: u64,
     pub(super) max_ts: u64,
     pub(super) kinds: Vec<String>,
     /// Start of the id, and the name.
     pub(super) containers: Vec<(String, String)>,
     pub(super) sections: Vec<Section>,
+    /// What its paths and addresses may hold; empty where that is not told.
+    pub(super) texts: Vec<u8>,
     /// Bytes of the whole header.
     pub(super) own_bytes: usize,
 }
@@ -78,7 +83,7 @@ impl Header {
 
     /// The number after the last row's.
     pub(super) fn end_seq(&self) -> u64 {
-        self.first_seq.saturating_add(u64::from(self.rows))
+        self.first_seq.saturating_add(self.span)
     }
 
     /// Reads a header from the front of `bytes`, which may be longer.
@@ -105,10 +110,13 @@ impl Header {
         }
         let rows = from.u32()?;
         let (first_seq, min_ts, max_ts) = (from.u64()?, from.u64()?, from.u64()?);
+        // Blocks of the first version leave it out: theirs have every number.
+        let span = from.u64()?.max(u64::from(rows));
         let mut meta = Cursor(&whole[FIXED_BYTES..]);
         Ok(Self {
             rows,
             first_seq,
+            span,
             min_ts,
             max_ts,
             kinds: read_list(&mut meta, |from| from.text().map(str::to_owned))?,
@@ -116,6 +124,7 @@ impl Header {
                 Ok((from.text()?.to_owned(), from.text()?.to_owned()))
             })?,
             sections: read_sections(&mut meta)?,
+            texts: read_texts(&mut meta)?,
             own_bytes,
         })
     }
@@ -160,17 +169,17 @@ impl Header {
             put_varint(&mut meta, section.stored_bytes as u64);
             meta.extend_from_slice(&section.crc.to_le_bytes());
         }
+        put_varint(&mut meta, self.texts.len() as u64);
+        meta.extend_from_slice(&self.texts);
         let mut bytes = Vec::with_capacity(FIXED_BYTES + meta.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 6]);
         bytes.extend_from_slice(&(meta.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&self.rows.to_le_bytes());
-        for number in [self.first_seq, self.min_ts, self.max_ts] {
+        for number in [self.first_seq, self.min_ts, self.max_ts, self.span] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        // Room for what a later version may have to say.
-        bytes.resize(FIXED_BYTES, 0);
         bytes.extend_from_slice(&meta);
         let crc = header_crc(&bytes);
         bytes[8..12].copy_from_slice(&crc.to_le_bytes());
@@ -192,6 +201,15 @@ fn read_list<'a, T>(
 ) -> Result<Vec<T>, Malformed> {
     let count = from.count(MAX_NAMES)?;
     (0..count).map(|_| read(from)).collect()
+}
+
+/// Blocks of the first version end before it.
+fn read_texts(from: &mut Cursor<'_>) -> Result<Vec<u8>, Malformed> {
+    if from.0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let count = from.count(from.0.len())?;
+    from.take(count).map(<[u8]>::to_vec)
 }
 
 fn read_sections(from: &mut Cursor<'_>) -> Result<Vec<Section>, Malformed> {
@@ -243,6 +261,34 @@ pub(super) fn encode(
     Ok(block)
 }
 
+/// Makes the checksums of changed bytes right, as far as they are a header and sections.
+#[cfg(test)]
+pub(super) fn reseal(block: &mut [u8]) {
+    let Some(meta_bytes) = block.get(12..16).and_then(|it| it.first_chunk::<4>()) else { return };
+    let own_bytes = FIXED_BYTES + u32::from_le_bytes(*meta_bytes) as usize;
+    if own_bytes > block.len() || own_bytes > FIXED_BYTES + MAX_META {
+        return;
+    }
+    let crc = header_crc(&block[..own_bytes]);
+    block[8..12].copy_from_slice(&crc.to_le_bytes());
+    let Ok(header) = Header::parse(block) else { return };
+    // Each section's checksum stands behind its lengths, in the order of the sections.
+    let mut start = own_bytes;
+    for section in header.sections {
+        let end = start.saturating_add(section.stored_bytes);
+        let Some(stored) = block.get(start..end) else { return };
+        let right = crc32fast::hash(stored).to_le_bytes();
+        let wrong = section.crc.to_le_bytes();
+        let place = block[..own_bytes].windows(4).rposition(|it| it == wrong);
+        if let Some(place) = place {
+            block[place..place + 4].copy_from_slice(&right);
+        }
+        start = end;
+    }
+    let crc = header_crc(&block[..own_bytes]);
+    block[8..12].copy_from_slice(&crc.to_le_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +297,7 @@ mod tests {
         let header = Header {
             rows: 3,
             first_seq: 40,
+            span: 3,
             min_ts: 5,
             max_ts: 9,
             kinds: vec!["exec".to_owned()],
@@ -290,6 +337,25 @@ mod tests {
             });
             assert!(!sound, "bit {at}");
         }
+    }
+
+    #[test]
+    fn a_block_of_the_first_version_is_read_as_it_is() {
+        let (_, block) = sample();
+        let own_bytes = Header::parse(&block).expect("is whole").own_bytes;
+        // It ends with its sections, and has no distance between its numbers.
+        let mut first = block[..own_bytes - 1].to_vec();
+        first[4..6].copy_from_slice(&1u16.to_le_bytes());
+        first[12..16].copy_from_slice(&((own_bytes - 1 - FIXED_BYTES) as u32).to_le_bytes());
+        first[44..52].fill(0);
+        let crc = header_crc(&first);
+        first[8..12].copy_from_slice(&crc.to_le_bytes());
+        first.extend_from_slice(&block[own_bytes..]);
+        let header = Header::parse(&first).expect("is whole");
+        assert_eq!((header.rows, header.first_seq, header.end_seq()), (3, 40, 43));
+        assert!(header.texts.is_empty());
+        let payload = &first[header.own_bytes..];
+        assert_eq!(header.section(section::REST, payload).as_deref(), Ok(b"rest".as_slice()));
     }
 
     #[test]

@@ -8,11 +8,13 @@ use plimsoll_ebpf::{
 };
 
 use super::{
-    batch::{Batch, RawRow, Shared, row_fields},
+    batch::{Batch, RawRow, Shared, Step, row_fields},
     block::{self, Header, section},
     column::Cell,
-    names::REFERENCES,
+    names::{NUMBER, REFERENCES},
+    numbers::Numbers,
     table::TableBuilder,
+    texts::Pieces,
 };
 use crate::{
     attribution::{container::Container, node::Node, process::Process},
@@ -30,10 +32,12 @@ pub(super) struct BlockBuilder {
     nodes: Entities<Node>,
     containers: Entities<Container>,
     processes: Entities<Process>,
+    numbers: Numbers,
     kinds: u64,
     min_ts: u64,
     max_ts: u64,
     raw: Vec<u8>,
+    pieces: Pieces,
 }
 
 /// Where a column of an event's rows goes.
@@ -49,6 +53,13 @@ const KIND: usize = 1;
 const NODE: usize = 2;
 const CONTAINER: usize = 3;
 const PROCESS: usize = 4;
+const SEQ: usize = 5;
+
+/// The columns that come first in a block, in the order of their numbers above.
+pub(super) fn key_columns() -> impl Iterator<Item = (&'static str, ValueType)> {
+    let entities = REFERENCES.iter().chain([&NUMBER]).map(|field| (field.name, field.value));
+    [("ts", ValueType::Time), ("kind", ValueType::Label)].into_iter().chain(entities)
+}
 
 impl BlockBuilder {
     pub(super) fn new() -> Self {
@@ -65,20 +76,19 @@ impl BlockBuilder {
             .into_iter()
             .map(|fields| fields.into_iter().map(&mut place).collect())
             .collect();
-        let keys = [("ts", ValueType::Time), ("kind", ValueType::Label)]
-            .into_iter()
-            .chain(REFERENCES.iter().map(|field| (field.name, field.value)));
         Self {
             columns,
-            keys: TableBuilder::with_columns(keys),
+            keys: TableBuilder::with_columns(key_columns()),
             rest: TableBuilder::with_columns(rest.iter().map(|it| (it.name, it.value))),
             nodes: Entities::default(),
             containers: Entities::default(),
             processes: Entities::default(),
+            numbers: Numbers::default(),
             kinds: 0,
             min_ts: u64::MAX,
             max_ts: 0,
             raw: Vec::new(),
+            pieces: Pieces::default(),
         }
     }
 
@@ -90,31 +100,40 @@ impl BlockBuilder {
         self.max_ts
     }
 
-    pub(super) fn add(&mut self, batch: &Batch) {
-        let nodes = self.nodes.adopt(&batch.nodes);
-        let containers = self.containers.adopt(&batch.containers);
-        let processes = self.processes.adopt(&batch.processes);
-        for row in batch.iter() {
-            self.keys.begin_row();
-            self.rest.begin_row();
-            self.kinds |= 1 << row.kind;
-            for (column, map, reference) in [
-                (NODE, &nodes, row.node),
-                (CONTAINER, &containers, row.container),
-                (PROCESS, &processes, row.process),
-            ] {
-                let entity = reference.checked_sub(1).and_then(|index| map.get(index as usize));
-                if let Some(entity) = entity {
-                    self.keys.put(column, Cell::Int(u64::from(*entity)));
-                }
+    pub(super) fn first_seq(&self) -> u64 {
+        self.numbers.first
+    }
+
+    /// Adds all rows of a batch, of which the first has the number `first_seq`.
+    pub(super) fn add(&mut self, batch: &Batch, first_seq: u64) {
+        add(batch, first_seq, &mut [self], |_| 0);
+    }
+
+    fn begin(&mut self, batch: &Batch) {
+        self.nodes.begin(&batch.nodes);
+        self.containers.begin(&batch.containers);
+        self.processes.begin(&batch.processes);
+    }
+
+    fn begin_row(&mut self, batch: &Batch, row: RawRow, seq: u64) {
+        self.keys.begin_row();
+        self.rest.begin_row();
+        self.keys.put(SEQ, Cell::Int(self.numbers.push(seq)));
+        self.kinds |= 1 << row.kind;
+        for (column, entity) in [
+            (NODE, self.nodes.adopt(&batch.nodes, row.node)),
+            (CONTAINER, self.containers.adopt(&batch.containers, row.container)),
+            (PROCESS, self.processes.adopt(&batch.processes, row.process)),
+        ] {
+            if let Some(entity) = entity {
+                self.keys.put(column, Cell::Int(u64::from(entity)));
             }
-            self.add_fields(&row);
         }
     }
 
-    fn add_fields(&mut self, row: &RawRow<'_>) {
-        let Some(places) = self.columns.get(row.kind) else { return };
-        row.fields(&mut |column, cell| match (places.get(column), cell) {
+    fn put(&mut self, kind: usize, column: usize, cell: Cell<'_>) {
+        let Some(places) = self.columns.get(kind) else { return };
+        match (places.get(column), cell) {
             (Some(Place::Time), Cell::Int(ts)) => {
                 self.min_ts = self.min_ts.min(ts);
                 self.max_ts = self.max_ts.max(ts);
@@ -123,27 +142,49 @@ impl BlockBuilder {
             (Some(Place::Kind), _) => self.keys.put(KIND, cell),
             (Some(Place::Rest(column)), _) => self.rest.put(*column, cell),
             _ => {}
-        });
+        }
     }
 
     /// The rows so far as a block; they stay until [`Self::clear`].
     pub(super) fn encode(
         &mut self,
-        first_seq: u64,
+        compressor: &mut zstd::bulk::Compressor<'_>,
+    ) -> std::io::Result<Vec<u8>> {
+        self.rest.gather(&mut self.pieces);
+        self.processes.table.gather(&mut self.pieces);
+        self.containers.table.gather(&mut self.pieces);
+        let texts = self.pieces.take();
+        self.encode_with(texts, compressor)
+    }
+
+    /// The same as a frame of the log, which is short and read whole.
+    pub(super) fn encode_frame(
+        &mut self,
+        compressor: &mut zstd::bulk::Compressor<'_>,
+    ) -> std::io::Result<Vec<u8>> {
+        self.encode_with(Vec::new(), compressor)
+    }
+
+    fn encode_with(
+        &mut self,
+        texts: Vec<u8>,
         compressor: &mut zstd::bulk::Compressor<'_>,
     ) -> std::io::Result<Vec<u8>> {
         let header = Header {
             rows: self.rows(),
-            first_seq,
+            first_seq: self.numbers.first,
+            span: self.numbers.span(),
             min_ts: self.min_ts.min(self.max_ts),
             max_ts: self.max_ts,
             kinds: self.kind_names(),
             containers: self.containers.shared.held().iter().map(|it| header_name(it)).collect(),
+            texts,
             ..Header::default()
         };
         let raw = &mut self.raw;
         raw.clear();
-        self.keys.encode(raw);
+        let needless = self.numbers.are_dense().then_some(NUMBER.name);
+        self.keys.encode_without(needless, raw);
         self.nodes.table.encode(raw);
         self.containers.table.encode(raw);
         let keys_end = raw.len();
@@ -169,8 +210,29 @@ impl BlockBuilder {
         self.nodes.clear();
         self.containers.clear();
         self.processes.clear();
+        self.numbers.clear();
         (self.kinds, self.min_ts, self.max_ts) = (0, u64::MAX, 0);
     }
+}
+
+/// Adds the rows of a batch, each to the builder that `which` names for its event. The first has
+/// the number `first_seq`.
+pub(super) fn add(
+    batch: &Batch,
+    first_seq: u64,
+    builders: &mut [&mut BlockBuilder],
+    which: impl Fn(usize) -> usize,
+) {
+    builders.iter_mut().for_each(|builder| builder.begin(batch));
+    let (mut current, mut kind, mut seq) = (0, 0, first_seq);
+    batch.each(|step| match step {
+        Step::Row(row) => {
+            (kind, current) = (row.kind, which(row.kind));
+            builders[current].begin_row(batch, row, seq);
+            seq = seq.saturating_add(1);
+        }
+        Step::Field(column, cell) => builders[current].put(kind, column, cell),
+    });
 }
 
 fn header_name(container: &Container) -> (String, String) {
@@ -181,18 +243,34 @@ fn header_name(container: &Container) -> (String, String) {
 struct Entities<T> {
     shared: Shared<T>,
     table: TableBuilder,
+    /// Numbers here by numbers in the batch that is being added; 0 for those not taken yet.
+    adopted: Vec<u32>,
 }
 
 impl<T> Default for Entities<T> {
     fn default() -> Self {
-        Self { shared: Shared::default(), table: TableBuilder::default() }
+        Self { shared: Shared::default(), table: TableBuilder::default(), adopted: Vec::new() }
     }
 }
 
 impl<T: Fields> Entities<T> {
-    /// Takes the entities of a batch; returns their numbers here, by their numbers there.
-    fn adopt(&mut self, from: &Shared<T>) -> Vec<u32> {
-        from.held().iter().map(|entity| self.reference(entity)).collect()
+    /// Prepares to take entities of a batch.
+    fn begin(&mut self, from: &Shared<T>) {
+        self.adopted.clear();
+        self.adopted.resize(from.held().len(), 0);
+    }
+
+    /// Takes an entity of the batch by its number there, which is 0 for none; returns its number
+    /// here.
+    fn adopt(&mut self, from: &Shared<T>, reference: u32) -> Option<u32> {
+        let index = reference.checked_sub(1)? as usize;
+        let known = *self.adopted.get(index)?;
+        if known > 0 {
+            return Some(known);
+        }
+        let number = self.reference(from.held().get(index)?);
+        self.adopted[index] = number;
+        Some(number)
     }
 
     fn reference(&mut self, entity: &Arc<T>) -> u32 {

@@ -38,6 +38,23 @@ pub(super) enum Cell<'a> {
     Bytes(&'a [u8]),
 }
 
+impl Cell<'_> {
+    /// Appends bytes that differ where cells do.
+    pub(super) fn append_to(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Int(number) => {
+                bytes.push(0);
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            Self::Bytes(text) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(text);
+            }
+        }
+    }
+}
+
 /// Longest text that is kept; longer ones are cut, since readers refuse them.
 pub(super) const MAX_TEXT: usize = u16::MAX as usize;
 
@@ -88,6 +105,11 @@ impl ColumnBuilder {
         self.name
     }
 
+    /// Whether it is of this name and takes values of this type.
+    pub(super) fn is_of(&self, name: &str, value: ValueType) -> bool {
+        self.name == name && self.value == value
+    }
+
     /// Sets the value of a row; rows come in rising order, and the first value of a row counts.
     pub(super) fn put(&mut self, row: u32, cell: Cell<'_>) {
         if self.rows.last() == Some(&row) {
@@ -100,6 +122,11 @@ impl ColumnBuilder {
         };
         self.rows.push(row);
         self.numbers.push(number);
+    }
+
+    /// The type of its values, and the distinct ones that are texts.
+    pub(super) fn texts(&self) -> (ValueType, impl Iterator<Item = &[u8]>) {
+        (self.value, self.dictionary.iter().flat_map(Dictionary::texts))
     }
 
     pub(super) fn is_empty(&self) -> bool {

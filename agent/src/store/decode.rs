@@ -62,6 +62,11 @@ impl Table {
         Ok(Self { rows, columns })
     }
 
+    /// A table without rows.
+    pub(super) fn empty() -> Self {
+        Self { rows: 0, columns: Vec::new() }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.field.name == name)
     }

@@ -5,12 +5,18 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::{block::FORMAT_VERSION, error::StoreError, files::sync_dir, segment::events_dir};
 use crate::clock;
+
+/// How often, and with which pause, the lock is tried.
+const ATTEMPTS: u32 = 10;
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Makes the directory where it is missing and takes it for this process.
 pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
@@ -32,39 +38,70 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&path)
         .map_err(StoreError::io("cannot open", &path))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(StoreError::Locked { dir: dir.to_owned() });
-        }
-        Err(error) => return Err(StoreError::io("cannot lock", &path)(error.into())),
-    }
+    hold(&lock, dir).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => StoreError::Locked { dir: dir.to_owned() },
+        error => StoreError::io("cannot lock", &path)(error.into()),
+    })?;
+    migrate(dir)?;
     write_version(dir)?;
     Ok(lock)
+}
+
+/// Makes a directory of an earlier version one of this: its blocks are read as they are, each
+/// has its own version; the index has other entries and is made anew.
+fn migrate(dir: &Path) -> Result<(), StoreError> {
+    let index = index_dir(dir);
+    let earlier = read_version(dir)?.is_some_and(|found| found < FORMAT_VERSION);
+    if !earlier || !index.exists() {
+        return Ok(());
+    }
+    tracing::info!(dir = %dir.display(), "the index is of an earlier format and is made anew");
+    fs::remove_dir_all(&index).map_err(StoreError::io("cannot remove", &index))
+}
+
+/// Takes the lock. Whoever asks [`is_in_use`] has it for a moment.
+fn hold(lock: &File, dir: &Path) -> rustix::io::Result<()> {
+    for _ in 1..ATTEMPTS {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(PATIENCE),
+            held => return held,
+        }
+    }
+    tracing::debug!(dir = %dir.display(), "the store is in use");
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Whether an agent has the directory open.
 pub fn is_in_use(dir: &Path) -> bool {
     let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    // Let go of when the file is closed, at the end.
     flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 /// Refuses a directory of a later version. What cannot be read as a version is no reason to
 /// refuse: each block has its own.
 pub(super) fn check_version(dir: &Path) -> Result<(), StoreError> {
-    let path = dir.join("VERSION");
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::io("cannot read", &path)(error)),
-    };
-    let found = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-    match found {
+    match read_version(dir)? {
         Some(found) if found > FORMAT_VERSION => {
             Err(StoreError::Newer { dir: dir.to_owned(), found, known: FORMAT_VERSION })
         }
         _ => Ok(()),
     }
+}
+
+/// The directory's version, if it tells one.
+pub(super) fn read_version(dir: &Path) -> Result<Option<u16>, StoreError> {
+    let path = dir.join("VERSION");
+    match fs::read(&path) {
+        Ok(text) => Ok(std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("cannot read", &path)(error)),
+    }
+}
+
+/// Where the index is.
+pub(super) fn index_dir(dir: &Path) -> PathBuf {
+    dir.join("kv")
 }
 
 fn write_version(dir: &Path) -> Result<(), StoreError> {
@@ -106,8 +143,8 @@ pub(super) fn keep_aside(path: &Path, bytes: &[u8]) {
     }
 }
 
-/// Removes what was moved aside, oldest first, until `bytes` are free or nothing is left.
-pub(super) fn drop_asides(dir: &Path, bytes: u64) {
+/// What was moved aside, oldest first.
+pub(super) fn asides(dir: &Path) -> Vec<PathBuf> {
     let mut asides: Vec<PathBuf> = [dir.to_owned(), events_dir(dir)]
         .iter()
         .filter_map(|dir| fs::read_dir(dir).ok())
@@ -117,8 +154,13 @@ pub(super) fn drop_asides(dir: &Path, bytes: u64) {
         })
         .collect();
     asides.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    asides
+}
+
+/// Removes what was moved aside, oldest first, until `bytes` are free or nothing is left.
+pub(super) fn drop_asides(dir: &Path, bytes: u64) {
     let mut freed = 0;
-    for path in asides {
+    for path in asides(dir) {
         if freed >= bytes {
             return;
         }

@@ -57,26 +57,59 @@ pub struct Damage {
     pub bytes: u64,
     /// What is wrong.
     pub reason: String,
-    /// Earliest and latest moment of what is lost, in nanoseconds since the Unix epoch, where
-    /// the block's header could be read.
-    pub between: Option<(u64, u64)>,
+    /// The moment before which nothing is lost, in nanoseconds since the Unix epoch, where the
+    /// block's own header or the block before tells.
+    pub from_ns: Option<u64>,
+    /// The moment after which nothing is lost, where the header or the block behind tells.
+    pub to_ns: Option<u64>,
     /// Observations in it, where the block's header could be read.
     pub rows: Option<u32>,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, offset, bytes, reason, between, rows } = self;
+        let Self { file, offset, bytes, reason, from_ns, to_ns, rows } = self;
         write!(f, "{}: {bytes} bytes at {offset} cannot be read: {reason}", file.display())?;
-        if let Some(rows) = rows {
-            write!(f, "; {rows} observations lost")?;
+        match rows {
+            Some(rows) => write!(f, "; {rows} observations lost")?,
+            None if from_ns.or(*to_ns).is_some() => f.write_str("; observations lost")?,
+            None => {}
         }
-        if let Some((from, to)) = between {
-            let moment = |ns: &u64| jiff::Timestamp::from_nanosecond(i128::from(*ns)).ok();
-            if let (Some(from), Some(to)) = (moment(from), moment(to)) {
-                write!(f, " between {from} and {to}")?;
-            }
+        let moment = |ns: &u64| jiff::Timestamp::from_nanosecond(i128::from(*ns)).ok();
+        match (from_ns.as_ref().and_then(moment), to_ns.as_ref().and_then(moment)) {
+            (Some(from), Some(to)) => write!(f, " between {from} and {to}"),
+            (Some(from), None) => write!(f, " from {from} on"),
+            (None, Some(to)) => write!(f, " up to {to}"),
+            (None, None) => Ok(()),
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_tells_which_range_is_missing_as_far_as_it_is_known() {
+        let told = |from_ns, to_ns, rows| {
+            let (file, reason) = (PathBuf::from("seg"), "torn".to_owned());
+            Damage { file, offset: 3, bytes: 9, reason, from_ns, to_ns, rows }.to_string()
+        };
+        let start = "seg: 9 bytes at 3 cannot be read: torn";
+        assert_eq!(told(None, None, None), start);
+        assert_eq!(
+            told(Some(0), Some(1_000_000_000), Some(2)),
+            format!(
+                "{start}; 2 observations lost between 1970-01-01T00:00:00Z and 1970-01-01T00:00:01Z"
+            )
+        );
+        assert_eq!(
+            told(Some(0), None, None),
+            format!("{start}; observations lost from 1970-01-01T00:00:00Z on")
+        );
+        assert_eq!(
+            told(None, Some(0), None),
+            format!("{start}; observations lost up to 1970-01-01T00:00:00Z")
+        );
     }
 }

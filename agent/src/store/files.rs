@@ -1,7 +1,7 @@
 //! The files the store thread writes: the log, and the segments with their retention.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::segment::{events_dir, segment_path};
+use super::{
+    segment::{events_dir, segment_path},
+    stream::{SegmentId, Stream},
+};
 
 /// A file that only grows, and is as long as before when growing it fails.
 pub(super) struct Growing {
@@ -84,41 +87,49 @@ pub(super) struct Bounds {
     pub(super) segment_bytes: u64,
     pub(super) max_bytes: u64,
     pub(super) max_age: Duration,
+    /// Age of brief events.
+    pub(super) brief_max_age: Duration,
+    /// Bytes that brief events may take where others need the rest.
+    pub(super) brief_bytes: u64,
 }
 
 const HEADROOM: u64 = 4 << 20;
 
-/// The segments, of which the newest grows.
+/// The segments, of which the newest of each stream grows.
 pub(super) struct Segments {
     store: PathBuf,
     bounds: Bounds,
-    known: BTreeMap<u64, SegmentSummary>,
-    newest: Option<(u64, Growing)>,
+    known: BTreeMap<SegmentId, SegmentSummary>,
+    growing: BTreeMap<Stream, (SegmentId, Growing)>,
 }
 
 /// A segment that must go.
 pub(super) struct Outdated {
-    pub(super) segment: u64,
+    pub(super) segment: SegmentId,
     /// Because of its age, rather than to make room.
     pub(super) is_too_old: bool,
 }
 
 /// Where a block was written.
 pub(super) struct Written {
-    pub(super) segment: u64,
+    pub(super) segment: SegmentId,
     pub(super) offset: u64,
 }
 
 impl Segments {
-    pub(super) fn new(store: &Path, bounds: Bounds, known: BTreeMap<u64, SegmentSummary>) -> Self {
-        Self { store: store.to_owned(), bounds, known, newest: None }
+    pub(super) fn new(
+        store: &Path,
+        bounds: Bounds,
+        known: BTreeMap<SegmentId, SegmentSummary>,
+    ) -> Self {
+        Self { store: store.to_owned(), bounds, known, growing: BTreeMap::new() }
     }
 
     /// Goes on with a segment that has room, cut to its sound part.
-    pub(super) fn resume(&mut self, first_seq: u64, length: u64) -> io::Result<()> {
-        let growing = Growing::open(&segment_path(&self.store, first_seq), length)?;
-        self.known.entry(first_seq).or_default().bytes = length;
-        self.newest = Some((first_seq, growing));
+    pub(super) fn resume(&mut self, segment: SegmentId, length: u64) -> io::Result<()> {
+        let growing = Growing::open(&segment_path(&self.store, segment), length)?;
+        self.known.entry(segment).or_default().bytes = length;
+        self.growing.insert(segment.stream, (segment, growing));
         Ok(())
     }
 
@@ -138,52 +149,78 @@ impl Segments {
         tree_bytes(&self.store).saturating_add(coming).saturating_sub(limit)
     }
 
-    /// Segments that must go before `coming` more bytes are written, oldest first.
+    /// Segments that must go before `coming` more bytes are written, oldest first. Where there is
+    /// too much, brief events go first as far as they have more than their share.
     pub(super) fn outdated(&self, coming: u64, now_ns: u64) -> Vec<Outdated> {
         let mut excess = self.excess(coming);
-        let oldest_ns = now_ns.saturating_sub(self.bounds.max_age.as_nanos() as u64);
+        let mut left: VecDeque<(SegmentId, SegmentSummary)> =
+            self.known.iter().map(|(id, summary)| (*id, *summary)).collect();
         let mut outdated = Vec::new();
-        for (first_seq, segment) in &self.known {
-            let too_old = segment.max_ts < oldest_ns;
-            if excess == 0 && !too_old {
-                break;
+        left.retain(|(segment, summary)| {
+            let too_old = summary.max_ts < self.oldest_ns(segment.stream, now_ns);
+            if too_old {
+                excess = excess.saturating_sub(summary.bytes);
+                outdated.push(Outdated { segment: *segment, is_too_old: true });
             }
-            excess = excess.saturating_sub(segment.bytes);
-            outdated.push(Outdated { segment: *first_seq, is_too_old: too_old });
+            !too_old
+        });
+        while excess > 0 {
+            let is_brief = |id: &SegmentId| id.stream == Stream::Brief;
+            let brief = left.iter().filter(|(id, _)| is_brief(id));
+            let brief_bytes: u64 = brief.map(|(_, summary)| summary.bytes).sum();
+            let goes_first =
+                |id: &SegmentId| is_brief(id) == (brief_bytes > self.bounds.brief_bytes);
+            let first = left.iter().position(|(id, _)| goes_first(id)).unwrap_or(0);
+            let Some((segment, summary)) = left.remove(first) else { break };
+            excess = excess.saturating_sub(summary.bytes);
+            outdated.push(Outdated { segment, is_too_old: false });
         }
         outdated
     }
 
+    /// The moment before which a stream's observations are too old.
+    fn oldest_ns(&self, stream: Stream, now_ns: u64) -> u64 {
+        let max_age = match stream {
+            Stream::Lasting => self.bounds.max_age,
+            Stream::Brief => self.bounds.brief_max_age,
+        };
+        now_ns.saturating_sub(max_age.as_nanos() as u64)
+    }
+
     /// Unlinks a segment.
-    pub(super) fn remove(&mut self, first_seq: u64) -> io::Result<()> {
-        match fs::remove_file(segment_path(&self.store, first_seq)) {
+    pub(super) fn remove(&mut self, segment: SegmentId) -> io::Result<()> {
+        match fs::remove_file(segment_path(&self.store, segment)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        if self.newest.as_ref().is_some_and(|(newest, _)| *newest == first_seq) {
-            self.newest = None;
+        if self.growing.get(&segment.stream).is_some_and(|(growing, _)| *growing == segment) {
+            self.growing.remove(&segment.stream);
         }
-        self.known.remove(&first_seq);
+        self.known.remove(&segment);
         sync_dir(&events_dir(&self.store))
     }
 
-    /// Appends a block to the newest segment, or to a new one where that is full.
+    /// Appends a block to the newest segment of its stream, or to a new one where that is full.
     pub(super) fn append(
         &mut self,
+        stream: Stream,
         first_seq: u64,
         max_ts: u64,
         block: &[u8],
     ) -> io::Result<Written> {
         let limit = self.bounds.segment_bytes;
-        if self.newest.as_ref().is_some_and(|(_, it)| it.length() + block.len() as u64 > limit) {
-            self.newest = None;
+        let is_full = |it: &Growing| it.length() + block.len() as u64 > limit;
+        if self.growing.get(&stream).is_some_and(|(_, it)| is_full(it)) {
+            self.growing.remove(&stream);
         }
-        let (segment, file) = if let Some(newest) = &mut self.newest {
-            newest
-        } else {
-            let file = Growing::open(&segment_path(&self.store, first_seq), 0)?;
-            sync_dir(&events_dir(&self.store))?;
-            self.newest.insert((first_seq, file))
+        let (segment, file) = match self.growing.entry(stream) {
+            Entry::Occupied(growing) => growing.into_mut(),
+            Entry::Vacant(place) => {
+                let segment = SegmentId { first_seq, stream };
+                let file = Growing::open(&segment_path(&self.store, segment), 0)?;
+                sync_dir(&events_dir(&self.store))?;
+                place.insert((segment, file))
+            }
         };
         let offset = file.length();
         // Known before it is written: a failed write leaves an empty file that still is removed.

@@ -16,11 +16,16 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use super::block::FORMAT_VERSION;
+use super::{
+    block::FORMAT_VERSION,
+    stream::{SegmentId, Stream},
+};
 use crate::clock;
 
 const FORMAT: &[u8] = b"state/format";
 const BLOCK: &[u8] = b"idx/";
+/// Bytes of a block's entry: four numbers and the stream.
+const VALUE_BYTES: usize = 33;
 /// The cache sled may fill; the whole index of a full store is smaller.
 const CACHE_BYTES: u64 = 4 << 20;
 /// sled reclaims space only in its periodic flush.
@@ -30,7 +35,7 @@ const FLUSH_MS: u64 = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct IndexEntry {
     pub(super) first_seq: u64,
-    pub(super) segment: u64,
+    pub(super) segment: SegmentId,
     pub(super) offset: u64,
     pub(super) bytes: u64,
     pub(super) max_ts: u64,
@@ -41,23 +46,26 @@ impl IndexEntry {
         [BLOCK, &first_seq.to_be_bytes()].concat()
     }
 
-    fn value(&self) -> [u8; 32] {
-        let mut value = [0; 32];
+    fn value(&self) -> [u8; VALUE_BYTES] {
+        let mut value = [0; VALUE_BYTES];
+        let SegmentId { first_seq, stream } = self.segment;
         for (slot, number) in
-            value.chunks_exact_mut(8).zip([self.segment, self.offset, self.bytes, self.max_ts])
+            value.chunks_exact_mut(8).zip([first_seq, self.offset, self.bytes, self.max_ts])
         {
             slot.copy_from_slice(&number.to_le_bytes());
         }
+        value[VALUE_BYTES - 1] = u8::from(stream == Stream::Brief);
         value
     }
 
     fn read(key: &[u8], value: &[u8]) -> Option<Self> {
         let first_seq = u64::from_be_bytes(key.strip_prefix(BLOCK)?.try_into().ok()?);
-        let value: &[u8; 32] = value.try_into().ok()?;
+        let value: &[u8; VALUE_BYTES] = value.try_into().ok()?;
         let number = |at: usize| value[at..].first_chunk().copied().map(u64::from_le_bytes);
+        let stream = if value[VALUE_BYTES - 1] == 1 { Stream::Brief } else { Stream::Lasting };
         Some(Self {
             first_seq,
-            segment: number(0)?,
+            segment: SegmentId { first_seq: number(0)?, stream },
             offset: number(8)?,
             bytes: number(16)?,
             max_ts: number(24)?,
@@ -98,7 +106,9 @@ impl Kv {
     }
 
     pub(super) fn put(&self, entry: &IndexEntry) -> anyhow::Result<()> {
-        self.guarded(|db| db.insert(IndexEntry::key(entry.first_seq), &entry.value()).map(|_| ()))
+        self.guarded(|db| {
+            db.insert(IndexEntry::key(entry.first_seq), &entry.value()[..]).map(|_| ())
+        })
     }
 
     pub(super) fn remove(&self, first_seq: u64) -> anyhow::Result<()> {
@@ -106,7 +116,7 @@ impl Kv {
     }
 
     /// Removes the blocks of a segment, durably: the index must not name a file that is gone.
-    pub(super) fn remove_segment(&self, segment: u64) -> anyhow::Result<()> {
+    pub(super) fn remove_segment(&self, segment: SegmentId) -> anyhow::Result<()> {
         let mut batch = sled::Batch::default();
         for entry in self.blocks()?.iter().filter(|entry| entry.segment == segment) {
             batch.remove(IndexEntry::key(entry.first_seq));
@@ -171,6 +181,7 @@ mod tests {
     use super::*;
 
     fn entry(first_seq: u64, segment: u64) -> IndexEntry {
+        let segment = SegmentId { first_seq: segment, stream: Stream::Brief };
         IndexEntry { first_seq, segment, offset: 3, bytes: 4, max_ts: 5 }
     }
 
@@ -183,7 +194,7 @@ mod tests {
         for it in [entry(0, 0), entry(300, 0), entry(70_000, 70_000)] {
             kv.put(&it).expect("puts");
         }
-        kv.remove_segment(0).expect("removes");
+        kv.remove_segment(entry(0, 0).segment).expect("removes");
         drop(kv);
         let (kv, _) = Kv::open(&path).expect("opens again");
         assert_eq!(kv.blocks().expect("reads"), [entry(70_000, 70_000)]);

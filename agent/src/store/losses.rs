@@ -78,6 +78,12 @@ impl Tally {
         self.0[kind % CATALOG_LEN].join(one);
     }
 
+    /// Only the events that `are_meant`, by their place in the catalogue.
+    pub(super) fn only(&self, are_meant: impl Fn(usize) -> bool) -> Self {
+        let count = |kind: usize| if are_meant(kind) { self.0[kind] } else { Count::default() };
+        Self(std::array::from_fn(count))
+    }
+
     fn total(&self) -> u64 {
         self.0.iter().map(|count| count.rows).sum()
     }

@@ -8,6 +8,7 @@
 //! VERSION               format of the directory
 //! lock                  held by the daemon
 //! events/seg-<seq>.evs  blocks; named by the number of their first observation
+//! events/brief-<seq>.evs  the same of events that are kept less long ([`stream`])
 //! events/wal            small blocks since the last one in a segment, each durable
 //! kv/                   sled: index of blocks
 //! profiles/<id>.profile what was learned of an image or service ([`profiles`])
@@ -15,6 +16,7 @@
 //! ```
 
 pub mod appender;
+pub mod compact;
 pub mod config;
 pub mod directory;
 pub mod error;
@@ -24,6 +26,10 @@ pub mod profiles;
 pub mod reader;
 pub mod row;
 pub mod scan;
+pub mod stat;
+pub mod stream;
+pub mod texts;
+pub mod verify;
 
 mod batch;
 mod block;
@@ -35,11 +41,22 @@ mod dictionary;
 mod files;
 mod kv;
 mod names;
+mod numbers;
+mod recoder;
 mod segment;
 mod table;
+mod watermarks;
 mod writer;
 
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod upkeep_tests;

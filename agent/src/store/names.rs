@@ -17,12 +17,25 @@ const fn reference(name: &'static str) -> FieldInfo {
 pub(super) static REFERENCES: [FieldInfo; 3] =
     [reference("@node"), reference("@ctr"), reference("@proc")];
 
+/// Distance of a row's number from the block's first, where some numbers are elsewhere.
+pub(super) static NUMBER: FieldInfo = FieldInfo {
+    name: "@seq",
+    value: ValueType::Time,
+    learned: false,
+    doc: "Distance of the number from the first.",
+};
+
 /// Names of other versions that are kept; a damaged or hostile file must not fill the memory.
 const MAX_FOREIGN: usize = 512;
 const MAX_NAME: usize = 64;
 
 static KNOWN: LazyLock<HashMap<&'static str, &'static FieldInfo>> = LazyLock::new(|| {
-    fields::all().into_iter().chain(&REFERENCES).map(|field| (field.name, field)).collect()
+    fields::all()
+        .into_iter()
+        .chain(&REFERENCES)
+        .chain([&NUMBER])
+        .map(|field| (field.name, field))
+        .collect()
 });
 
 static FOREIGN: Mutex<Vec<&'static FieldInfo>> = Mutex::new(Vec::new());

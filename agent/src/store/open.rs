@@ -1,7 +1,7 @@
 //! Opening a store: what is sound is kept and gone on with, what is damaged is set aside.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     fs::{self, File},
     io,
     path::Path,
@@ -11,15 +11,18 @@ use std::{
 
 use super::{
     appender::Appender,
-    block::Header,
     config::Config,
     directory,
     error::{Damage, StoreError},
     files::{Growing, SegmentSummary, Segments},
     kv::{IndexEntry, Kv},
     losses::Losses,
+    recoder::{Ready, Recoder},
+    row::StoredBlock,
     segment::{self, End, Finder, Found},
-    writer::{Pending, Stats, Writer},
+    stream::{SegmentId, Stream},
+    watermarks::Watermarks,
+    writer::{BLOCK_LEVEL, Pending, Stats, Writer},
 };
 
 /// Opens the store for the daemon, and starts its thread. Returns what was found damaged.
@@ -28,10 +31,10 @@ pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
     let failed = |error| StoreError::io("cannot read the store in", &config.dir)(error);
     let mut recovery = Recovery::default();
     recovery.read_segments(&config.dir).map_err(failed)?;
-    let wal = recovery.read_log(&config.dir).map_err(failed)?;
+    let wal = recovery.read_log(config).map_err(failed)?;
     let mut segments = Segments::new(&config.dir, config.bounds(), recovery.known);
-    if let Some((first_seq, length)) = recovery.newest {
-        segments.resume(first_seq, length).map_err(failed)?;
+    for (id, length) in recovery.newest {
+        segments.resume(id, length).map_err(failed)?;
     }
     let kv = open_index(&config.dir, &recovery.blocks);
     let (losses, stats) = (Arc::new(Losses::default()), Arc::new(Stats::default()));
@@ -60,11 +63,12 @@ pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
 /// What reading the files of an earlier run found.
 #[derive(Default)]
 struct Recovery {
-    known: BTreeMap<u64, SegmentSummary>,
+    known: BTreeMap<SegmentId, SegmentSummary>,
     blocks: Vec<IndexEntry>,
-    /// The segment to go on with, and its sound length.
-    newest: Option<(u64, u64)>,
-    backlog: Vec<(Header, Vec<u8>)>,
+    /// The segments to go on with, and their sound lengths.
+    newest: BTreeMap<SegmentId, u64>,
+    backlog: VecDeque<Ready>,
+    marks: Watermarks,
     next_seq: u64,
     damages: Vec<Damage>,
 }
@@ -72,52 +76,60 @@ struct Recovery {
 impl Recovery {
     fn read_segments(&mut self, store: &Path) -> io::Result<()> {
         let segments = segment::list(store)?;
-        for &first_seq in &segments {
-            self.read_segment(store, first_seq, Some(&first_seq) == segments.last())?;
+        let newest = Stream::ALL.map(|it| segments.iter().rfind(|id| id.stream == it));
+        for id in &segments {
+            self.read_segment(store, *id, newest.contains(&Some(id)))?;
         }
         Ok(())
     }
 
-    fn read_segment(&mut self, store: &Path, first_seq: u64, is_newest: bool) -> io::Result<()> {
-        let path = segment::segment_path(store, first_seq);
+    fn read_segment(&mut self, store: &Path, id: SegmentId, is_newest: bool) -> io::Result<()> {
+        let path = segment::segment_path(store, id);
         let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let mut finder = Finder::new(&path, &file, 0)?;
+        let mut finder = Finder::new(&path, &file, 0, None)?;
         let mut found = Vec::new();
         let end = finder.run(&mut |it| found.push(it))?;
         let sound = finder.offset;
         // Numbers never run backwards, even where the block that used them is lost.
-        self.next_seq = self.next_seq.max(first_seq);
+        self.next_seq = self.next_seq.max(id.first_seq);
         let mut summary = SegmentSummary { bytes: length, max_ts: 0 };
         for it in found {
             match it {
-                Ok(block) => self.note_block(first_seq, &block, &mut summary),
+                Ok(block) => self.note_block(id, &block, &mut summary),
                 Err(damage) => self.damages.push(damage),
             }
         }
-        if self.is_worthless(first_seq, &summary, end) {
+        if self.is_worthless(id, &summary, end) {
             return directory::set_aside(&path);
         }
-        self.known.insert(first_seq, summary);
-        if is_newest {
-            if end == End::Torn {
-                self.set_torn_aside(&path, &file, sound, length)?;
+        self.known.insert(id, summary);
+        if end == End::Torn {
+            let torn = finder.torn();
+            if is_newest {
+                // It is going to be cut there, and gone on with.
+                let bytes = segment::read_at_most(&file, sound, (length - sound) as usize)?;
+                directory::keep_aside(&path, &bytes);
             }
-            self.newest = Some((first_seq, sound));
+            self.damages.push(torn);
+        }
+        if is_newest {
+            self.newest.insert(id, sound);
         }
         Ok(())
     }
 
     /// Whether a file has bytes and no block among them.
-    fn is_worthless(&self, first_seq: u64, summary: &SegmentSummary, end: End) -> bool {
-        let no_block = self.blocks.last().is_none_or(|block| block.segment != first_seq);
+    fn is_worthless(&self, id: SegmentId, summary: &SegmentSummary, end: End) -> bool {
+        let no_block = self.blocks.last().is_none_or(|block| block.segment != id);
         no_block && summary.bytes > 0 && end == End::Clean
     }
 
-    fn note_block(&mut self, segment: u64, block: &Found, summary: &mut SegmentSummary) {
+    fn note_block(&mut self, segment: SegmentId, block: &Found, summary: &mut SegmentSummary) {
         let Found { offset, header } = block;
         summary.max_ts = summary.max_ts.max(header.max_ts);
         self.next_seq = self.next_seq.max(header.end_seq());
+        self.marks.note(header);
         self.blocks.push(IndexEntry {
             first_seq: header.first_seq,
             segment,
@@ -128,51 +140,52 @@ impl Recovery {
     }
 
     /// Keeps the log's frames that are in no segment, and opens it behind the sound ones.
-    fn read_log(&mut self, store: &Path) -> io::Result<Growing> {
-        let path = segment::wal_path(store);
+    fn read_log(&mut self, config: &Config) -> io::Result<Growing> {
+        let path = segment::wal_path(&config.dir);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let in_segments = self.next_seq;
+        let mut left: Vec<StoredBlock> = Vec::new();
         let frames = segment::each_frame(&bytes, |header, frame| {
             self.next_seq = self.next_seq.max(header.end_seq());
-            if header.end_seq() > in_segments {
-                self.backlog.push((header, frame.to_vec()));
+            // It has its checksum: what does not decode was not written by an agent.
+            if !self.marks.hold_all(&header)
+                && let Ok(block) = StoredBlock::of(&header, &frame[header.own_bytes..])
+            {
+                left.push(block);
             }
         });
-        let torn = bytes.len() - frames.sound;
-        if frames.damaged + torn > 0 {
+        self.recode(&left, config)?;
+        if let Some(damage) = frames.damage(&path, bytes.len()) {
             directory::keep_aside(&path, &bytes);
-            self.damages.push(Damage {
-                file: path.clone(),
-                offset: if frames.damaged > 0 { 0 } else { frames.sound as u64 },
-                bytes: (frames.damaged + torn) as u64,
-                reason: "the log is torn or damaged".to_owned(),
-                between: None,
-                rows: None,
-            });
+            self.damages.push(damage);
         }
         Growing::open(&path, frames.sound as u64)
     }
+}
 
-    fn set_torn_aside(
-        &mut self,
-        path: &Path,
-        file: &File,
-        sound: u64,
-        length: u64,
-    ) -> io::Result<()> {
-        let bytes = segment::read_at_most(file, sound, (length - sound) as usize)?;
-        directory::keep_aside(path, &bytes);
-        self.damages.push(Damage {
-            file: path.to_owned(),
-            offset: sound,
-            bytes: length - sound,
-            reason: "the last block is torn".to_owned(),
-            between: None,
-            rows: None,
-        });
+impl Recovery {
+    /// Makes blocks of what is only in the log.
+    fn recode(&mut self, frames: &[StoredBlock], config: &Config) -> io::Result<()> {
+        let mut compressor = zstd::bulk::Compressor::new(BLOCK_LEVEL)?;
+        for stream in Stream::ALL {
+            let mut recoder = Recoder::new();
+            for block in frames {
+                let keys = block.keys();
+                for row in 0..keys.rows() {
+                    let kind = keys.kind(row);
+                    let is_of_stream = config.brief.stream_of(kind.unwrap_or_default()) == stream;
+                    if is_of_stream && !self.marks.hold(kind, keys.seq(row)) {
+                        recoder.add(block, row);
+                    }
+                }
+                if recoder.rows() >= config.block_rows {
+                    self.backlog.extend(recoder.finish(stream, &mut compressor)?);
+                }
+            }
+            self.backlog.extend(recoder.finish(stream, &mut compressor)?);
+        }
         Ok(())
     }
 }
@@ -180,7 +193,7 @@ impl Recovery {
 /// Opens the index and makes it agree with the segments. The store works without one.
 fn open_index(store: &Path, blocks: &[IndexEntry]) -> Option<Kv> {
     let open = || -> anyhow::Result<Kv> {
-        let (kv, _) = Kv::open(&store.join("kv"))?;
+        let (kv, _) = Kv::open(&directory::index_dir(store))?;
         let known: HashSet<IndexEntry> = kv.blocks()?.into_iter().collect();
         let there: HashSet<IndexEntry> = blocks.iter().copied().collect();
         for stale in known.difference(&there) {

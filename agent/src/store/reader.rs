@@ -13,7 +13,10 @@ use super::{
     directory,
     error::{Damage, StoreError},
     scan::{Candidate, Scan, Source},
-    segment::{self, Finder},
+    segment::{self, End, Finder},
+    stream::{SegmentId, Stream},
+    texts::{Needle, may_hold},
+    watermarks::Watermarks,
 };
 
 /// What a scan is for. Rows outside are not returned; blocks without any are not read.
@@ -31,6 +34,9 @@ pub struct Request {
     pub kinds: Vec<String>,
     /// Only these containers, by name or start of the id; any where empty.
     pub containers: Vec<String>,
+    /// Only blocks that may hold one of each of these: what is left out has none, what is returned
+    /// need not have it.
+    pub needles: Vec<Vec<Needle>>,
     /// Newest first instead of oldest first.
     pub newest_first: bool,
 }
@@ -44,6 +50,7 @@ impl Default for Request {
             to_seq: u64::MAX,
             kinds: Vec::new(),
             containers: Vec::new(),
+            needles: Vec::new(),
             newest_first: false,
         }
     }
@@ -70,6 +77,7 @@ impl Request {
             && (self.kinds.is_empty() || header.kinds.iter().any(|it| self.kinds.contains(it)))
             && (self.containers.is_empty()
                 || header.containers.iter().any(|(id, name)| self.may_want(id, name)))
+            && self.needles.iter().all(|any| any.iter().any(|it| may_hold(&header.texts, it)))
     }
 
     /// Whether a container may be among those asked for; `start` is the start of its id.
@@ -95,7 +103,7 @@ pub fn is_container(wanted: &str, id: &str, name: &str) -> bool {
 /// Reads the files of a store.
 pub struct Reader {
     store: PathBuf,
-    segments: BTreeMap<u64, Segment>,
+    segments: BTreeMap<SegmentId, Segment>,
 }
 
 /// What was found in a segment so far.
@@ -104,6 +112,8 @@ struct Segment {
     scanned: u64,
     blocks: Vec<(u64, Arc<Header>)>,
     damages: Vec<Damage>,
+    /// What stands behind the last whole block.
+    torn: Option<Damage>,
 }
 
 impl Reader {
@@ -124,43 +134,66 @@ impl Reader {
         let mut candidates = Vec::new();
         let mut damages = Vec::new();
         let mut end_seq = 0;
-        for (first_seq, segment) in &self.segments {
+        for (id, segment) in &self.segments {
             if request.from_seq == 0 {
                 damages.extend_from_slice(&segment.damages);
             }
             for (offset, header) in &segment.blocks {
                 end_seq = end_seq.max(header.end_seq());
                 if request.wants(header) {
-                    let path = segment::segment_path(&self.store, *first_seq);
+                    let path = segment::segment_path(&self.store, *id);
                     let source = Source::File { path, offset: *offset };
-                    candidates.push(Candidate { header: Arc::clone(header), source, from_seq: 0 });
+                    candidates.push(Candidate { header: Arc::clone(header), source, known: None });
                 }
             }
         }
-        let in_segments = end_seq;
-        segment::each_frame(&log, |header, frame| {
-            if header.end_seq() > in_segments {
-                end_seq = end_seq.max(header.end_seq());
-                if request.wants(&header) {
-                    let source = Source::Memory(frame.into());
-                    let header = Arc::new(header);
-                    candidates.push(Candidate { header, source, from_seq: in_segments });
-                }
+        let marks = Arc::new(if log.is_empty() { Watermarks::default() } else { self.marks() });
+        let frames = segment::each_frame(&log, |header, frame| {
+            end_seq = end_seq.max(header.end_seq());
+            if request.wants(&header) && !marks.hold_all(&header) {
+                let source = Source::Memory(frame.into());
+                let (header, known) = (Arc::new(header), Some(Arc::clone(&marks)));
+                candidates.push(Candidate { header, source, known });
             }
         });
+        if request.from_seq == 0 {
+            damages.extend(self.torn(frames.damage(&path, log.len())));
+        }
         Ok(Scan::new(request, candidates, damages, end_seq))
+    }
+
+    /// How far each event is in the segments.
+    fn marks(&self) -> Watermarks {
+        let mut marks = Watermarks::default();
+        let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
+        blocks.for_each(|(_, header)| marks.note(header));
+        marks
+    }
+
+    /// What is cut short. Where somebody writes, that may be a block or frame on its way.
+    fn torn(&self, log: Option<Damage>) -> Vec<Damage> {
+        let last = Stream::ALL.map(|stream| self.segments.keys().rfind(|it| it.stream == stream));
+        let (mut torn, mut growing): (Vec<Damage>, Vec<Damage>) = (Vec::new(), Vec::from_iter(log));
+        for (id, segment) in &self.segments {
+            let place = if last.contains(&Some(id)) { &mut growing } else { &mut torn };
+            place.extend(segment.torn.clone());
+        }
+        if !growing.is_empty() && !directory::is_in_use(&self.store) {
+            torn.extend(growing);
+        }
+        torn
     }
 
     /// Brings what is known of the segments up to date.
     fn look(&mut self) -> io::Result<()> {
         let present = segment::list(&self.store)?;
-        self.segments.retain(|first_seq, _| present.contains(first_seq));
-        for first_seq in present {
-            let path = segment::segment_path(&self.store, first_seq);
-            match self.segments.entry(first_seq).or_default().look(&path) {
+        self.segments.retain(|id, _| present.contains(id));
+        for id in present {
+            let path = segment::segment_path(&self.store, id);
+            match self.segments.entry(id).or_default().look(&path) {
                 // Retention was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.segments.remove(&first_seq);
+                    self.segments.remove(&id);
                 }
                 looked => looked?,
             }
@@ -172,15 +205,18 @@ impl Reader {
 impl Segment {
     fn look(&mut self, path: &Path) -> io::Result<()> {
         if fs::metadata(path)?.len() <= self.scanned {
+            self.torn = None;
             return Ok(());
         }
         let file = File::open(path)?;
-        let mut finder = Finder::new(path, &file, self.scanned)?;
-        finder.run(&mut |found| match found {
+        let last_ns = self.blocks.last().map(|(_, header)| header.max_ts);
+        let mut finder = Finder::new(path, &file, self.scanned, last_ns)?;
+        let end = finder.run(&mut |found| match found {
             Ok(found) => self.blocks.push((found.offset, Arc::new(found.header))),
             Err(damage) => self.damages.push(damage),
         })?;
         self.scanned = finder.offset;
+        self.torn = (end == End::Torn).then(|| finder.torn());
         Ok(())
     }
 }

@@ -60,10 +60,36 @@ impl Sample {
 
     /// Hands observation `number` to `take`.
     pub(crate) fn with<R>(&self, number: u64, take: impl FnOnce(&Observation<'_>) -> R) -> R {
-        let bytes = record(number);
+        self.with_record(number, &record(number), take)
+    }
+
+    /// The same, where a file of a name without pattern is written: a kibibyte that does not
+    /// become shorter.
+    pub(crate) fn with_noise<R>(&self, number: u64, take: impl FnOnce(&Observation<'_>) -> R) -> R {
+        let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let noise: Vec<u8> = (0..1024)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 32) as u8
+            })
+            .collect();
+        let mut tail = TailBuilder::default();
+        let path = tail.push(&noise);
+        let body = FileWrite { path, op: file_write::op::CREATE, ..FileWrite::default() };
+        self.with_record(number, &encode(Header::default(), body, tail.bytes()), take)
+    }
+
+    fn with_record<R>(
+        &self,
+        number: u64,
+        bytes: &[u8],
+        take: impl FnOnce(&Observation<'_>) -> R,
+    ) -> R {
         let observation = Observation {
             ts_ns: START_NS + number * 1_000_000,
-            record: Record::decode(&bytes).expect("is a record"),
+            record: Record::decode(bytes).expect("is a record"),
             node: &self.node,
             container: Some(&self.containers[number as usize % 10]),
             process: Some(&self.processes[number as usize / 3 % 300]),

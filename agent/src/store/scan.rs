@@ -1,6 +1,13 @@
 //! Blocks merged into one sequence of rows, in order of time.
 
-use std::{cmp::Reverse, collections::BinaryHeap, fs::File, io, path::PathBuf, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, binary_heap::PeekMut},
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use plimsoll_ebpf::value::Value;
 
@@ -11,14 +18,15 @@ use super::{
     reader::Request,
     row::{Keys, StoredBlock, StoredRow},
     segment::read_at_most,
+    watermarks::Watermarks,
 };
 
 /// A block that may hold rows of a request.
 pub(super) struct Candidate {
     pub(super) header: Arc<Header>,
     pub(super) source: Source,
-    /// Rows before this number are known from elsewhere.
-    pub(super) from_seq: u64,
+    /// Which rows are known from elsewhere.
+    pub(super) known: Option<Arc<Watermarks>>,
 }
 
 /// Where a block's bytes are.
@@ -117,24 +125,27 @@ impl Scan {
         };
         let reason = |malformed: Malformed| malformed.0.to_owned();
         let keys = Keys::decode(header, &payload).map_err(reason)?;
-        let rows = self.select(&keys, header, candidate.from_seq);
+        let rows = self.select(&keys, candidate);
         if rows.is_empty() {
             return Ok(None);
         }
-        let block = StoredBlock::decode(header, keys, &payload).map_err(reason)?;
+        if !header.is_sound(&payload) {
+            return Err("wrong checksum of a section".to_owned());
+        }
+        let block = StoredBlock::new(header, keys, &payload);
         Ok(Some(OpenBlock { block: Arc::new(block), rows }))
     }
 
     /// The rows of a block that are asked for, in inverse order.
-    fn select(&self, keys: &Keys, header: &Header, from_seq: u64) -> Vec<(Place, u32)> {
+    fn select(&self, keys: &Keys, candidate: &Candidate) -> Vec<(Place, u32)> {
         let request = &self.request;
-        let from_seq = from_seq.max(request.from_seq);
+        let known = candidate.known.as_deref();
         let containers = self.containers(keys);
-        let mut rows: Vec<(Place, u32)> = (0..header.rows)
+        let mut rows: Vec<(Place, u32)> = (0..candidate.header.rows)
             .filter_map(|row| {
-                let seq = header.first_seq + u64::from(row);
-                let (ts, index) = (keys.ts(row as usize), row as usize);
-                let wanted = (from_seq..request.to_seq).contains(&seq)
+                let index = row as usize;
+                let (ts, seq) = (keys.ts(index), keys.seq(index));
+                let wanted = (request.from_seq..request.to_seq).contains(&seq)
                     && (request.from_ns..=request.to_ns).contains(&ts)
                     && containers.as_ref().is_none_or(|wanted| {
                         keys.container(index).and_then(|it| wanted.get(it)) == Some(&true)
@@ -142,7 +153,8 @@ impl Scan {
                     && (request.kinds.is_empty()
                         || keys
                             .kind(index)
-                            .is_some_and(|kind| request.kinds.iter().any(|it| it == kind)));
+                            .is_some_and(|kind| request.kinds.iter().any(|it| it == kind)))
+                    && known.is_none_or(|known| !known.hold(keys.kind(index), seq));
                 let place = if request.newest_first { (!ts, !seq) } else { (ts, seq) };
                 wanted.then_some((place, row))
             })
@@ -174,11 +186,12 @@ impl Iterator for Scan {
         if let Some(damage) = self.damages.pop() {
             return Some(Err(damage));
         }
-        let Reverse(mut open) = self.open.pop()?;
+        let mut next = self.open.peek_mut()?;
+        let Reverse(open) = &mut *next;
         let (_, row) = open.rows.pop()?;
         let found = open.block.row(row);
-        if !open.rows.is_empty() {
-            self.open.push(Reverse(open));
+        if open.rows.is_empty() {
+            PeekMut::pop(next);
         }
         Some(Ok(found))
     }
@@ -190,14 +203,15 @@ fn earliest(header: &Header, newest_first: bool) -> u64 {
 }
 
 impl Candidate {
-    fn payload(&self) -> io::Result<Vec<u8>> {
+    fn payload(&self) -> io::Result<Arc<[u8]>> {
         let header_bytes = self.header.own_bytes;
         match &self.source {
             Source::File { path, offset } => {
                 let count = self.header.block_bytes() - header_bytes;
-                read_at_most(&File::open(path)?, offset + header_bytes as u64, count)
+                let read = read_at_most(&File::open(path)?, offset + header_bytes as u64, count);
+                read.map(Arc::from)
             }
-            Source::Memory(block) => Ok(block[header_bytes..].to_vec()),
+            Source::Memory(block) => Ok(Arc::from(&block[header_bytes..])),
         }
     }
 
@@ -212,7 +226,8 @@ impl Candidate {
             offset,
             bytes: header.block_bytes() as u64,
             reason,
-            between: Some((header.min_ts, header.max_ts)),
+            from_ns: Some(header.min_ts),
+            to_ns: Some(header.max_ts),
             rows: Some(header.rows),
         }
     }

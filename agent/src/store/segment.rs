@@ -10,12 +10,13 @@ use std::{
 use super::{
     block::{FIXED_BYTES, Header, HeaderError, MAGIC},
     error::Damage,
+    stream::{SegmentId, Stream},
 };
 
 /// Largest block that is believed; longer ones are damage.
 const MAX_BLOCK: usize = 128 << 20;
 /// Read at once while headers are looked for.
-const WINDOW: usize = 4096;
+const WINDOW: usize = 8192;
 
 /// Directory of segments and log in a store.
 pub(super) fn events_dir(store: &Path) -> PathBuf {
@@ -27,24 +28,29 @@ pub(super) fn wal_path(store: &Path) -> PathBuf {
     events_dir(store).join("wal")
 }
 
-/// The segment whose first observation has this number.
-pub(super) fn segment_path(store: &Path, first_seq: u64) -> PathBuf {
-    events_dir(store).join(format!("seg-{first_seq:020}.evs"))
+/// The file of a segment.
+pub(super) fn segment_path(store: &Path, segment: SegmentId) -> PathBuf {
+    let SegmentId { first_seq, stream } = segment;
+    events_dir(store).join(format!("{}{first_seq:020}.evs", stream.prefix()))
 }
 
-fn first_seq_of(name: &str) -> Option<u64> {
-    name.strip_prefix("seg-")?.strip_suffix(".evs")?.parse().ok()
+fn segment_of(name: &str) -> Option<SegmentId> {
+    let name = name.strip_suffix(".evs")?;
+    Stream::ALL.into_iter().find_map(|stream| {
+        let first_seq = name.strip_prefix(stream.prefix())?.parse().ok()?;
+        Some(SegmentId { first_seq, stream })
+    })
 }
 
 /// The segments of a store, oldest first; none where there is no store yet.
-pub(super) fn list(store: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn list(store: &Path) -> io::Result<Vec<SegmentId>> {
     let entries = match std::fs::read_dir(events_dir(store)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut segments = Vec::new();
     for entry in entries {
-        segments.extend(entry?.file_name().to_str().and_then(first_seq_of));
+        segments.extend(entry?.file_name().to_str().and_then(segment_of));
     }
     segments.sort_unstable();
     Ok(segments)
@@ -72,11 +78,19 @@ pub(super) struct Finder<'f> {
     file: &'f File,
     length: u64,
     pub(super) offset: u64,
+    /// Latest moment of the last sound block, where there was one.
+    last_ns: Option<u64>,
 }
 
 impl<'f> Finder<'f> {
-    pub(super) fn new(path: &'f Path, file: &'f File, offset: u64) -> io::Result<Self> {
-        Ok(Self { path, file, length: file.metadata()?.len(), offset })
+    /// Begins at an offset, before which the last block ended at the moment `last_ns`.
+    pub(super) fn new(
+        path: &'f Path,
+        file: &'f File,
+        offset: u64,
+        last_ns: Option<u64>,
+    ) -> io::Result<Self> {
+        Ok(Self { path, file, length: file.metadata()?.len(), offset, last_ns })
     }
 
     /// Hands each block, and each damaged range between blocks, to `found`.
@@ -85,17 +99,19 @@ impl<'f> Finder<'f> {
             match self.header_at(self.offset)? {
                 Ok(header) => {
                     let block_bytes = header.block_bytes() as u64;
+                    self.last_ns = Some(header.max_ts);
                     found(Ok(Found { offset: self.offset, header }));
                     self.offset += block_bytes;
                 }
                 Err(error) => match self.next_block(self.offset + 1)? {
-                    Some(next) => {
-                        found(Err(self.damage(next - self.offset, &error)));
+                    Some((next, header)) => {
+                        let to_ns = Some(header.min_ts);
+                        found(Err(self.damage(next - self.offset, &error, to_ns)));
                         self.offset = next;
                     }
                     None if matches!(error, HeaderError::Incomplete(_)) => return Ok(End::Torn),
                     None => {
-                        found(Err(self.damage(self.length - self.offset, &error)));
+                        found(Err(self.damage(self.length - self.offset, &error, None)));
                         self.offset = self.length;
                     }
                 },
@@ -104,14 +120,20 @@ impl<'f> Finder<'f> {
         Ok(End::Clean)
     }
 
-    fn damage(&self, bytes: u64, error: &HeaderError) -> Damage {
+    /// What is behind the sound part, where nobody is still writing it.
+    pub(super) fn torn(&self) -> Damage {
+        self.damage(self.length - self.offset, &HeaderError::Incomplete(0), None)
+    }
+
+    fn damage(&self, bytes: u64, error: &HeaderError, to_ns: Option<u64>) -> Damage {
         let reason = match error {
             HeaderError::Incomplete(_) => "a block is cut short".to_owned(),
             HeaderError::Newer(version) => format!("a block has the later format {version}"),
             HeaderError::Malformed(reason) => (*reason).to_owned(),
         };
         let file = self.path.to_owned();
-        Damage { file, offset: self.offset, bytes, reason, between: None, rows: None }
+        let (offset, from_ns) = (self.offset, self.last_ns);
+        Damage { file, offset, bytes, reason, from_ns, to_ns, rows: None }
     }
 
     /// The header of the whole block at an offset.
@@ -135,16 +157,16 @@ impl<'f> Finder<'f> {
         }
     }
 
-    /// The next offset at which a sound header stands.
-    fn next_block(&self, mut from: u64) -> io::Result<Option<u64>> {
+    /// The next offset at which a sound header stands, and that header.
+    fn next_block(&self, mut from: u64) -> io::Result<Option<(u64, Header)>> {
         const STEP: usize = 1 << 20;
         while from + FIXED_BYTES as u64 <= self.length {
             let bytes = read_at_most(self.file, from, STEP)?;
             let starts = bytes.windows(MAGIC.len()).enumerate();
             for (at, _) in starts.filter(|(_, window)| *window == MAGIC) {
                 let offset = from + at as u64;
-                if self.header_at(offset)?.is_ok() {
-                    return Ok(Some(offset));
+                if let Ok(header) = self.header_at(offset)? {
+                    return Ok(Some((offset, header)));
                 }
             }
             // A magic may lie across two steps.
@@ -177,6 +199,27 @@ pub(super) struct Frames {
     pub(super) sound: usize,
     /// Bytes before that which are in none.
     pub(super) damaged: usize,
+    /// Where the first of them is.
+    first_damaged: usize,
+    /// Latest moment of the last sound frame before anything else.
+    last_ns: Option<u64>,
+}
+
+impl Frames {
+    /// What of a log of `length` bytes is in no frame.
+    pub(super) fn damage(&self, path: &Path, length: usize) -> Option<Damage> {
+        let bytes = (self.damaged + length - self.sound) as u64;
+        let offset = if self.damaged > 0 { self.first_damaged } else { self.sound } as u64;
+        (bytes > 0).then(|| Damage {
+            file: path.to_owned(),
+            offset,
+            bytes,
+            reason: "the log is torn or damaged".to_owned(),
+            from_ns: self.last_ns,
+            to_ns: None,
+            rows: None,
+        })
+    }
 }
 
 /// Hands each sound frame in memory, such as the log holds, to `frame`.
@@ -185,7 +228,13 @@ pub(super) fn each_frame(bytes: &[u8], mut frame: impl FnMut(Header, &[u8])) -> 
     let mut offset = 0;
     while offset < bytes.len() {
         if let Some((header, whole)) = frame_at(&bytes[offset..]) {
+            if found.damaged == 0 && offset > found.sound {
+                found.first_damaged = found.sound;
+            }
             found.damaged += offset - found.sound;
+            if found.damaged == 0 {
+                found.last_ns = found.last_ns.max(Some(header.max_ts));
+            }
             offset += whole.len();
             found.sound = offset;
             frame(header, whole);

@@ -5,6 +5,7 @@ use plimsoll_ebpf::value::{Value, ValueType};
 use super::{
     bytes::put_varint,
     column::{Cell, ColumnBuilder, with_cell},
+    texts::Pieces,
 };
 
 /// A table while it is filled.
@@ -43,12 +44,15 @@ impl TableBuilder {
     /// Sets a value by its column's name; the column is made if there is none yet.
     pub(super) fn put_named(&mut self, name: &'static str, value: Value<'_>) {
         // Entities visit their fields in one order: the next column is nearly always the one.
-        let from_cursor = self.columns[self.cursor..].iter().position(|it| it.name() == name);
+        // Another version may have had the name for another type.
+        let value_type = value.value_type();
+        let is_it = |it: &ColumnBuilder| it.is_of(name, value_type);
+        let from_cursor = self.columns[self.cursor..].iter().position(is_it);
         let found = from_cursor
             .map(|ahead| ahead + self.cursor)
-            .or_else(|| self.columns.iter().position(|it| it.name() == name));
+            .or_else(|| self.columns.iter().position(is_it));
         let column = found.unwrap_or_else(|| {
-            self.columns.push(ColumnBuilder::new(name, value.value_type()));
+            self.columns.push(ColumnBuilder::new(name, value_type));
             self.columns.len() - 1
         });
         self.cursor = column;
@@ -56,10 +60,26 @@ impl TableBuilder {
     }
 
     pub(super) fn encode(&self, into: &mut Vec<u8>) {
-        let filled = self.columns.iter().filter(|column| !column.is_empty());
+        self.encode_without(None, into);
+    }
+
+    /// Appends the table but for the column of this name.
+    pub(super) fn encode_without(&self, name: Option<&str>, into: &mut Vec<u8>) {
+        let is_kept = |it: &&ColumnBuilder| !it.is_empty() && Some(it.name()) != name;
+        let filled = self.columns.iter().filter(is_kept);
         put_varint(into, u64::from(self.rows));
         put_varint(into, filled.clone().count() as u64);
         filled.for_each(|column| column.encode(self.rows, into));
+    }
+
+    /// Adds what can be searched for in its texts.
+    pub(super) fn gather(&self, pieces: &mut Pieces) {
+        for column in &self.columns {
+            let (value, texts) = column.texts();
+            if matches!(value, ValueType::Path | ValueType::Address) {
+                texts.for_each(|text| pieces.add(value, text));
+            }
+        }
     }
 
     pub(super) fn clear(&mut self) {

@@ -4,6 +4,7 @@
 //! before the log is cut. A crash between leaves rows in both, told apart by their numbers.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io,
     sync::{
@@ -17,13 +18,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     batch::Batch,
-    block::Header,
-    builder::BlockBuilder,
+    builder::{self, BlockBuilder},
     config::Config,
     directory,
     files::{Growing, Outdated, Segments},
     kv::{IndexEntry, Kv},
     losses::{Cause, Losses},
+    recoder::Ready,
+    stream::{BriefKinds, Stream},
 };
 use crate::clock;
 
@@ -34,7 +36,7 @@ const MAX_WAL_FRAMES: u32 = 512;
 /// How often age is looked at where nothing is written.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 const LOG_LEVEL: i32 = 1;
-const BLOCK_LEVEL: i32 = 3;
+pub(super) const BLOCK_LEVEL: i32 = 3;
 
 /// Counters of the store, for metrics.
 #[derive(Debug, Default)]
@@ -63,8 +65,8 @@ pub(super) struct Writer {
     pub(super) segments: Segments,
     pub(super) kv: Option<Kv>,
     pub(super) next_seq: u64,
-    /// Frames of an earlier run that are still only in the log.
-    pub(super) backlog: Vec<(Header, Vec<u8>)>,
+    /// Blocks of what an earlier run left in the log.
+    pub(super) backlog: VecDeque<Ready>,
     pub(super) losses: Arc<Losses>,
     pub(super) stats: Arc<Stats>,
     pub(super) pending: Pending,
@@ -72,7 +74,8 @@ pub(super) struct Writer {
 
 /// Rows that are in the log and not yet in a segment, and the tools to encode.
 pub(super) struct Pending {
-    block: BlockBuilder,
+    lasting: BlockBuilder,
+    brief: BlockBuilder,
     frame: BlockBuilder,
     frames: u32,
     to_log: zstd::bulk::Compressor<'static>,
@@ -82,12 +85,58 @@ pub(super) struct Pending {
 impl Pending {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            block: BlockBuilder::new(),
+            lasting: BlockBuilder::new(),
+            brief: BlockBuilder::new(),
             frame: BlockBuilder::new(),
             frames: 0,
             to_log: zstd::bulk::Compressor::new(LOG_LEVEL)?,
             to_block: zstd::bulk::Compressor::new(BLOCK_LEVEL)?,
         })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.most_rows() == 0
+    }
+
+    /// Whether there are rows for each of [`Stream::ALL`].
+    fn have_rows(&self) -> [bool; 2] {
+        [self.lasting.rows() > 0, self.brief.rows() > 0]
+    }
+
+    /// Rows of the larger block.
+    fn most_rows(&self) -> u32 {
+        self.lasting.rows().max(self.brief.rows())
+    }
+
+    fn block(&mut self, stream: Stream) -> &mut BlockBuilder {
+        match stream {
+            Stream::Lasting => &mut self.lasting,
+            Stream::Brief => &mut self.brief,
+        }
+    }
+
+    /// Adds the rows of a batch, each to the block of its stream.
+    fn add(&mut self, batch: &Batch, first_seq: u64, brief: BriefKinds) {
+        // In the order of `Stream::ALL`.
+        let builders = &mut [&mut self.lasting, &mut self.brief];
+        builder::add(batch, first_seq, builders, |kind| brief.stream(kind) as usize);
+    }
+
+    fn clear(&mut self) {
+        self.lasting.clear();
+        self.brief.clear();
+    }
+}
+
+/// Why rows are not written, and whether those of [`Stream::ALL`] are lost by that.
+struct Unwritten {
+    error: io::Error,
+    is_lost: [bool; 2],
+}
+
+impl From<io::Error> for Unwritten {
+    fn from(error: io::Error) -> Self {
+        Self { error, is_lost: [true; 2] }
     }
 }
 
@@ -131,40 +180,49 @@ impl Writer {
                     self.losses.set_stopped(false);
                 }
             }
-            Err(error) => {
+            Err(Unwritten { error, is_lost }) => {
                 let no_space = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
                 let is_full = no_space.contains(&error.kind());
                 let cause = if is_full { Cause::DiskFull } else { Cause::Error };
                 if pause.is_none() {
                     tracing::error!(%error, dir = %self.config.dir.display(), "recording stopped, trying again");
                 }
-                self.losses.record(&batch.tally, cause);
+                let brief = self.config.brief;
+                let lost = batch.tally.only(|kind| is_lost[brief.stream(kind) as usize]);
+                self.losses.record(&lost, cause);
                 self.losses.set_stopped(true);
                 *pause = Some(Pause { cause, since: clock::instant() });
             }
         }
     }
 
-    /// Makes the rows of a batch durable, or none of them.
-    fn store(&mut self, batch: &Batch) -> io::Result<()> {
+    /// Makes the rows of a batch durable, or tells which streams' rows are lost.
+    fn store(&mut self, batch: &Batch) -> Result<(), Unwritten> {
         if self.is_due() {
             self.seal()?;
         }
+        let (first_seq, brief) = (self.next_seq, self.config.brief);
+        let end_seq = first_seq.saturating_add(u64::from(batch.rows()));
         let is_block = batch.rows() >= self.config.block_rows;
         let pending = &mut self.pending;
-        if is_block && pending.block.rows() == 0 && self.backlog.is_empty() {
-            pending.block.add(batch);
-            let written = self.write_block(self.next_seq);
-            self.pending.block.clear();
-            self.next_seq += if written.is_ok() { u64::from(batch.rows()) } else { 0 };
-            return written;
+        if is_block && pending.is_empty() && self.backlog.is_empty() {
+            pending.add(batch, first_seq, brief);
+            let before = self.pending.have_rows();
+            let written = self.write_blocks();
+            let is_lost = self.pending.have_rows();
+            self.pending.clear();
+            // Where one block was written and the other was not, its numbers are used up.
+            if is_lost != before {
+                self.next_seq = end_seq;
+            }
+            return written.map_err(|error| Unwritten { error, is_lost });
         }
         pending.frame.clear();
-        pending.frame.add(batch);
-        let frame = pending.frame.encode(self.next_seq, &mut pending.to_log)?;
+        pending.frame.add(batch, first_seq);
+        let frame = pending.frame.encode_frame(&mut pending.to_log)?;
         self.append_to_log(&frame)?;
-        self.next_seq += u64::from(batch.rows());
-        self.pending.block.add(batch);
+        self.next_seq = end_seq;
+        self.pending.add(batch, first_seq, brief);
         self.pending.frames += 1;
         if self.is_due() {
             // The rows are in the log already: failing here costs none of them.
@@ -183,22 +241,21 @@ impl Writer {
     }
 
     fn is_due(&self) -> bool {
-        self.pending.block.rows() >= self.config.block_rows
+        self.pending.most_rows() >= self.config.block_rows
             || self.wal.length() >= MAX_WAL_BYTES
             || self.pending.frames >= MAX_WAL_FRAMES
     }
 
     /// Moves the log's rows into a segment.
     fn seal(&mut self) -> io::Result<()> {
-        while let Some((header, frame)) = self.backlog.first() {
-            let (header, frame) = (header.clone(), frame.clone());
-            self.append_block(header.first_seq, header.max_ts, &frame)?;
-            self.backlog.remove(0);
+        // In order: what is in a segment tells how far the log is moved.
+        while let Some(ready) = self.backlog.pop_front() {
+            if let Err(error) = self.append_block(&ready) {
+                self.backlog.push_front(ready);
+                return Err(error);
+            }
         }
-        if self.pending.block.rows() > 0 {
-            self.write_block(self.next_seq - u64::from(self.pending.block.rows()))?;
-            self.pending.block.clear();
-        }
+        self.write_blocks()?;
         self.pending.frames = 0;
         if self.wal.length() > 0 {
             self.wal.clear()?;
@@ -207,17 +264,26 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the pending block, whose first row has this number.
-    fn write_block(&mut self, first_seq: u64) -> io::Result<()> {
-        let pending = &mut self.pending;
-        let max_ts = pending.block.max_ts();
-        let block = pending.block.encode(first_seq, &mut pending.to_block)?;
-        self.append_block(first_seq, max_ts, &block)
+    /// Writes the pending blocks.
+    fn write_blocks(&mut self) -> io::Result<()> {
+        for stream in Stream::ALL {
+            let Pending { lasting, brief, to_block, .. } = &mut self.pending;
+            let block = if stream == Stream::Brief { brief } else { lasting };
+            if block.rows() == 0 {
+                continue;
+            }
+            let (first_seq, max_ts) = (block.first_seq(), block.max_ts());
+            let bytes = block.encode(to_block)?;
+            self.append_block(&Ready { stream, first_seq, max_ts, bytes })?;
+            self.pending.block(stream).clear();
+        }
+        Ok(())
     }
 
-    fn append_block(&mut self, first_seq: u64, max_ts: u64, block: &[u8]) -> io::Result<()> {
+    fn append_block(&mut self, ready: &Ready) -> io::Result<()> {
+        let Ready { stream, first_seq, max_ts, bytes: ref block } = *ready;
         self.make_room(block.len() as u64);
-        let written = self.segments.append(first_seq, max_ts, block)?;
+        let written = self.segments.append(stream, first_seq, max_ts, block)?;
         self.stats.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
         self.publish_sizes();
         let (segment, offset) = (written.segment, written.offset);
@@ -240,7 +306,7 @@ impl Writer {
         for Outdated { segment, is_too_old } in self.segments.outdated(coming, clock::now_ns()) {
             self.with_kv(|kv| kv.remove_segment(segment));
             if let Err(error) = self.segments.remove(segment) {
-                tracing::warn!(%error, segment, "segment not removed");
+                tracing::warn!(%error, segment = segment.first_seq, "segment not removed");
                 continue;
             }
             let stats = &self.stats;

@@ -16,6 +16,8 @@ mod evasions;
 mod files;
 mod floods;
 mod foreign_scripts;
+mod forensics;
+
 mod gate;
 mod incidents;
 mod limits;

@@ -83,13 +83,13 @@ fn alerts(agent: &Agent, of: &Container, since: Timestamp) -> Vec<Value> {
     found
 }
 
-/// What makes an alert the same, in any order. How often the nearest that is known was seen depends on
-/// who was first of those that acted at once, and so does the score.
+/// What makes an alert the same, in any order. How much was known depends on when exactly it was
+/// approved, and the score on who was first of those that acted at once.
 fn keys<'e>(alerts: impl Iterator<Item = &'e Value>) -> Vec<String> {
     let fields = ["ctr.id", "rule", "alert.of", "alert.path", "alert.peer", "proc.exe"];
     let key = |it: &Value| {
         let fields = fields.map(|name| text(it, name)).join(" ");
-        let reason = text(it, "reason").split(" Nearest learned").next().unwrap_or_default();
+        let reason = text(it, "reason").split(" Not seen in").next().unwrap_or_default();
         format!("{fields} {} {reason}", it["count"])
     };
     let mut keys: Vec<String> = alerts.map(key).collect();

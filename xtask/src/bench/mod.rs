@@ -13,6 +13,7 @@ mod metrics;
 mod micro;
 mod programs;
 mod stats;
+mod store;
 mod usage;
 
 use std::{
@@ -50,7 +51,7 @@ pub(crate) struct Args {
     /// Enforces every class in the measured containers, with exceptions for what they do.
     #[arg(long)]
     enforce: bool,
-    /// Measures this agent instead of building one.
+    /// Measures this agent instead of building one; for `store`, the example `store_bench`.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
     /// Leaves a dockerd that was started for this running.
@@ -67,6 +68,8 @@ enum Part {
     Load,
     /// What is seen, lost and told as lost when much happens at once.
     Burst,
+    /// What the store does with ten million observations, beside other engines; only where named.
+    Store,
 }
 
 /// What the parts share.
@@ -77,6 +80,12 @@ struct Bench<'a> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
+    if args.parts.contains(&Part::Store) {
+        store::run(args).context("measuring the store")?;
+        if args.parts == [Part::Store] {
+            return Ok(());
+        }
+    }
     ensure!(cmd::is_root(), "it needs root: sudo -E env PATH=\"$PATH\" cargo xtask bench");
     let bin = args.agent()?;
     let docker = Docker::ensure()?;
@@ -102,10 +111,11 @@ impl Args {
     }
 }
 
-/// The named parts in their order, each once.
+/// The named parts in their order, each once, but for that which needs no agent.
 fn selected(named: &[Part]) -> Vec<Part> {
     let all = Part::value_variants().iter().copied();
-    all.filter(|part| named.is_empty() || named.contains(part)).collect()
+    let needs_agent = all.filter(|part| *part != Part::Store);
+    needs_agent.filter(|part| named.is_empty() || named.contains(part)).collect()
 }
 
 impl Bench<'_> {
@@ -116,6 +126,7 @@ impl Bench<'_> {
                 Part::Inline => inline::run(self),
                 Part::Load => load::run(self),
                 Part::Burst => burst::run(self),
+                Part::Store => Ok(()),
             }
             .with_context(|| format!("measuring {part:?}"))?;
         }

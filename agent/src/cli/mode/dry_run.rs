@@ -117,6 +117,8 @@ fn count(
                 counted.is_complete = false;
                 warn(&text);
             }
+            // Of summaries alone.
+            Line::At(_) => {}
         }
     }
     Ok(counted)

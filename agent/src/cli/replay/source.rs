@@ -66,7 +66,8 @@ fn of_store(
         match answer {
             Answer::Row(row) => take(&row),
             Answer::Damage(damage) => warn(&damage.to_string()),
-            Answer::Idle => {}
+            // What is left are parts of summaries, which nobody asked for.
+            Answer::Idle | Answer::Line(_) | Answer::Notice(_) | Answer::At(_) => {}
         }
         ControlFlow::Continue(())
     });
@@ -106,7 +107,7 @@ fn of_file(path: &Path, query: &Query, take: &mut dyn FnMut(&dyn Fields)) -> Res
                 warn(&what);
                 continue;
             }
-            Line::Notice(_) => return Err(wrong("it is no JSON object")),
+            Line::Notice(_) | Line::At(_) => return Err(wrong("it is no JSON object")),
         };
         let parsed = Parsed::of(&object);
         let ts_ns = moment_of(&parsed).ok_or_else(|| wrong("it has no `ts`, as events have"))?;
