@@ -19,10 +19,10 @@ pub mod replay;
 pub mod run;
 pub mod sink;
 pub mod store;
-pub mod timeline;
-pub mod tree;
 pub mod swarm;
+pub mod timeline;
 pub mod top;
+pub mod tree;
 
 mod answer;
 mod ask;

@@ -223,7 +223,9 @@ pub(super) fn add(
     builders: &mut [&mut BlockBuilder],
     which: impl Fn(usize) -> usize,
 ) {
-    builders.iter_mut().for_each(|builder| builder.begin(batch));
+    for builder in builders.iter_mut() {
+        builder.begin(batch);
+    }
     let (mut current, mut kind, mut seq) = (0, 0, first_seq);
     batch.each(|step| match step {
         Step::Row(row) => {
