@@ -169,7 +169,8 @@ fn container(number: usize) -> Container {
         "busybox:1",
     ];
     let mut dice = Dice(number as u64 + 77);
-    let id: String = (0..4).map(|_| format!("{:016x}", dice.next())).collect();
+    let digits: Vec<String> = (0..4).map(|_| format!("{:016x}", dice.next())).collect();
+    let id = digits.concat();
     let image = IMAGES[number % IMAGES.len()];
     let service = format!("shop_{}", image.split([':', '/']).next().unwrap_or_default());
     Container {
@@ -258,7 +259,7 @@ fn template(
         write(header, &path_of(dice))
     } else {
         let host = dice.rank(3000, 1.0);
-        peer_name = (host % 3 == 0).then(|| format!("node-{host}.internal.example.org"));
+        peer_name = host.is_multiple_of(3).then(|| format!("node-{host}.internal.example.org"));
         let port = [443, 5432, 6379, 80][dice.below(4) as usize];
         connect(header, Ipv4Addr::from_bits(0x0a00_0000 + host as u32), port)
     };

@@ -2,6 +2,8 @@
 //! than they justify. Real blocks are changed in a few places, and their checksums made right
 //! again, so that what stands behind the checksums is reached.
 
+use std::process::{Command, Stdio};
+
 use super::{
     batch::Batch,
     block::{Header, reseal, section},
@@ -12,6 +14,9 @@ use super::{
     sample::Sample,
     segment::each_frame,
 };
+
+/// How many inputs the process of its own is to try.
+const INPUTS: &str = "PLIMSOLL_TEST_INPUTS";
 
 /// Numbers without order that are the same each time (xorshift64*).
 struct Dice(u64);
@@ -134,13 +139,32 @@ fn fuzz(inputs: u64) {
     assert!(grown_kib < 256 << 10, "{grown_kib} KiB more than before");
 }
 
+/// Runs in a process of its own: the names of other versions that are kept are bounded, and these
+/// are all there may be.
+fn fuzz_apart(inputs: u64) {
+    let test = "store::fuzz_tests::a_process_of_its_own";
+    let status = Command::new(std::env::current_exe().expect("runs"))
+        .args(["--exact", test, "--ignored"])
+        .env(INPUTS, inputs.to_string())
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("starts").success(), "see above");
+}
+
+#[test]
+#[ignore = "it is started by the tests below"]
+fn a_process_of_its_own() {
+    let Some(inputs) = std::env::var(INPUTS).ok().and_then(|it| it.parse().ok()) else { return };
+    fuzz(inputs);
+}
+
 #[test]
 fn changed_blocks_are_read_or_refused() {
-    fuzz(40_000);
+    fuzz_apart(20_000);
 }
 
 #[test]
 #[ignore = "takes minutes: `cargo xtask fuzz`"]
 fn ten_million_changed_blocks_are_read_or_refused() {
-    fuzz(10_000_000);
+    fuzz_apart(10_000_000);
 }

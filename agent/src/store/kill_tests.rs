@@ -53,8 +53,14 @@ fn stores_until_it_is_killed() {
 
 struct Victim {
     process: Child,
-    /// When the newest observation was taken.
-    taken_ns: Arc<Mutex<u64>>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// When the first and the newest observation were taken, as far as is told.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    first_ns: u64,
+    newest_ns: u64,
 }
 
 impl Victim {
@@ -67,31 +73,37 @@ impl Victim {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
-        let taken_ns = Arc::new(Mutex::new(0));
-        let (lines, told) = (process.stderr.take().expect("is piped"), Arc::clone(&taken_ns));
+        let taken = Arc::new(Mutex::new(Taken::default()));
+        let (lines, told) = (process.stderr.take().expect("is piped"), Arc::clone(&taken));
         thread::spawn(move || {
             for line in BufReader::new(lines).lines().map_while(Result::ok) {
                 let taken = line.strip_prefix("taken ").and_then(|it| it.parse().ok());
+                let Some(newest_ns) = taken else { continue };
                 let mut told = told.lock().expect("nobody panics with it");
-                *told = taken.unwrap_or(*told);
+                let first_ns = if told.first_ns == 0 { newest_ns } else { told.first_ns };
+                *told = Taken { first_ns, newest_ns };
             }
         });
-        Self { process, taken_ns }
+        Self { process, taken }
     }
 
     /// Waits until it stores, lets it do so a while and kills it.
-    fn kill_after(mut self, while_it: Duration) -> u64 {
+    fn kill_after(mut self, while_it: Duration) -> Taken {
         let start = clock::instant();
-        while *self.taken_ns.lock().expect("nobody panics with it") == 0 {
+        while self.taken().newest_ns == 0 {
             assert!(clock::since(start).as_secs() < 60, "it does not begin to store");
             assert!(self.process.try_wait().expect("can be asked").is_none(), "it ended by itself");
             thread::sleep(Duration::from_millis(5));
         }
         thread::sleep(while_it);
-        let taken_ns = *self.taken_ns.lock().expect("nobody panics with it");
+        let taken = self.taken();
         self.process.kill().expect("can be killed");
         self.process.wait().expect("is dead");
-        taken_ns
+        taken
+    }
+
+    fn taken(&self) -> Taken {
+        *self.taken.lock().expect("nobody panics with it")
     }
 }
 
@@ -101,7 +113,7 @@ fn kill(rounds: u64) {
     for round in 0..rounds {
         // From soon after the first flush to a second and a half, in no order.
         let while_it = Duration::from_millis(100 + round * 367 % 1400);
-        let taken_ns = Victim::start(dir.path()).kill_after(while_it);
+        let taken = Victim::start(dir.path()).kill_after(while_it);
         let rows = scan(dir.path(), Request::default()).0;
         let mut seqs: Vec<u64> = rows.iter().map(StoredRow::seq).collect();
         seqs.sort_unstable();
@@ -109,8 +121,9 @@ fn kill(rounds: u64) {
         assert!(is_whole, "an observation is told twice in round {round}");
         assert!(seqs.len() >= before, "round {round} lost what was there before");
         before = seqs.len();
-        let newest_ns = rows.iter().map(StoredRow::ts_ns).max().unwrap_or(0);
-        let lost_ns = taken_ns.saturating_sub(newest_ns);
+        // What an earlier one stored is no answer.
+        let newest_ns = rows.iter().map(StoredRow::ts_ns).max().unwrap_or(0).max(taken.first_ns);
+        let lost_ns = taken.newest_ns.saturating_sub(newest_ns);
         assert!(lost_ns <= MOST_LOST_NS, "round {round} lost {lost_ns} ns");
     }
     open(&config(dir.path())).expect("opens").0.close();

@@ -18,6 +18,7 @@ use super::{
     texts::{Needle, may_hold},
     watermarks::Watermarks,
 };
+use crate::clock;
 
 /// What a scan is for. Rows outside are not returned; blocks without any are not read.
 #[derive(Clone, Debug)]
@@ -92,6 +93,9 @@ impl Request {
     }
 }
 
+/// How long after the other the second of two blocks may come.
+const PAIRING_NS: u64 = 5_000_000_000;
+
 /// Shortest start of an id that names a container.
 const MIN_ID: usize = 4;
 
@@ -134,11 +138,15 @@ impl Reader {
         let mut candidates = Vec::new();
         let mut damages = Vec::new();
         let mut end_seq = 0;
+        let unpaired = self.unpaired();
         for (id, segment) in &self.segments {
             if request.from_seq == 0 {
                 damages.extend_from_slice(&segment.damages);
             }
             for (offset, header) in &segment.blocks {
+                if unpaired == Some(header.first_seq) {
+                    continue;
+                }
                 end_seq = end_seq.max(header.end_seq());
                 if request.wants(header) {
                     let path = segment::segment_path(&self.store, *id);
@@ -147,7 +155,8 @@ impl Reader {
                 }
             }
         }
-        let marks = Arc::new(if log.is_empty() { Watermarks::default() } else { self.marks() });
+        let marks = if log.is_empty() { Watermarks::default() } else { self.marks(unpaired) };
+        let marks = Arc::new(marks);
         let frames = segment::each_frame(&log, |header, frame| {
             end_seq = end_seq.max(header.end_seq());
             if request.wants(&header) && !marks.hold_all(&header) {
@@ -163,11 +172,28 @@ impl Reader {
     }
 
     /// How far each event is in the segments.
-    fn marks(&self) -> Watermarks {
+    fn marks(&self, unpaired: Option<u64>) -> Watermarks {
         let mut marks = Watermarks::default();
         let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
-        blocks.for_each(|(_, header)| marks.note(header));
+        let paired = blocks.filter(|(_, header)| unpaired != Some(header.first_seq));
+        paired.for_each(|(_, header)| marks.note(header));
         marks
+    }
+
+    /// The first number of the newest lasting block where the brief one with the numbers between
+    /// its own is still being written: who follows the store would go on behind both.
+    fn unpaired(&self) -> Option<u64> {
+        let newest = |stream| {
+            let last = self.segments.iter().rfind(|(id, _)| id.stream == stream)?;
+            last.1.blocks.last().map(|(_, header)| header)
+        };
+        let lasting = newest(Stream::Lasting)?;
+        let is_dense = lasting.span == u64::from(lasting.rows);
+        let is_paired = newest(Stream::Brief).is_some_and(|it| it.end_seq() > lasting.first_seq);
+        // Whoever was about to write it may be gone.
+        let is_new = clock::now_ns().saturating_sub(lasting.max_ts) < PAIRING_NS;
+        let is_unpaired = !is_dense && !is_paired && is_new && directory::is_in_use(&self.store);
+        is_unpaired.then_some(lasting.first_seq)
     }
 
     /// What is cut short. Where somebody writes, that may be a block or frame on its way.

@@ -6,11 +6,12 @@ use super::{
     config::Config,
     crash_tests::{copy, fill, id, scan, seqs, small, wait_for},
     open::open,
-    reader::Request,
+    reader::{Reader, Request},
     sample::Sample,
     segment,
     stream::{BriefKinds, SegmentId, Stream},
 };
+use crate::{attribution::observation::Observation, clock};
 
 /// Of five observations of the sample, two are brief.
 fn split(dir: &Path) -> Config {
@@ -74,6 +75,31 @@ fn a_crash_between_the_blocks_of_both_streams_loses_and_repeats_nothing() {
         open(&split(dir.path())).expect("opens").0.close();
         assert_eq!(seqs(dir.path()), in_log, "without {lost:?}, reopened");
     }
+}
+
+#[test]
+fn a_block_is_seen_when_the_other_of_its_batch_is_there() {
+    let dir = tempfile::tempdir().expect("makes a directory");
+    let (mut appender, _) = open(&split(dir.path())).expect("opens");
+    let (sample, now_ns) = (Sample::new(), clock::now_ns());
+    // As many as become blocks at once.
+    for number in 0..128 {
+        sample.with(number, |it| appender.append(&Observation { ts_ns: now_ns, ..*it }));
+    }
+    appender.close();
+    let brief = segment::segment_path(dir.path(), segments(dir.path(), Stream::Brief)[0]);
+    let block = fs::read(&brief).expect("reads");
+    fs::write(&brief, b"").expect("writes");
+    let left = seqs(dir.path()).0.len();
+    assert!((1..128).contains(&left), "nobody is about to write the other: {left}");
+    let agent = fs::File::create(dir.path().join("lock")).expect("makes the lock");
+    rustix::fs::flock(&agent, rustix::fs::FlockOperation::LockExclusive).expect("locks");
+    let mut reader = Reader::open(dir.path()).expect("is readable");
+    let scan = reader.scan(Request::default()).expect("scans");
+    assert_eq!((scan.end_seq(), scan.count()), (0, 0));
+    fs::write(&brief, block).expect("writes");
+    let scan = reader.scan(Request::default()).expect("scans");
+    assert_eq!((scan.end_seq(), scan.count()), (128, 128));
 }
 
 #[test]

@@ -127,7 +127,9 @@ mod tests {
             to in 0..40_usize,
         ) {
             let mut pieces = Pieces::default();
-            paths.iter().for_each(|path| pieces.add(ValueType::Path, path.as_bytes()));
+            for path in &paths {
+                pieces.add(ValueType::Path, path.as_bytes());
+            }
             let path = which.get(&paths).as_bytes();
             let (from, to) = (from.min(to).min(path.len()), from.max(to).min(path.len()));
             let needle = Needle::Text(path[from..to].to_vec());

@@ -33,9 +33,9 @@ fn closed() -> tempfile::TempDir {
 /// Every field of every row, in order.
 fn texts(dir: &Path) -> Vec<String> {
     let text = |row: &super::row::StoredRow| {
-        let mut text = row.seq().to_string();
-        row.visit(&mut |field, value| text.push_str(&format!(" {}={value}", field.name)));
-        text
+        let mut words = vec![row.seq().to_string()];
+        row.visit(&mut |field, value| words.push(format!("{}={value}", field.name)));
+        words.join(" ")
     };
     scan(dir, Request::default()).0.iter().map(text).collect()
 }

@@ -190,10 +190,12 @@ fn at<'r>(row: &'r Row, name: &str) -> &'r Field {
     let (first, rest) = name.split_once('.').unwrap_or((name, ""));
     let found = row.get_column_iter().find(|(column, _)| *column == first);
     let (_, field) = found.unwrap_or_else(|| panic!("no column {first}"));
-    match field {
-        Field::Group(inner) if !rest.is_empty() => at(inner, rest),
-        field => field,
+    if let Field::Group(inner) = field
+        && !rest.is_empty()
+    {
+        return at(inner, rest);
     }
+    field
 }
 
 #[test]

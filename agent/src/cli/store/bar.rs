@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(super) struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     start: Instant,
     is_wanted: bool,
 }
@@ -22,7 +22,7 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn new() -> Self {
         Self {
-            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            shown: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
             start: clock::instant(),
             is_wanted: io::stderr().is_terminal(),
         }
@@ -33,21 +33,21 @@ impl Bar {
         if !self.is_wanted {
             return;
         }
-        if self.bar.is_hidden() {
+        if self.shown.is_hidden() {
             if clock::since(self.start) < PATIENCE {
                 return;
             }
             let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}, {eta} left");
-            self.bar.set_style(style.expect("is a template"));
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.shown.set_style(style.expect("is a template"));
+            self.shown.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.set_length(total);
-        self.bar.set_position(done);
+        self.shown.set_length(total);
+        self.shown.set_position(done);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.shown.finish_and_clear();
     }
 }

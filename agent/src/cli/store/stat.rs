@@ -11,7 +11,10 @@ use super::{
     },
     Place, failure, rfc3339, size,
 };
-use crate::store::stat::{FileStat, Stat, stat};
+use crate::store::{
+    stat::{FileStat, Stat, stat},
+    stream::Stream,
+};
 
 /// Show how much is recorded, and of when
 ///
@@ -35,8 +38,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 #[derive(Serialize)]
-struct File {
-    file: String,
+struct Held {
+    #[serde(rename = "file")]
+    name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<&'static str>,
     bytes: u64,
@@ -61,13 +65,13 @@ struct Whole {
     profile_bytes: u64,
     set_aside: usize,
     set_aside_bytes: u64,
-    files: Vec<File>,
+    files: Vec<Held>,
 }
 
-fn file(of: &FileStat) -> File {
-    File {
-        file: of.name.clone(),
-        stream: of.stream.map(|it| it.name()),
+fn held(of: &FileStat) -> Held {
+    Held {
+        name: of.name.clone(),
+        stream: of.stream.map(Stream::name),
         bytes: of.bytes,
         damaged_bytes: of.damaged_bytes,
         blocks: of.blocks,
@@ -92,7 +96,7 @@ fn shown(stat: &Stat, output: Format, with_segments: bool) -> String {
             profile_bytes: stat.profile_bytes,
             set_aside: stat.asides,
             set_aside_bytes: stat.aside_bytes,
-            files: files.map(file).collect(),
+            files: files.map(held).collect(),
         }]),
         Format::Table => text(stat, with_segments),
     }
@@ -103,7 +107,7 @@ fn text(stat: &Stat, with_segments: bool) -> String {
     if with_segments {
         rows.extend(stat.segments.iter().map(row));
     } else {
-        for stream in crate::store::stream::Stream::ALL {
+        for stream in Stream::ALL {
             let of = stat.segments.iter().filter(|it| it.stream == Some(stream));
             let mut all = FileStat { stream: Some(stream), ..FileStat::default() };
             let mut count = 0;
@@ -137,7 +141,7 @@ fn row(of: &FileStat) -> [String; 8] {
     let at = |ns: Option<u64>| ns.and_then(rfc3339).map_or_else(String::new, |it| moment(&it));
     [
         of.name.clone(),
-        of.stream.map_or("", |it| it.name()).to_owned(),
+        of.stream.map_or("", Stream::name).to_owned(),
         size(of.bytes),
         if of.damaged_bytes > 0 { size(of.damaged_bytes) } else { String::new() },
         of.blocks.to_string(),
@@ -150,7 +154,6 @@ fn row(of: &FileStat) -> [String; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::stream::Stream;
 
     fn sample() -> Stat {
         let segment = |name: &str, stream, bytes| FileStat {
