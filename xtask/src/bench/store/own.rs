@@ -85,12 +85,8 @@ pub(super) fn measure(place: &Place, rows: u64, seconds: u64) -> Result<Own> {
     row("opened after kill -9, files not in memory", format!("{} ms", ms("cold_us")?), "50 ms");
     row("of that, processor time", format!("{} ms", ms("cpu_us")?), "-");
     row("opened again", format!("{} ms", ms("warm_us")?), "50 ms");
-    let paced_rows = whole(&paced[0], "rows")?;
-    row(
-        "bytes each, written at 1000 a second",
-        each(whole(&paced[0], "written_bytes")?, paced_rows),
-        "125",
-    );
+    let written = each(whole(&paced[0], "written_bytes")?, whole(&paced[0], "rows")?);
+    row("bytes each, written at 1000 a second", written, "125");
     let mut answers = Vec::new();
     let mut asked_table = Table::new(&["question", "hits", "first", "again", "processor"]);
     for pair in asked[1..].chunks(2) {
