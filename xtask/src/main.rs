@@ -42,7 +42,7 @@ enum Command {
     Test(test::Args),
     /// Builds the agent's image: `plimsoll:VERSION`.
     Image(image::Args),
-    /// Builds the Debian package: target/deb/plimsoll_VERSION_ARCHITECTURE.deb.
+    /// Builds the Debian package: `target/deb/plimsoll_VERSION_ARCHITECTURE.deb`.
     Deb(deb::Args),
     /// Builds the container images the live tests start.
     Images(images::Args),

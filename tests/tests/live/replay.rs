@@ -40,7 +40,9 @@ fn what_was_recorded_is_alerted_again_as_it_was() {
         "/bin/stat / > /dev/null; echo > /dev/shm/other; /usr/bin/acts listen 4444 & \
          /usr/bin/acts udp 192.0.2.7 9999; cp /usr/bin/hello /tmp/dropped; /tmp/dropped",
     );
-    containers.iter().for_each(|it| settle(&agent, it));
+    for container in &containers {
+        settle(&agent, container);
+    }
     let recorded: Vec<Value> =
         containers.iter().flat_map(|it| alerts(&agent, it, learned)).collect();
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_process"), "{recorded:#?}");
@@ -81,13 +83,13 @@ fn alerts(agent: &Agent, of: &Container, since: Timestamp) -> Vec<Value> {
     found
 }
 
-/// What makes an alert the same, in any order. How often the nearest that is known was seen depends on
-/// who was first of those that acted at once, and so does the score.
+/// What makes an alert the same, in any order. How much was known depends on when exactly it was
+/// approved, and the score on who was first of those that acted at once.
 fn keys<'e>(alerts: impl Iterator<Item = &'e Value>) -> Vec<String> {
     let fields = ["ctr.id", "rule", "alert.of", "alert.path", "alert.peer", "proc.exe"];
     let key = |it: &Value| {
         let fields = fields.map(|name| text(it, name)).join(" ");
-        let reason = text(it, "reason").split(" Nearest learned").next().unwrap_or_default();
+        let reason = text(it, "reason").split(" Not seen in").next().unwrap_or_default();
         format!("{fields} {} {reason}", it["count"])
     };
     let mut keys: Vec<String> = alerts.map(key).collect();
@@ -100,9 +102,9 @@ fn replay(data_dir: &Path, config: &Path, learned: Timestamp, of: &[Container]) 
     command.args(["replay", "-o", "json", "--fail-on", "high"]);
     command.args([Path::new("--data-dir"), data_dir, Path::new("--config"), config]);
     command.args(["--learn-until", &learned.to_string()]);
-    of.iter().for_each(|it| {
-        command.args(["--container", &it.name]);
-    });
+    for container in of {
+        command.args(["--container", &container.name]);
+    }
     command.output().expect("the binary runs")
 }
 

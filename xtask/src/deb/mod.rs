@@ -34,13 +34,12 @@ pub(crate) struct Args {
 
 pub(crate) fn main(args: &Args) -> Result<()> {
     let source = Source::read();
-    let agent = match &args.agent {
-        Some(agent) => fs::canonicalize(agent).context("looking for the agent")?,
-        None => {
-            build::object()?;
-            let profile = if args.debug { Profile::Debug } else { Profile::Release };
-            build::agent_of(profile, Some(&source.revision))?
-        }
+    let agent = if let Some(agent) = &args.agent {
+        fs::canonicalize(agent).context("looking for the agent")?
+    } else {
+        build::object()?;
+        let profile = if args.debug { Profile::Debug } else { Profile::Release };
+        build::agent_of(profile, Some(&source.revision))?
     };
     let package = build(&agent, &source)?;
     say(&format!("made {}", package.display()));

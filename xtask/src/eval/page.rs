@@ -78,7 +78,9 @@ fn tables(args: &Args, score: &Score, profiles: &[Profile]) -> String {
     text += "\n| class | detected | specific |\n| --- | --- | --- |\n";
     for (name, class) in &score.by_class {
         let specific = class.specific.map_or_else(String::new, |it| format!("{:.0} %", 100.0 * it));
-        let _ = writeln!(text, "| {name} | {} | {specific} |", rate(&class.detected));
+        let share = class.detected.share.unwrap_or_default();
+        let detected = (share * class.detected.n as f64).round();
+        let _ = writeln!(text, "| {name} | {detected} of {} | {specific} |", class.detected.n);
     }
     text += "\n| attack | in | came by | told as | seconds |\n| --- | --- | --- | --- | --- |\n";
     for run in sorted(&score.details) {

@@ -110,8 +110,10 @@ fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
     let arrived = poll::until(poll::PATIENCE * 2, told);
     assert!(arrived.is_some(), "{:#?}", alertmanager.alerts());
     let firing = format!("ALERTS{{image=\"{image}\", alertstate=\"firing\"}}");
-    let firing = prometheus.query(&firing).map(|it| it.len());
-    assert_eq!(firing, Ok(1), "the attack is alerted once");
+    // Alertmanager is told before the series is there.
+    let count = || prometheus.query(&firing).map(|it| it.len());
+    poll::holds("the attack is alerted", || count().is_ok_and(|it| it > 0));
+    assert_eq!(count(), Ok(1), "the attack is alerted once");
     for query in queries() {
         let ask = || prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
         let may_be_empty = MAY_BE_EMPTY.iter().any(|it| query.contains(it));

@@ -1,4 +1,4 @@
-//! Other engines with the same observations: JSON lines in zstd with grep, SQLite, DuckDB.
+//! Other engines with the same observations: JSON lines in zstd with grep, `SQLite`, `DuckDB`.
 
 use std::{
     fs::File,

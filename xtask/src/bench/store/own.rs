@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -34,13 +34,10 @@ pub(super) fn example(named: Option<&PathBuf>) -> Result<PathBuf> {
     Ok(paths::cargo_target().join("release/examples/store_bench"))
 }
 
-pub(super) fn measure(place: &Place, rows: u64, seconds: u64) -> Result<Own> {
-    let example = &place.example;
-    let dir = place.join("own");
-    let path = dir.to_string_lossy().into_owned();
-    progress(&format!("{rows} observations as fast as they are taken, then killed"));
+/// Fills a store and is killed; returns what it told.
+fn fill_and_kill(example: &Path, path: &str, rows: u64) -> Result<String> {
     let mut process = Command::new(example)
-        .args(["ingest", &path, &rows.to_string()])
+        .args(["ingest", path, &rows.to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .context("starting what is measured")?;
@@ -50,6 +47,15 @@ pub(super) fn measure(place: &Place, rows: u64, seconds: u64) -> Result<Own> {
     process.kill()?;
     process.wait()?;
     ensure!(matches!(told, Some(Ok(1..))), "it tells nothing");
+    Ok(line)
+}
+
+pub(super) fn measure(place: &Place, rows: u64, seconds: u64) -> Result<Own> {
+    let example = &place.example;
+    let dir = place.join("own");
+    let path = dir.to_string_lossy().into_owned();
+    progress(&format!("{rows} observations as fast as they are taken, then killed"));
+    let line = fill_and_kill(example, &path, rows)?;
     let ingest = &objects(&line)?[0];
     let bytes = bytes_below(&dir);
     let run = |words: &[&str]| objects(&cmd::output(Command::new(example).args(words))?);
@@ -79,12 +85,8 @@ pub(super) fn measure(place: &Place, rows: u64, seconds: u64) -> Result<Own> {
     row("opened after kill -9, files not in memory", format!("{} ms", ms("cold_us")?), "50 ms");
     row("of that, processor time", format!("{} ms", ms("cpu_us")?), "-");
     row("opened again", format!("{} ms", ms("warm_us")?), "50 ms");
-    let paced_rows = whole(&paced[0], "rows")?;
-    row(
-        "bytes each, written at 1000 a second",
-        each(whole(&paced[0], "written_bytes")?, paced_rows),
-        "125",
-    );
+    let written = each(whole(&paced[0], "written_bytes")?, whole(&paced[0], "rows")?);
+    row("bytes each, written at 1000 a second", written, "125");
     let mut answers = Vec::new();
     let mut asked_table = Table::new(&["question", "hits", "first", "again", "processor"]);
     for pair in asked[1..].chunks(2) {
