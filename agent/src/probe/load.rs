@@ -25,7 +25,7 @@ use plimsoll_ebpf::{
 };
 
 use super::{
-    OBJECT, btf, lsm,
+    btf, lsm, object,
     plain::Plain,
     support::{Outcome, ProbeStatus},
 };
@@ -234,7 +234,7 @@ fn open(options: &LoadOptions<'_>, offsets: &Offsets) -> anyhow::Result<Ebpf> {
         .map_max_entries("PRIORITY", options.priority_ring_bytes)
         .map_max_entries("BULK", options.bulk_ring_bytes)
         .map_max_entries("CGROUPS", options.max_cgroups)
-        .load(OBJECT)?;
+        .load(&object())?;
     if options.settings.is_preemptible != 0 {
         let free = ebpf.map_mut("FREE_SLOTS").context("the object has no map FREE_SLOTS")?;
         let mut free: Stack<_, u32> = free.try_into()?;
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn the_object_and_the_catalogue_name_the_same_programs() {
-        let object = aya_obj::Object::parse(OBJECT).expect("the object parses");
+        let object = aya_obj::Object::parse(&object()).expect("the object parses");
         let built: BTreeMap<&str, &str> = object
             .programs
             .iter()

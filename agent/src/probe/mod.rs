@@ -16,5 +16,13 @@ pub mod stopping;
 pub mod support;
 pub mod waker;
 
-/// The kernel programs, built beforehand and carried in the agent.
-pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("PLIMSOLL_EBPF_OBJECT"));
+/// The kernel programs, built beforehand and carried in the agent, packed to a tenth.
+pub static PACKED_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/plimsoll-ebpf.o.zst"));
+
+/// The kernel programs as they are loaded.
+///
+/// # Panics
+/// Where the build did not pack them.
+pub fn object() -> Vec<u8> {
+    zstd::decode_all(PACKED_OBJECT).expect("the build packed it")
+}

@@ -15,7 +15,7 @@ use aya::{
 };
 use plimsoll_ebpf::orders::{Lost, LostKey, knocked};
 
-use super::{OBJECT, load::Loaded, orders::KernelLoss, plain::Plain};
+use super::{PACKED_OBJECT, load::Loaded, orders::KernelLoss, plain::Plain};
 use crate::stable_hash::stable_hash;
 
 /// `include/uapi/linux/magic.h`
@@ -97,7 +97,7 @@ impl Place {
     pub fn begin(&self, ebpf: &Ebpf) -> anyhow::Result<Pins> {
         self.check()?;
         make_private(&self.root)?;
-        let name = format!("{:016x}-{:016x}-{}", self.agent, stable_hash(OBJECT), self.pid);
+        let name = format!("{:016x}-{:016x}-{}", self.agent, stable_hash(PACKED_OBJECT), self.pid);
         let dir = self.root.join(name);
         // An agent that had this process id before.
         remove(&dir);
@@ -128,7 +128,7 @@ impl Place {
         is_its.then(|| Predecessor {
             dir: dir.to_owned(),
             pid,
-            is_alike: object == stable_hash(OBJECT),
+            is_alike: object == stable_hash(PACKED_OBJECT),
         })
     }
 }
@@ -235,7 +235,7 @@ mod tests {
     fn only_what_an_earlier_agent_of_the_same_data_directory_left_is_found() {
         let root = tempfile::tempdir().expect("makes a directory");
         let place = Place::new(root.path(), Path::new("/var/lib/plimsoll"), 7);
-        let (own, object) = (place.agent, stable_hash(OBJECT));
+        let (own, object) = (place.agent, stable_hash(PACKED_OBJECT));
         for name in [
             format!("{own:016x}-{object:016x}-5"),
             format!("{own:016x}-{:016x}-6", object ^ 1),

@@ -142,20 +142,18 @@ fn the_rules_hold_for_health_checks_and_after_a_restart() {
 #[test]
 fn a_shell_that_obeys_a_connection_is_told() {
     let agent = monitoring();
-    for address in ["127.0.0.1", "::1"] {
-        let container = start(&[]);
-        let serve = |program: &str| {
-            let call =
-                format!("for i in 1 2 3 4 5; do echo exit | nc {address} 4444 && break; done");
-            container.shell(&format!("nc -l -p 4444 -e {program} & sleep 1; {call}; wait"));
-        };
-        // A program that serves what it was written for obeys nobody.
-        serve("/usr/bin/hello");
-        serve("/bin/sh");
-        let alert = expect_alert(agent, &container, "reverse_shell", "/bin/busybox");
-        let found = ["severity", "proc.exe", "proc.parent.exe"].map(|name| text(&alert, name));
-        assert_eq!(found, ["critical", "/bin/busybox", "/bin/busybox"]);
-        let told = exec_alerts(agent, &container);
-        assert_eq!(told.len(), 1, "{told:#?}");
-    }
+    let container = start(&[]);
+    let serve = |program: &str| {
+        let call = "for i in 1 2 3 4 5 6 7 8 9; do \
+                    echo exit | nc -w 1 127.0.0.1 4444 && break; sleep 1; done";
+        container.shell(&format!("timeout 20 nc -l -p 4444 -e {program} & {call}; wait"));
+    };
+    // A program that serves what it was written for obeys nobody.
+    serve("/usr/bin/hello");
+    serve("/bin/sh");
+    let alert = expect_alert(agent, &container, "reverse_shell", "/bin/busybox");
+    let found = ["severity", "proc.exe", "proc.parent.exe"].map(|name| text(&alert, name));
+    assert_eq!(found, ["critical", "/bin/busybox", "/bin/busybox"]);
+    let told = exec_alerts(agent, &container);
+    assert_eq!(told.len(), 1, "{told:#?}");
 }
