@@ -59,19 +59,11 @@ fn one_of(field: &str, values: impl Iterator<Item = &'static str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
-        let words = std::iter::once("alerts").chain(line.split_whitespace());
-        Line::try_parse_from(words).map(|line| line.args)
+        parsed(line)
     }
 
     #[test]

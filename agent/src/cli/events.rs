@@ -75,19 +75,11 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     fn parse(line: &str) -> Args {
-        let words = std::iter::once("events").chain(line.split_whitespace());
-        Line::try_parse_from(words).expect("is right").args
+        parsed(line).expect("is right")
     }
 
     #[test]
@@ -104,7 +96,7 @@ mod tests {
         assert_eq!(params.histogram.as_deref(), Some(AUTO));
         let params = parse("--histogram 5m --count-by kind").params();
         assert_eq!((params.histogram.as_deref(), params.count_by.len()), (Some("5m"), 0));
-        assert!(Line::try_parse_from(["events", "--count-by", "kind", "-f"]).is_err());
+        assert!(parsed::<Args>("--count-by kind -f").is_err());
     }
 
     #[test]

@@ -245,20 +245,13 @@ fn plain(value: &Json) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
     use serde_json::json;
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     fn gathered(line: &str, alerts: &[Json]) -> Vec<Incident> {
-        let words = std::iter::once("incidents").chain(line.split_whitespace());
-        let Line { args } = Line::try_parse_from(words).expect("is right");
+        let args = parsed(line).expect("is right");
         let mut incidents = Vec::new();
         for alert in alerts {
             add(&mut incidents, alert.as_object().expect("an object"), &args);

@@ -31,6 +31,7 @@ mod columns;
 mod counts;
 mod csv;
 mod hint;
+mod late_bar;
 mod log;
 mod progress;
 mod selection;
@@ -126,6 +127,14 @@ fn tell(failure: &Failure) -> Exit {
         let _ = writeln!(stderr, "hint: {hint}");
     }
     failure.exit
+}
+
+/// The arguments of a command, as a line after its name has them.
+#[cfg(test)]
+fn parse<A: clap::Args>(line: &str) -> Result<A, clap::Error> {
+    let words = std::iter::once("plimsoll").chain(line.split_whitespace());
+    let command = A::augment_args(clap::Command::new("plimsoll"));
+    A::from_arg_matches(&command.try_get_matches_from(words)?)
 }
 
 #[cfg(test)]

@@ -129,19 +129,11 @@ pub(super) fn seconds(ns: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        selection: Selection,
-    }
+    use crate::cli::parse as parsed;
 
     fn parse(line: &str) -> Result<Selection, clap::Error> {
-        let words = std::iter::once("events").chain(line.split_whitespace());
-        Line::try_parse_from(words).map(|line| line.selection)
+        parsed(line)
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u32,
     /// How many times faster than usual the clock of learning runs.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     time_scale: u32,
     /// Only these attacks: a file with the name of one a line.
     #[arg(long, value_name = "FILE")]

@@ -200,19 +200,11 @@ fn take_all(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     fn parse(line: &str) -> Args {
-        let words = std::iter::once("export").chain(line.split_whitespace());
-        Line::try_parse_from(words).expect("is right").args
+        parsed(line).expect("is right")
     }
 
     #[test]

@@ -200,19 +200,11 @@ fn row(first: String, modes: SomeModes, last: String) -> [String; 5] {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
-        let words = std::iter::once("mode").chain(line.split_whitespace());
-        Line::try_parse_from(words).map(|line| line.args)
+        parsed(line)
     }
 
     #[test]

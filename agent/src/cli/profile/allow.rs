@@ -126,22 +126,15 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
+    use crate::cli::parse as parsed;
 
     const NOW: u64 = 1_764_000_000_000_000_000;
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
     fn request(more: &str) -> Result<ExceptionRequest, String> {
-        let line = format!("allow --rule new_executable --path /opt/** {more}");
-        let line = Line::try_parse_from(line.split_whitespace()).map_err(|it| it.to_string())?;
-        line.args.request(NOW).map_err(|error| error.to_string())
+        let line = format!("--rule new_executable --path /opt/** {more}");
+        let args: Args = parsed(&line).map_err(|it| it.to_string())?;
+        args.request(NOW).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -165,8 +158,8 @@ mod tests {
     #[test]
     fn what_is_too_wide_is_refused_before_anybody_is_asked() {
         assert!(request("").expect_err("is for all").contains("too wide"));
-        let wide = Line::try_parse_from(["allow", "--rule", "new_executable", "--path", "/**"]);
-        let error = wide.err().expect("is wide").to_string();
+        let wide = parsed::<Args>("--rule new_executable --path /**");
+        let error = wide.expect_err("is wide").to_string();
         assert!(error.contains("'/**' is too wide"), "{error}");
     }
 }

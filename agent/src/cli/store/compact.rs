@@ -9,9 +9,7 @@ use super::{
         columns::{Format, lines, print},
         exit::{Exit, Failure},
     },
-    Place, Told,
-    bar::Bar,
-    failure, size,
+    Place, Told, bar, failure, size,
 };
 use crate::store::compact::{Compacted, Plan, compact};
 
@@ -36,9 +34,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let bar = Bar::new();
+    let bar = bar();
     let plan = Plan { all: args.all, drop_damaged: args.drop_damaged };
-    let done = compact(&args.place.directory()?, plan, &mut |done, total| bar.step(done, total));
+    let done = compact(&args.place.directory()?, plan, &mut |done, total| bar.at(done, total, ""));
     drop(bar);
     let done = done.map_err(failure)?;
     print(&shown(&done, args.output))?;

@@ -1,16 +1,16 @@
 //! `plimsoll store`: what is recorded, whether it is sound, and making it so.
 
-mod bar;
 mod compact;
 mod stat;
 mod verify;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 
 use super::{
     exit::{Exit, Failure},
+    late_bar::LateBar,
     overrides::Overrides,
 };
 use crate::store::error::{Damage, StoreError};
@@ -54,6 +54,12 @@ impl Place {
             None => Ok(Overrides::default().load(None)?.config.agent.data_dir),
         }
     }
+}
+
+/// How far a long look at the store is, in bytes.
+fn bar() -> LateBar {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    LateBar::new("{bar:40} {bytes}/{total_bytes}, {eta} left", PATIENCE)
 }
 
 /// What is told of damage, as JSON.

@@ -9,9 +9,7 @@ use super::{
         columns::{Format, lines, print},
         exit::{Exit, Failure},
     },
-    Place, Told,
-    bar::Bar,
-    failure, size,
+    Place, Told, bar, failure, size,
 };
 use crate::store::verify::{Verified, verify};
 
@@ -30,8 +28,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let bar = Bar::new();
-    let verified = verify(&args.place.directory()?, &mut |done, total| bar.step(done, total));
+    let bar = bar();
+    let verified = verify(&args.place.directory()?, &mut |done, total| bar.at(done, total, ""));
     drop(bar);
     let verified = verified.map_err(failure)?;
     print(&shown(&verified, args.output))?;

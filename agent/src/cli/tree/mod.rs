@@ -209,15 +209,8 @@ fn related(args: &Args, params: &mut Params, asked: Vec<Sighting>) -> Result<Fam
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::parse as parsed;
 
     #[test]
     fn a_process_an_incident_or_a_container_is_asked_for() {
@@ -233,8 +226,8 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_refused() {
-        assert!(Line::try_parse_from(["tree"]).is_err());
-        assert!(Line::try_parse_from(["tree", "--container", "web"]).is_ok());
-        assert!(Line::try_parse_from(["tree", "--container", "web", "--start", "7"]).is_err());
+        assert!(parsed::<Args>("").is_err());
+        assert!(parsed::<Args>("--container web").is_ok());
+        assert!(parsed::<Args>("--container web --start 7").is_err());
     }
 }
