@@ -59,6 +59,7 @@ pub fn on_map(call: &Call, container: u64) {
     }
     let [_, flags, descriptor] = asked(call);
     if flags & MAP_ANONYMOUS != 0 {
+        privilege::on_executable_memory(container);
         return;
     }
     let address = task::file_of(call.task, descriptor);
@@ -72,7 +73,7 @@ pub fn on_map(call: &Call, container: u64) {
 pub fn on_mapping(call: &Call, container: u64) {
     if call.entry.op == map::FILE && asked(call)[1] & MAP_ANONYMOUS != 0 {
         // Shared, it would look like a file that was removed.
-        privilege::on_executable_memory(container);
+        on_map(call, container);
         return;
     }
     let is_protect = call.entry.op == map::PROTECT;
