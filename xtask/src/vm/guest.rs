@@ -162,9 +162,10 @@ fn qemu(
     command.args(["-display", "none", "-vga", "none", "-monitor", "none", "-serial", "stdio"]);
     command.args(["-nic", "none", "-no-reboot"]);
     command.arg("-kernel").arg(&fetched.image).arg("-initrd").arg(first_files);
-    // A panic ends the machine. The timer is late where the host is busy. Docker would look for the
-    // tools of AppArmor and a policy of SELinux.
-    let fixed = "console=ttyS0 quiet panic=-1 no_timer_check apparmor=0 selinux=0";
+    // A panic ends the machine, and a processor that is stuck for two minutes is one. The timer is
+    // late where the host is busy. Docker would look for the tools of AppArmor and a policy of SELinux.
+    let fixed = "console=ttyS0 quiet panic=-1 softlockup_panic=1 watchdog_thresh=60 \
+        no_timer_check apparmor=0 selinux=0";
     command.args(["-append", &format!("{fixed} {} {}", kernel.cmdline, job.append)]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
