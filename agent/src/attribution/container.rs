@@ -1,6 +1,9 @@
 //! A container and what Docker says of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use plimsoll_ebpf::value::ValueType;
 
@@ -38,6 +41,10 @@ pub struct Container {
     pub compose_service: String,
     /// What is mounted into it, longest destination first.
     pub mounts: Vec<Mount>,
+    /// Its addresses in Docker's networks; none while it does not run.
+    pub addresses: Vec<IpAddr>,
+    /// Names that Docker's name server knows it by in those networks.
+    pub aliases: Vec<String>,
     /// Ports that the image or whoever started it announces, each with the number of its protocol.
     pub announced: Vec<(u16, u8)>,
     /// What it was given that leads out of it.

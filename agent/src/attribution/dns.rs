@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use super::neighbours::Neighbour;
+
 const HEADER_BYTES: usize = 12;
 const TYPE_A: u16 = 1;
 const TYPE_CNAME: u16 = 5;
@@ -194,10 +196,32 @@ impl Cache {
         }
     }
 
-    /// The name by which a container last resolved this address.
-    pub fn name_of(&self, cgroup_id: u64, address: IpAddr) -> Option<&str> {
-        let (name, _) = self.containers.get(&cgroup_id)?.by_address.get(&address)?;
-        Some(name)
+    /// The name of a peer to a container: the one by which the container last resolved the address,
+    /// unless a neighbour has got the address since, whom it does not mean.
+    pub fn name_of<'n>(
+        &'n self,
+        cgroup_id: u64,
+        address: IpAddr,
+        neighbour: Option<&'n Neighbour>,
+    ) -> Option<&'n str> {
+        let names = self.containers.get(&cgroup_id).map(|it| &it.by_address);
+        let resolved = names.and_then(|it| it.get(&address));
+        let Some(neighbour) = neighbour else { return resolved.map(|(name, _)| name.as_str()) };
+        let means = |name: &str, number| neighbour.was_there(number) || neighbour.goes_by(name);
+        if let Some((name, number)) = resolved
+            && means(name, *number)
+        {
+            return Some(name);
+        }
+        // One name for one peer, whether or not it was looked up this time.
+        let others = names.into_iter().flat_map(HashMap::values);
+        let latest = others.filter(|(name, _)| neighbour.goes_by(name)).max_by_key(|it| it.1);
+        Some(latest.map_or_else(|| neighbour.name(), |(name, _)| name))
+    }
+
+    /// How many answers were taken so far.
+    pub fn resolved(&self) -> u64 {
+        self.resolved
     }
 
     /// A container is gone.
@@ -213,9 +237,12 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::attribution::{container::Container, neighbours::Neighbours};
 
     /// `web.test` is an alias of `a.test` at 10.0.0.7, with a compressed name.
     fn sample() -> Vec<u8> {
@@ -270,15 +297,40 @@ mod tests {
         for host in 0..=MOST_ADDRESSES as u32 {
             cache.insert(1, Ipv4Addr::from(host).into(), "old");
         }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(0).into()), None);
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(0).into(), None), None);
         assert_eq!(cache.take_evicted(), 1);
         cache.insert(1, Ipv4Addr::from(1).into(), "new");
         cache.insert(1, Ipv4Addr::from(0).into(), "newer");
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into()), Some("new"), "resolved again");
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(2).into()), None, "the oldest makes room");
-        assert_eq!(cache.name_of(2, Ipv4Addr::from(1).into()), None);
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None), Some("new"), "resolved again");
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(2).into(), None), None, "the oldest makes room");
+        assert_eq!(cache.name_of(2, Ipv4Addr::from(1).into(), None), None);
         cache.forget(1);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into()), None);
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None), None);
+    }
+
+    #[test]
+    fn an_address_that_passed_to_another_has_the_others_name() {
+        let place: IpAddr = [172, 18, 0, 2].into();
+        let named = |id: &str, alias: &str| {
+            let (id, name) = (id.to_owned(), id.to_owned());
+            let (addresses, aliases) = (vec![place], vec![alias.to_owned()]);
+            Arc::new(Container { id, name, addresses, aliases, ..Container::default() })
+        };
+        let (mut cache, mut neighbours) = (Cache::default(), Neighbours::default());
+        let name = |cache: &Cache, neighbours: &Neighbours| {
+            cache.name_of(1, place, neighbours.at(place)).map(str::to_owned)
+        };
+        neighbours.known(&named("a", "db"), cache.resolved());
+        assert_eq!(name(&cache, &neighbours).as_deref(), Some("a"), "never looked up");
+        cache.insert(1, place, "link");
+        assert_eq!(name(&cache, &neighbours).as_deref(), Some("link"), "whatever it goes by");
+        neighbours.known(&named("b", "web"), cache.resolved());
+        assert_eq!(name(&cache, &neighbours).as_deref(), Some("b"));
+        cache.insert(1, [172, 18, 0, 9].into(), "web");
+        assert_eq!(name(&cache, &neighbours).as_deref(), Some("web"), "it knows it by that name");
+        cache.insert(1, place, "web");
+        neighbours.known(&named("c", "web"), cache.resolved());
+        assert_eq!(name(&cache, &neighbours).as_deref(), Some("web"), "its successor is the same");
     }
 
     #[test]
@@ -288,9 +340,9 @@ mod tests {
         for _ in 0..5 * MOST_ADDRESSES {
             cache.insert(1, Ipv4Addr::from(7).into(), "same");
         }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(8).into()), Some("once"));
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(8).into(), None), Some("once"));
         assert!(cache.containers[&1].order.len() <= 2 * MOST_ADDRESSES);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(7).into()), Some("same"));
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(7).into(), None), Some("same"));
         assert_eq!(cache.take_evicted(), 0);
     }
 
@@ -302,7 +354,8 @@ mod tests {
         }
         cache.insert(0, Ipv4Addr::LOCALHOST.into(), "name");
         cache.insert(999, Ipv4Addr::LOCALHOST.into(), "name");
-        let knows = |cgroup_id| cache.name_of(cgroup_id, Ipv4Addr::LOCALHOST.into()).is_some();
+        let knows =
+            |cgroup_id| cache.name_of(cgroup_id, Ipv4Addr::LOCALHOST.into(), None).is_some();
         assert!(knows(0) && knows(999) && !knows(1));
         assert_eq!(cache.take_evicted(), 1);
     }

@@ -1,8 +1,8 @@
 //! Makes a container of what Docker's inspection, or only an event, says of it.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, net::IpAddr, path::PathBuf};
 
-use bollard::models::{ContainerConfig, ContainerInspectResponse};
+use bollard::models::{ContainerConfig, ContainerInspectResponse, EndpointSettings};
 
 use super::{
     container::{Container, Mount, MountKind, next_serial},
@@ -42,6 +42,8 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         image: without_digest(asked).to_owned(),
         image_digest: digest(asked, image_id, repo_digests),
         mounts: mounts(response),
+        addresses: addresses(response),
+        aliases: aliases(response),
         announced: config.map(announced).unwrap_or_default(),
         grants: posture::grants(response),
         health_command: config.map(health_command).unwrap_or_default(),
@@ -140,6 +142,30 @@ fn port(text: &str) -> Option<(u16, u8)> {
         _ => return None,
     };
     Some((port.parse().ok()?, protocol))
+}
+
+/// What it is in each of its networks.
+fn endpoints(response: &ContainerInspectResponse) -> impl Iterator<Item = &EndpointSettings> {
+    let networks = response.network_settings.as_ref().and_then(|it| it.networks.as_ref());
+    networks.into_iter().flat_map(HashMap::values)
+}
+
+/// In order: Docker's maps come in any, and equal news is no news.
+fn addresses(response: &ContainerInspectResponse) -> Vec<IpAddr> {
+    let told = endpoints(response).flat_map(|it| [&it.ip_address, &it.global_ipv6_address]);
+    let mut all: Vec<IpAddr> = told.flatten().filter_map(|it| it.parse().ok()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Likewise; `dns_names` is told by engines from 25 on.
+fn aliases(response: &ContainerInspectResponse) -> Vec<String> {
+    let told = endpoints(response).flat_map(|it| [&it.aliases, &it.dns_names]);
+    let mut all: Vec<String> = told.flatten().flatten().map(|it| it.to_lowercase()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// The command of the health check as Docker executes it.

@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod inventory;
 pub mod listeners;
 pub mod made;
+pub mod neighbours;
 pub mod normal;
 pub mod process_table;
 pub mod procfs;

@@ -29,7 +29,8 @@ pub struct Observation<'a> {
     pub container: Option<&'a Arc<Container>>,
     /// The process; absent where the kernel does not say.
     pub process: Option<&'a Arc<Process>>,
-    /// Name by which this container last resolved the peer's address.
+    /// Name of the peer: the one by which this container last resolved its address, else the service
+    /// or container of this host that has it.
     pub peer_name: Option<&'a str>,
 }
 
@@ -56,7 +57,8 @@ static PEER_NAME: FieldInfo = FieldInfo {
     name: "net.dns",
     value: ValueType::Text,
     learned: true,
-    doc: "Name by which this container last resolved the peer's address.",
+    doc: "Name of the peer: the one by which this container last resolved its address, else the \
+          service or container of this host that has it.",
 };
 
 /// The fields of the observation itself, whatever its event, in the order of `visit_row`.

@@ -66,7 +66,16 @@ fn a_connection_by_name_is_told_at_both_ends() {
 }
 
 #[test]
-fn a_connection_by_address_is_told_without_a_name() {
+fn a_connection_to_an_address_that_nobody_named_is_told_without_a_name() {
+    let agent = Agent::shared();
+    let container = Docker::host().start(BUSYBOX, &[], &[]);
+    container.shell(&format!("{ACTS} tcp 127.0.0.1 7002 2>/dev/null || true"));
+    let wanted = json!({"net.raddr": "127.0.0.1", "net.rport": 7002, "net.dns": null});
+    agent.expect(&container, "connect", &wanted);
+}
+
+#[test]
+fn a_connection_to_the_address_of_a_container_is_told_with_its_name() {
     let agent = Agent::shared();
     let docker = Docker::host();
     let server = listener(&[], "7002");
@@ -77,9 +86,34 @@ fn a_connection_by_address_is_told_without_a_name() {
         "net.proto": "tcp",
         "net.raddr": address,
         "net.rport": 7002,
-        "net.dns": null,
+        "net.dns": server.name,
     });
     agent.expect(&client, "connect", &connect);
+}
+
+#[test]
+fn an_address_that_passed_to_another_container_has_its_name_from_then_on() {
+    let agent = Agent::shared();
+    let docker = Docker::host();
+    let network = Network::create(&docker, &["--subnet=198.18.77.0/24"]);
+    let on_network = format!("--network={}", network.name);
+    let at_place = ["--ip=198.18.77.9", on_network.as_str()];
+    let client = docker.start(BUSYBOX, &[&on_network], &[]);
+    let peer = |alias| docker.start(BUSYBOX, &[&at_place[..], &[alias]].concat(), &[]);
+    let first = peer("--network-alias=alpha");
+    client.exec(&[ACTS, "udp", "alpha", "7011"]);
+    let wanted = json!({"net.raddr": "198.18.77.9", "net.rport": 7011, "net.dns": "alpha"});
+    agent.expect(&client, "connect", &wanted);
+    drop(first);
+    let second = peer("--network-alias=beta");
+    let wanted = json!({"net.raddr": "198.18.77.9", "net.dns": second.name});
+    // Docker is asked for the address after the start; one port each, or they would be one act.
+    let mut ports = 7012_u16..7112;
+    poll::holds("a connection told with the name of who has the address now", || {
+        let Some(port) = ports.next() else { return false };
+        client.exec(&[ACTS, "udp", "198.18.77.9", &port.to_string()]);
+        !agent.all(&client, "connect", &wanted).is_empty()
+    });
 }
 
 #[test]

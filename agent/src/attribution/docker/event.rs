@@ -79,7 +79,7 @@ impl Event {
 
     /// Whether what an inspection says may be different after this.
     pub(super) fn is_change(&self) -> bool {
-        matches!(self.op.as_str(), "create" | "start" | "restart" | "rename")
+        matches!(self.op.as_str(), "create" | "start" | "restart" | "rename" | JOINED)
     }
 
     /// Whether the container does not run after this.
