@@ -264,6 +264,9 @@ rules! {
     43 Pids "pids" Exec Medium "T1499" "impact"
         "A container had far more processes than its service usually does."
         "Processes and threads that multiply without end stop the whole host (a fork bomb) where no limit is set. A pool that grows with its load does this too.";
+    47 RecordingStopped "recording_stopped" Exec High "T1562.006" "defense-evasion"
+        "The agent cannot keep what happens on this host."
+        "The disk of its store is full, or cannot be written: what containers do is still judged, stopped and told, but not remembered until there is room again; the gap is recorded then. Whoever wants no witness fills the disk first. The runbook says how to make room.";
     48 ReleaseDiff "release_diff" Exec Low "T1195.002" "initial-access"
         "A new version of an image does what the one before was not seen to do."
         "One report for each release, told a while after its first new act and again when there is more. Read it as you would read a diff: what was meant is learned; what was not is denied with `plimsoll profile deny`, or the image rolled back. What breaks another rule is told by itself.";

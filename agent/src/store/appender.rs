@@ -51,7 +51,12 @@ impl Health {
 
     /// Whether observations are recorded, as far as the last attempt tells.
     pub fn is_recording(&self) -> bool {
-        !self.losses.is_stopped()
+        self.stopped_by().is_none()
+    }
+
+    /// Why they are not.
+    pub fn stopped_by(&self) -> Option<Cause> {
+        self.losses.stopped_by()
     }
 }
 

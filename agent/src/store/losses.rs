@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use plimsoll_ebpf::catalog::CATALOG;
@@ -94,7 +94,8 @@ impl Tally {
 pub(super) struct Losses {
     waiting: Mutex<[Tally; 3]>,
     any: AtomicBool,
-    stopped: AtomicBool,
+    /// 0, or one more than the number of the cause.
+    stopped_by: AtomicU8,
     totals: [AtomicU64; 3],
 }
 
@@ -111,12 +112,14 @@ impl Losses {
         self.any.store(true, Ordering::Release);
     }
 
-    pub(super) fn set_stopped(&self, stopped: bool) {
-        self.stopped.store(stopped, Ordering::Release);
+    /// Nothing is stored from now on because of this; `None` where everything is again.
+    pub(super) fn set_stopped(&self, cause: Option<Cause>) {
+        self.stopped_by.store(cause.map_or(0, |it| it as u8 + 1), Ordering::Release);
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    pub(super) fn stopped_by(&self) -> Option<Cause> {
+        let number = self.stopped_by.load(Ordering::Acquire).checked_sub(1)?;
+        Cause::ALL.get(usize::from(number)).copied()
     }
 
     pub(super) fn total(&self, cause: Cause) -> u64 {
@@ -126,7 +129,7 @@ impl Losses {
     /// The losses since the last call. While nothing can be stored they are kept back: a gap
     /// record made then would be lost itself.
     pub(super) fn take(&self) -> Vec<Loss> {
-        if !self.any.load(Ordering::Acquire) || self.is_stopped() {
+        if !self.any.load(Ordering::Acquire) || self.stopped_by().is_some() {
             return Vec::new();
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,10 +178,10 @@ mod tests {
         let losses = Losses::default();
         let mut tally = Tally::default();
         tally.add(0, 7);
-        losses.set_stopped(true);
+        losses.set_stopped(Some(Cause::Error));
         losses.record(&tally, Cause::DiskFull);
         assert!(losses.take().is_empty());
-        losses.set_stopped(false);
+        losses.set_stopped(None);
         assert_eq!(losses.take().len(), 1);
     }
 }

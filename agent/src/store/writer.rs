@@ -177,7 +177,7 @@ impl Writer {
                 self.stats.rows.fetch_add(u64::from(batch.rows()), Ordering::Relaxed);
                 if pause.take().is_some() {
                     tracing::info!("the store records again");
-                    self.losses.set_stopped(false);
+                    self.losses.set_stopped(None);
                 }
             }
             Err(Unwritten { error, is_lost }) => {
@@ -190,7 +190,7 @@ impl Writer {
                 let brief = self.config.brief;
                 let lost = batch.tally.only(|kind| is_lost[brief.stream(kind) as usize]);
                 self.losses.record(&lost, cause);
-                self.losses.set_stopped(true);
+                self.losses.set_stopped(Some(cause));
                 *pause = Some(Pause { cause, since: clock::instant() });
             }
         }

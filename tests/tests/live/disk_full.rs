@@ -57,7 +57,12 @@ impl Drop for SmallDisk {
 fn a_full_disk_costs_only_what_happens_while_it_is_full() {
     const LOST: &str = "plimsoll_observations_lost_total{reason=\"disk_full\"}";
     let disk = SmallDisk::mount();
-    let mut agent = Setup::default().data_dir(&disk.path().join("store")).start();
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let sink = elsewhere.path().join("alerts");
+    let config =
+        format!("[[sink]]\nname = \"kept\"\ntype = \"file\"\npath = \"{}\"\n", sink.display());
+    let setup = Setup::default().config(&config);
+    let mut agent = setup.data_dir(&disk.path().join("store")).start();
     let container = Docker::host().start(BUSYBOX, &[], &[]);
     container.exec(&["/usr/bin/hello", "before"]);
     agent.expect(&container, "exec", &json!({"proc.args": ["/usr/bin/hello", "before"]}));
@@ -69,6 +74,9 @@ fn a_full_disk_costs_only_what_happens_while_it_is_full() {
         agent.metric(LOST) > 0.0
     });
     assert!(agent.runs());
+    poll::holds("the sink is told", || {
+        fs::read_to_string(&sink).is_ok_and(|it| it.contains("\"recording_stopped\""))
+    });
     let (_, health) = agent.health();
     assert!(health.contains("disk") || health.contains("stor"), "health says only {health:?}");
     // What was kept can still be read.
@@ -90,6 +98,9 @@ fn a_full_disk_costs_only_what_happens_while_it_is_full() {
         let gaps = agent.events(&["--kind", "gap", "--where", "gap.reason = 'disk_full'"]);
         let told: i64 = gaps.iter().map(|gap| number(gap, "gap.lost")).sum();
         (agent.metric(LOST) - told as f64).abs() < 0.5
+    });
+    agent.wait_for(&["--kind", "alert"], "the alert of the full disk", |alert| {
+        text(alert, "rule") == "recording_stopped"
     });
     agent.stop();
 }
