@@ -1,9 +1,12 @@
 //! What is let through: watched containers only, and each repeated act once per window.
 
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns};
-use plimsoll_ebpf::{orders::Seen, record::Header};
+use plimsoll_ebpf::{
+    orders::{Seen, merged},
+    record::Header,
+};
 
-use crate::maps::{CGROUPS, MERGED, SEEN};
+use crate::maps::{CGROUPS, KNOWN, KNOWN_FROM, MERGED, SEEN};
 
 /// The container of a cgroup, if it is watched.
 #[inline(always)]
@@ -93,30 +96,48 @@ impl Report {
     }
 }
 
-/// Whether an act is reported; it is merely counted where it was within the window.
+/// Whether what was learned vouches for an act.
+#[inline(always)]
+fn is_known(act: u64) -> bool {
+    let (Some(said_ns), Some(from_ns)) = (KNOWN.get_ptr(act), KNOWN_FROM.get_ptr(0)) else {
+        return false;
+    };
+    // SAFETY: the maps returned valid pointers.
+    unsafe { *said_ns >= *from_ns }
+}
+
+/// Whether an act is reported; it is merely counted where it was within the window, which is a longer
+/// one for what is known.
 #[inline(always)]
 pub fn report(act: &Act) -> Option<Report> {
     // SAFETY: the helper takes no pointers.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let act = act.name();
+    let fresh = Seen { reported_ns: now, window_from_ns: now, held_back: 0, latest_ns: now };
     let Some(seen) = SEEN.get_ptr_mut(act) else {
-        let seen = Seen { reported_ns: now, held_back: 0, latest_ns: now };
-        let _ = SEEN.insert(act, seen, 0);
+        let _ = SEEN.insert(act, fresh, 0);
         return Some(Report { act, count: 1 });
     };
     // SAFETY: the map returned a valid pointer. Two processors may race here: at worst an act is
     // reported twice.
     unsafe {
-        if now.wrapping_sub((*seen).reported_ns) < setting!(window_ns) {
+        let since_report = now.wrapping_sub((*seen).reported_ns);
+        let is_in_window = now.wrapping_sub((*seen).window_from_ns) < setting!(window_ns);
+        if is_in_window || since_report < setting!(known_ns) && is_known(act) {
             add(&raw mut (*seen).held_back, 1);
             (*seen).latest_ns = now;
-            if let Some(merged) = MERGED.get_ptr_mut(0) {
-                *merged += 1;
+            if !is_in_window {
+                (*seen).window_from_ns = now;
+            }
+            let is_repeated = since_report < setting!(window_ns);
+            let why = if is_repeated { merged::REPEATED } else { merged::KNOWN };
+            if let Some(count) = MERGED.get_ptr_mut(why) {
+                *count += 1;
             }
             return None;
         }
         let count = (*seen).held_back.wrapping_add(1) as u32;
-        *seen = Seen { reported_ns: now, held_back: 0, latest_ns: now };
+        *seen = fresh;
         Some(Report { act, count })
     }
 }

@@ -10,7 +10,7 @@ use aya_ebpf::{
 use plimsoll_ebpf::{
     orders::{
         Allowed, AllowedPath, AllowedPeer, ID_BYTES, Lost, LostKey, Policy, Seen, Share, Traffic,
-        TrafficKey, Watched,
+        TrafficKey, Watched, merged,
     },
     record::HEADER_BYTES,
 };
@@ -74,13 +74,21 @@ pub static LOST: HashMap<LostKey, Lost> = HashMap::with_max_entries(8192, 0);
 #[map]
 pub static LOST_UNNAMED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Repeated acts that were counted instead of reported.
+/// Acts that were counted instead of reported, by [`merged`].
 #[map]
-pub static MERGED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+pub static MERGED: PerCpuArray<u64> = PerCpuArray::with_max_entries(merged::PLACES, 0);
 
 /// Acts reported within the running window, by [`Header::act`](plimsoll_ebpf::record::Header::act).
 #[map]
 pub static SEEN: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(32768, 0);
+
+/// Acts that what was learned vouches for, and when the agent said so, in nanoseconds since boot.
+#[map]
+pub static KNOWN: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// From when on it has to have said so: it took back what it had said before.
+#[map]
+pub static KNOWN_FROM: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Bytes sent and received by container.
 #[map]

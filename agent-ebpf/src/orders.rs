@@ -81,10 +81,24 @@ pub mod reason {
 pub struct Seen {
     /// When the act was last reported, in nanoseconds since boot.
     pub reported_ns: u64,
-    /// Occurrences since that were not reported.
+    /// When its window began: when it was reported, or found to be known since.
+    pub window_from_ns: u64,
+    /// Occurrences since it was reported that were not.
     pub held_back: u64,
     /// When the latest of them was, in nanoseconds since boot.
     pub latest_ns: u64,
+}
+
+/// Places in the map `MERGED`: why acts were counted instead of reported.
+pub mod merged {
+    /// They were repeated within their window.
+    pub const REPEATED: u32 = 0;
+    /// They were known.
+    pub const KNOWN: u32 = 1;
+    /// How many places there are.
+    pub const PLACES: u32 = NAMES.len() as u32;
+    /// What they are called, in their order.
+    pub const NAMES: [&str; 2] = ["repeated", "known"];
 }
 
 /// Bytes a container has sent and received since its cgroup was first seen, or, to and from one peer,
@@ -116,6 +130,8 @@ pub struct TrafficKey {
 pub struct Settings {
     /// How long a repeated act is merged before it is reported again.
     pub window_ns: u64,
+    /// The same for an act that is known.
+    pub known_ns: u64,
     /// A number that nobody else knows, from which the names of acts are made.
     pub seed: u64,
     /// Bytes a container may put on the bulk ring per second while that ring is under pressure.

@@ -16,6 +16,7 @@ pub static OFFSETS: Offsets = Offsets::NONE;
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings = Settings {
     window_ns: 0,
+    known_ns: 0,
     seed: 0,
     bulk_share: 0,
     priority_share: 0,

@@ -391,6 +391,7 @@ fn limits(config: &Config) -> Limits {
         processes: config.attribution.process_limit as usize,
         patience_ns: config.attribution.hold_patience.as_nanos() as u64,
         window_ns: config.probe.window.as_nanos() as u64,
+        known_ns: config.known_window().as_nanos() as u64,
     }
 }
 

@@ -42,8 +42,13 @@ impl Host for Gone {
 }
 
 fn attributor() -> Attributor {
-    let limits =
-        Limits { held_records: 100, processes: 100, patience_ns: 1 << 40, window_ns: 1 << 30 };
+    let limits = Limits {
+        held_records: 100,
+        processes: 100,
+        patience_ns: 1 << 40,
+        window_ns: 1 << 30,
+        known_ns: 1 << 30,
+    };
     Attributor::new(Arc::new(Node::default()), limits)
 }
 

@@ -25,6 +25,7 @@ use super::{
     dns,
     inventory::{self, Inhabitants},
     listeners::Listeners,
+    neighbours::Neighbours,
     node::Node,
     normal::{self, Looked},
     observation::Observation,
@@ -71,6 +72,8 @@ pub struct Limits {
     pub patience_ns: u64,
     /// How long the kernel side counts repeats of an act before it reports it again, in nanoseconds.
     pub window_ns: u64,
+    /// The same for acts that what was learned vouches for.
+    pub known_ns: u64,
 }
 
 /// See the module.
@@ -81,6 +84,7 @@ pub struct Attributor {
     pub processes: ProcessTable,
     pub(super) node: Arc<Node>,
     pub(super) names: dns::Cache,
+    neighbours: Neighbours,
     pub(super) repeats: Repeats,
     listeners: Listeners,
     limits: Limits,
@@ -100,7 +104,8 @@ impl Attributor {
             processes: ProcessTable::new(limits.processes),
             node,
             names: dns::Cache::default(),
-            repeats: Repeats::new(limits.window_ns, limits.processes),
+            neighbours: Neighbours::default(),
+            repeats: Repeats::new([limits.window_ns, limits.known_ns], limits.processes),
             listeners: Listeners::default(),
             limits,
             buffer: Vec::with_capacity(4096),
@@ -121,9 +126,26 @@ impl Attributor {
         self.boot_to_epoch_ns = boot_to_epoch_ns;
     }
 
-    /// The name by which a container last resolved an address.
+    /// The name of a peer to a container; see [`dns::Cache::name_of`].
     pub fn name_of(&self, cgroup_id: u64, address: IpAddr) -> Option<&str> {
-        self.names.name_of(cgroup_id, address)
+        self.names.name_of(cgroup_id, address, self.neighbours.at(address))
+    }
+
+    /// An act that was reported is known: it is counted for longer before it is reported again.
+    pub fn known_act(&mut self, act: u64) {
+        self.repeats.known(act);
+    }
+
+    /// Docker told of a container. Returns the cgroups whose records are released by this.
+    pub fn known(&mut self, container: Arc<Container>) -> Vec<u64> {
+        self.neighbours.known(&container, self.names.resolved());
+        self.directory.known(container)
+    }
+
+    /// Docker removed a container.
+    pub fn destroyed(&mut self, id: &str) {
+        self.neighbours.removed(id);
+        self.directory.destroyed(id);
     }
 
     /// Number of the latest knock that came back.
@@ -275,7 +297,8 @@ impl Attributor {
         // What the runtime does is not the container's doing, but what was refused was to be.
         if header.outcome != outcome::DONE || header.setup == 0 && !is_runtime {
             let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
-                self.names.name_of(header.cgroup_id, address(connect.address))
+                let address = address(connect.address);
+                self.names.name_of(header.cgroup_id, address, self.neighbours.at(address))
             });
             let observation = Observation {
                 ts_ns: header.boot_ns.saturating_add(self.boot_to_epoch_ns),

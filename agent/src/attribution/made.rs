@@ -139,6 +139,11 @@ impl Attributor {
         self.tell(&encode(header, body, texts.bytes()), container.as_ref(), out);
     }
 
+    /// Hands out an observation that a later stage made of no container.
+    pub fn tell_own(&self, entry: &[u8], out: &mut Out<'_>) {
+        self.tell(entry, None, out);
+    }
+
     /// Hands out an observation that a later stage made of a container's process.
     pub fn tell_of(
         &self,

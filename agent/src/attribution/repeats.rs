@@ -26,9 +26,9 @@ const MOST_BYTES: usize = 8 << 20;
 /// Acts reported and not yet asked for.
 pub struct Repeats {
     reports: HashMap<u64, Report>,
-    /// Reports in their order: when, and of which act.
-    order: VecDeque<(u64, u64)>,
-    window_ns: u64,
+    /// Reports in their order: when, and of which act; those of known acts apart.
+    orders: [VecDeque<(u64, u64)>; 2],
+    windows_ns: [u64; 2],
     capacity: usize,
     bytes: usize,
 }
@@ -40,6 +40,7 @@ pub struct Report {
     container: Arc<Container>,
     process: Option<Arc<Process>>,
     peer_name: Option<Box<str>>,
+    is_known: bool,
 }
 
 /// How often an act was repeated.
@@ -53,9 +54,10 @@ pub struct Count {
 
 impl Repeats {
     /// Remembers at most this many reports; of those beyond it, repeats are told with the next
-    /// report only.
-    pub fn new(window_ns: u64, capacity: usize) -> Self {
-        Self { reports: HashMap::new(), order: VecDeque::new(), window_ns, capacity, bytes: 0 }
+    /// report only. The second window is that of known acts.
+    pub fn new(windows_ns: [u64; 2], capacity: usize) -> Self {
+        let (reports, orders) = Default::default();
+        Self { reports, orders, windows_ns, capacity, bytes: 0 }
     }
 
     /// An act was reported.
@@ -63,16 +65,18 @@ impl Repeats {
         let header = observation.record.header;
         let Some(container) = observation.container.filter(|_| header.act != 0) else { return };
         let body = observation.record.body();
-        if self.order.len() >= self.capacity || self.bytes + body.len() > MOST_BYTES {
+        let count: usize = self.orders.iter().map(VecDeque::len).sum();
+        if count >= self.capacity || self.bytes + body.len() > MOST_BYTES {
             return;
         }
-        self.order.push_back((header.boot_ns, header.act));
+        self.orders[0].push_back((header.boot_ns, header.act));
         let report = Report {
             header,
             body: body.into(),
             container: container.clone(),
             process: observation.process.cloned(),
             peer_name: observation.peer_name.map(Into::into),
+            is_known: false,
         };
         self.bytes += body.len();
         if let Some(old) = self.reports.insert(header.act, report) {
@@ -80,17 +84,33 @@ impl Repeats {
         }
     }
 
+    /// The act of a report turned out to be known: it has the longer window.
+    pub fn known(&mut self, act: u64) {
+        if let Some(report) = self.reports.get_mut(&act)
+            && !std::mem::replace(&mut report.is_known, true)
+        {
+            self.orders[1].push_back((report.header.boot_ns, act));
+        }
+    }
+
     /// The next act whose window is over at `now_ns` (since boot), with its latest report.
     pub fn next_due(&mut self, now_ns: u64) -> Option<Report> {
+        self.due(0, now_ns).or_else(|| self.due(1, now_ns))
+    }
+
+    fn due(&mut self, order: usize, now_ns: u64) -> Option<Report> {
         loop {
-            let &(reported_ns, act) = self.order.front()?;
-            let due_ns = reported_ns.saturating_add(self.window_ns).saturating_add(SLACK_NS);
+            let &(reported_ns, act) = self.orders[order].front()?;
+            let due_ns =
+                reported_ns.saturating_add(self.windows_ns[order].saturating_add(SLACK_NS));
             if now_ns < due_ns {
                 return None;
             }
-            self.order.pop_front();
-            // One that was reported again since is not over.
-            if self.reports.get(&act).is_some_and(|it| it.header.boot_ns == reported_ns) {
+            self.orders[order].pop_front();
+            // One that was reported again since is not over, and a known one stands in its own order.
+            let is_over =
+                |it: &Report| it.header.boot_ns == reported_ns && usize::from(it.is_known) == order;
+            if self.reports.get(&act).is_some_and(is_over) {
                 let report = self.reports.remove(&act)?;
                 self.bytes -= report.body.len();
                 return Some(report);
@@ -148,7 +168,7 @@ mod tests {
 
     #[test]
     fn an_act_is_due_after_its_window_and_told_as_it_was_reported() {
-        let mut repeats = Repeats::new(WINDOW, 10);
+        let mut repeats = Repeats::new([WINDOW, 30 * WINDOW], 10);
         report(&mut repeats, 7, 5);
         assert!(repeats.next_due(WINDOW).is_none());
         let due = repeats.next_due(5 + WINDOW + SLACK_NS).expect("is due");
@@ -163,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_later_report_puts_the_question_off() {
-        let mut repeats = Repeats::new(WINDOW, 10);
+        let mut repeats = Repeats::new([WINDOW, 30 * WINDOW], 10);
         report(&mut repeats, 7, 0);
         report(&mut repeats, 7, WINDOW);
         assert!(repeats.next_due(WINDOW + SLACK_NS).is_none());
@@ -171,8 +191,24 @@ mod tests {
     }
 
     #[test]
+    fn a_known_act_has_a_longer_window() {
+        let mut repeats = Repeats::new([WINDOW, 30 * WINDOW], 10);
+        report(&mut repeats, 7, 0);
+        report(&mut repeats, 8, 1);
+        repeats.known(7);
+        repeats.known(9);
+        let due = |repeats: &mut Repeats, now_ns| repeats.next_due(now_ns).map(|it| it.act());
+        assert_eq!(due(&mut repeats, 2 * WINDOW), Some(8));
+        assert_eq!(due(&mut repeats, 2 * WINDOW), None);
+        assert_eq!(due(&mut repeats, 30 * WINDOW + SLACK_NS), Some(7));
+        report(&mut repeats, 7, 40 * WINDOW);
+        assert_eq!(due(&mut repeats, 42 * WINDOW), Some(7), "it has to be known anew");
+        assert_eq!(due(&mut repeats, u64::MAX), None);
+    }
+
+    #[test]
     fn what_is_never_merged_or_finds_no_room_is_not_remembered() {
-        let mut repeats = Repeats::new(WINDOW, 1);
+        let mut repeats = Repeats::new([WINDOW, 30 * WINDOW], 1);
         report(&mut repeats, 0, 0);
         assert!(repeats.next_due(u64::MAX).is_none());
         report(&mut repeats, 7, 0);

@@ -1,4 +1,4 @@
-//! An act that departs from what is known.
+//! What the baseline makes of an act: known, or departing from what is.
 
 use plimsoll_ebpf::rules::Rule;
 
@@ -6,6 +6,26 @@ use super::{
     dimension::{Context, Dimension},
     explain::DepartureKind,
 };
+
+/// What the baseline makes of an observation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// How it departs from what is known.
+    pub departure: Option<Departure>,
+    /// Whether all of it is known to be usual, where enough is known for that and after the start.
+    pub is_known: bool,
+}
+
+/// What is found of one behaviour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It is known, where enough is known to tell what is not.
+    Known,
+    /// It is learned, or nothing is known of its kind.
+    Open,
+    /// It departs from what is known.
+    Departs(Box<Departure>),
+}
 
 /// Something that an image or service was not seen to do, though enough of it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

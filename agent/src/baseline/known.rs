@@ -11,7 +11,7 @@ use plimsoll_ebpf::rules::Rule;
 use super::{
     behaviour::{Behaviour, Learning},
     counts::Counts,
-    departure::Departure,
+    departure::{Departure, Looked},
     dimension::{Context, Dimension},
     entries::{ENTRY_BYTES, Occasion},
     explain::DepartureKind,
@@ -157,7 +157,7 @@ impl Known {
         member: &mut Member,
         at: &Occasion,
         is_foreign: bool,
-    ) -> Option<Departure> {
+    ) -> Looked {
         let (dimension, context) = (it.dimension, at.context);
         let profile = &mut self.profiles[member.profile];
         let is_monitored = profile.is_monitored(dimension, context);
@@ -174,7 +174,7 @@ impl Known {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
             }
-            return None;
+            return if is_monitored { Looked::Known } else { Looked::Open };
         }
         if (!is_monitored || is_addition) && !is_denied {
             if may_learn {
@@ -182,10 +182,10 @@ impl Known {
             } else {
                 self.counts.unlearnable += 1;
             }
-            return None;
+            return Looked::Open;
         }
         if profile.learned[dimension as usize].is_full {
-            return None;
+            return Looked::Open;
         }
         let kind = match entry {
             Some(entry) if entry.is_denied => DepartureKind::Denied,
@@ -201,7 +201,7 @@ impl Known {
         let course = if context == Context::Start { Context::Steady } else { context };
         let of = (&profile.subject, dimension, course, it.scope, alike(it));
         let fingerprint = self.hasher.hash_one(of);
-        Some(Departure {
+        Looked::Departs(Box::new(Departure {
             dimension,
             context,
             rule: rule_of(it, context),
@@ -213,7 +213,7 @@ impl Known {
             layer: it.layer,
             fingerprint,
             words: String::new(),
-        })
+        }))
     }
 
     /// Learns a behaviour, which may be what a release adds.

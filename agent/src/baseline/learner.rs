@@ -17,7 +17,8 @@ use plimsoll_ebpf::{
 use super::{
     behaviour::{Scratch, behaviours, is_foreign},
     counts::Counts,
-    departure::Departure,
+    departure::{Departure, Judged, Looked},
+    dimension::Context,
     entries::Occasion,
     explain::explain,
     heritage::Look,
@@ -109,18 +110,18 @@ impl Baseline {
     }
 
     /// Learns from an observation; returns what departs from what is known, the most telling first.
-    pub fn observe(&mut self, observation: &Observation<'_>) -> Option<Departure> {
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Judged {
         let header = &observation.record.header;
-        let container = observation.container?;
+        let Some(container) = observation.container else { return Judged::default() };
         if header.outcome != outcome::DONE || container.image_digest.is_empty() {
-            return None;
+            return Judged::default();
         }
         let now_ms = observation.ts_ns / 1_000_000;
         self.now_ms = self.now_ms.max(now_ms);
         if let Some((event, tail)) = observation.record.read::<lifecycle::Container>() {
             let text = |span| std::str::from_utf8(tail.get(span)).unwrap_or_default();
             self.happened(container, text(event.op), text(event.command), event.exit_code, now_ms);
-            return None;
+            return Judged::default();
         }
         let key = header.cgroup_id;
         if !self.instances.contains_key(&key) {
@@ -130,14 +131,14 @@ impl Baseline {
             let sees_start = is_first && observation.record.read::<Exec>().is_some();
             self.meet(key, container, sees_start, now_ms);
         }
-        let instance = self.instances.get_mut(&key)?;
+        let Some(instance) = self.instances.get_mut(&key) else { return Judged::default() };
         follow(&mut self.known, instance, observation, now_ms);
-        let departure = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
+        let judged = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
         if let Some((connect, _)) = observation.record.read::<Connect>() {
             let is_foreign = observation.process.is_some_and(|it| instance.is_foreign(it));
-            instance.contacts.note(observation, &connect, is_foreign || departure.is_some());
+            instance.contacts.note(observation, &connect, is_foreign || judged.departure.is_some());
         }
-        departure
+        judged
     }
 
     /// A container that was not met yet; `sees_start` where its first program is what was met.
@@ -342,14 +343,16 @@ fn judge(
     scratch: &mut Scratch,
     observation: &Observation<'_>,
     now_ms: u64,
-) -> Option<Departure> {
+) -> Judged {
     let process: Option<&Process> = observation.process.map(|it| &**it);
     let context = instance.context(process, now_ms, &known.settings);
     let is_foreign = process.is_some_and(|it| instance.is_foreign(it));
-    let mut found = None;
+    let mut judged = Judged::default();
+    let (mut known_ones, mut all) = (0, 0);
     behaviours(observation, context, scratch, &mut |behaviour| {
         let member = usize::from(behaviour.dimension.is_of_service());
         let (hash, start_ms) = (instance.hash, instance.start_ms);
+        all += 1;
         let Some(member) = instance.members[member].as_mut() else { return true };
         let at = Occasion {
             context,
@@ -359,10 +362,15 @@ fn judge(
             now_s: now_ms / 1000,
             apart_s: known.settings.apart_s(),
         };
-        found = known.look_up(&behaviour, member, &at, is_foreign);
-        found.is_none()
+        match known.look_up(&behaviour, member, &at, is_foreign) {
+            Looked::Known => known_ones += 1,
+            Looked::Open => {}
+            Looked::Departs(departure) => judged.departure = Some(*departure),
+        }
+        judged.departure.is_none()
     });
-    found
+    judged.is_known = all > 0 && known_ones == all && context == Context::Steady && !is_foreign;
+    judged
 }
 
 /// Whether listening tells that a container has started: on a port of its image, or on any where

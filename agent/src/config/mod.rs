@@ -19,6 +19,7 @@ pub(crate) mod pages;
 
 mod document;
 mod nearest;
+mod probe;
 mod rules;
 mod sink_keys;
 mod sink_reader;

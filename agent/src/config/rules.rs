@@ -21,6 +21,7 @@ const fn rule(key: &'static str, bound: &'static str, holds: fn(&Config) -> bool
 /// Every bound.
 pub(super) const RULES: &[Rule] = &[
     rule("probe.window", "at most 1h", |it| it.probe.window <= Duration::from_hours(1)),
+    rule("probe.known_window", "at most 1h", |it| it.probe.known_window <= Duration::from_hours(1)),
     rule("probe.max_cgroups", "between 64 and 1048576", |it| {
         (64..=1 << 20).contains(&it.probe.max_cgroups)
     }),

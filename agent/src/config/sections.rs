@@ -38,6 +38,11 @@ sections! {
         /// How long repeats of one act (same container, program and object) are counted before the
         /// act is reported again. `0` reports every one.
         window: Duration = "10s",
+        /// The same for an act that the profile vouches for, once enough is known to tell what is new:
+        /// it costs next to nothing then, and is told this seldom, with how often it was done, but no
+        /// less than twice in a unit of learning. What is no longer known, as after `profile revoke`,
+        /// is reported at the next window's end. Below `window` it changes nothing.
+        known_window: Duration = "5m",
         /// Size of the ring for what must not be lost: programs started, acts seen for the first
         /// time, gaps. Kernel memory that is not swapped.
         priority_ring_bytes: RingBytes = "4MiB",

@@ -4,7 +4,7 @@ use super::family::Row;
 use crate::config::sink::SinkTable;
 use plimsoll_ebpf::{
     catalog::{CATALOG, GUARDS, SHARED_PROBES},
-    orders::reason,
+    orders::{merged, reason},
     rules::{Class, Rule, Severity, outcome},
 };
 
@@ -19,6 +19,11 @@ pub(super) fn rows(label: &'static str, values: Vec<&'static str>) -> Vec<Row> {
 /// Events, in the order of the catalogue.
 pub(super) fn kinds() -> Vec<&'static str> {
     CATALOG.iter().map(|kind| kind.name).collect()
+}
+
+/// Why an act can be counted instead of reported.
+pub(super) fn merged() -> Vec<&'static str> {
+    merged::NAMES.to_vec()
 }
 
 /// Why an observation can be lost.

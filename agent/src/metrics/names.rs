@@ -67,8 +67,10 @@ metrics! {
     /// Observations lost, by reason. Each loss is also stored as a gap.
     observations_lost: Counter Whole "plimsoll_observations_lost_total"
         Labels::Each("reason", labels::losses());
-    /// Repeats of an act that the kernel side counted into a later report instead of reporting.
-    observations_merged: Counter Whole "plimsoll_observations_merged_total" Labels::None;
+    /// Acts that the kernel side counted into a later report instead of reporting, by reason: they
+    /// were repeated within `probe.window`, or are known and within `probe.known_window`.
+    observations_merged: Counter Whole "plimsoll_observations_merged_total"
+        Labels::Each("reason", labels::merged());
     /// Entries of the rings that are no record, by reason.
     decode_errors: Counter Whole "plimsoll_decode_errors_total"
         Labels::Each("reason", labels::decode_errors());

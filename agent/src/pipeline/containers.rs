@@ -140,7 +140,7 @@ impl Containers {
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
                 if op == "destroy" {
-                    attributor.directory.destroyed(&id);
+                    attributor.destroyed(&id);
                 }
             }
             Notice::Lost { count } => losses.add(0, "container", "docker_queue_full", count),
@@ -157,7 +157,7 @@ impl Containers {
     ) {
         self.settle(&container.id);
         self.guard_both(attributor.directory.cgroup_of(&container.id), &container, metrics);
-        for cgroup_id in attributor.directory.known(container) {
+        for cgroup_id in attributor.known(container) {
             attributor.replay(cgroup_id, procfs, out);
         }
     }
@@ -229,6 +229,26 @@ impl Containers {
                 self.orders.forget(container);
                 attributor.forget(container);
             }
+        }
+    }
+
+    /// Tells the kernel side which acts are known.
+    pub(super) fn known_acts(
+        &mut self,
+        acts: impl Iterator<Item = u64>,
+        attributor: &mut Attributor,
+    ) {
+        let now_ns = clock::boot_ns();
+        for act in acts {
+            self.orders.known(act, now_ns);
+            attributor.known_act(act);
+        }
+    }
+
+    /// What was known may be no more.
+    pub(super) fn forget_known(&mut self) {
+        if let Err(error) = self.orders.forget_known(clock::boot_ns()) {
+            tracing::warn!(%error, "what is known was not taken back: it is reported late");
         }
     }
 

@@ -50,12 +50,11 @@ impl Learning {
         self.baseline.as_mut()
     }
 
-    /// Does what an operator asked for.
-    pub(super) fn carry_out(&mut self) {
-        let Some(baseline) = &mut self.baseline else { return };
-        for order in self.orders.try_iter() {
-            baseline.carry_out(&order, clock::now_ns() / 1_000_000_000);
-        }
+    /// Does what an operator asked for; returns whether there was anything.
+    pub(super) fn carry_out(&mut self) -> bool {
+        let Some(baseline) = &mut self.baseline else { return false };
+        let orders = self.orders.try_iter();
+        orders.map(|it| baseline.carry_out(&it, clock::now_ns() / 1_000_000_000)).count() > 0
     }
 
     /// Lets time pass, and hands over at most so many profiles to be written.

@@ -12,6 +12,7 @@ mod acts;
 mod containers;
 mod gauges;
 mod losses;
+mod outage;
 mod recorder;
 mod refused;
 mod subjects;

@@ -33,12 +33,14 @@ pub(super) struct Recorder {
     pub(super) outlets: Outlets,
     pub(super) metrics: Arc<Metrics>,
     pub(super) acts: Counted,
+    /// Acts that turned out to be known, by the names the kernel side has for them.
+    pub(super) known: Vec<u64>,
 }
 
 impl Recorder {
     /// Keeps an observation, and the alert that it may be.
     pub(super) fn keep(&mut self, observation: &Observation<'_>) {
-        let Self { learning, judge, appender, outlets, metrics, acts } = self;
+        let Self { learning, judge, appender, outlets, metrics, acts, known } = self;
         acts.count(observation);
         store(observation, appender, outlets, metrics);
         let header = &observation.record.header;
@@ -51,7 +53,11 @@ impl Recorder {
                 store(&alert, appender, outlets, metrics);
             }
         };
-        assess::observe(learning.baseline_mut(), judge, observation, &mut tell);
+        let is_known = assess::observe(learning.baseline_mut(), judge, observation, &mut tell);
+        // One that is not repeated has nothing to be counted.
+        if is_known && header.act != 0 && header.count > 1 {
+            known.push(header.act);
+        }
     }
 
     /// Keeps an observation that departs from what is known, and the alert that it may be.
@@ -65,6 +71,11 @@ impl Recorder {
         };
         let departure = learning.baseline().map(|baseline| (departure, baseline));
         judge.observe(observation, departure, &mut tell);
+    }
+
+    /// Counts an alert and tells it to the sinks.
+    pub(super) fn tell(&mut self, observation: &Observation<'_>) {
+        tell(observation, &mut self.outlets, &self.metrics);
     }
 
     /// Lets time pass, up to this moment since boot.
@@ -102,6 +113,12 @@ fn store(
 ) {
     metrics.observations.add_at(observation.record.kind.index(), 1);
     subjects::count(metrics, observation);
+    tell(observation, outlets, metrics);
+    appender.append(observation);
+}
+
+/// Tells the sinks, where it is an alert.
+fn tell(observation: &Observation<'_>, outlets: &mut Outlets, metrics: &Metrics) {
     if let Some((alert, _)) = observation.record.read::<Alert>()
         && let Some(rule) = Rule::by_number(alert.rule)
     {
@@ -111,5 +128,4 @@ fn store(
         }
         outlets.tell(observation, rule.info().severity);
     }
-    appender.append(observation);
 }

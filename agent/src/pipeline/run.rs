@@ -8,7 +8,7 @@ use std::{
 };
 
 use crossbeam_channel::Receiver;
-use plimsoll_ebpf::rules::Class;
+use plimsoll_ebpf::{orders::merged, rules::Class};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use super::{
     gauges,
     learning::Learning,
     losses::Losses,
+    outage::Outage,
     recorder::Recorder,
     stranger::{self, Stranger},
     takeover,
@@ -128,6 +129,7 @@ pub struct Pipeline {
     roster: Roster,
     metrics: Arc<Metrics>,
     losses: Losses,
+    outage: Outage,
     /// While it is held, the kernel counts the programs' runs.
     run_stats: Option<OwnedFd>,
     pins: Option<Pins>,
@@ -174,11 +176,13 @@ impl Pipeline {
                 outlets: parts.outlets,
                 metrics: parts.metrics.clone(),
                 acts: Counted::default(),
+                known: Vec::new(),
             },
             measuring: parts.sampler.map(Measuring::new),
             roster: parts.roster,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
+            outage: Outage::default(),
             run_stats: armed.run_stats,
             pins: armed.pins,
             predecessors: armed.predecessors,
@@ -225,12 +229,16 @@ impl Pipeline {
         // Taken before the rings are drained and handled after: what Docker tells of has left its
         // records on the rings by then, and those come first.
         let notices: Vec<Notice> = self.notices.try_iter().take(NOTICES).collect();
-        if let Some(book) = self.books.try_iter().last() {
+        let book = self.books.try_iter().last();
+        let is_decided = self.recorder.learning.carry_out() || book.is_some();
+        if let Some(book) = book {
             self.recorder.judge.set_book(book.clone());
             self.containers.set_book(book, &self.attributor, &self.metrics);
         }
+        if is_decided {
+            self.containers.forget_known();
+        }
         let count = self.drain();
-        self.recorder.learning.carry_out();
         let Self { attributor, procfs, containers, roster, metrics, losses, recorder, .. } = self;
         let mut out = |it: &Observation<'_>| recorder.keep(it);
         for notice in notices {
@@ -247,6 +255,7 @@ impl Pipeline {
         if let Some(measuring) = &mut self.measuring {
             measuring.turn(attributor, procfs, recorder, metrics);
         }
+        containers.known_acts(recorder.known.drain(..), attributor);
         recorder.appender.tick();
         // Before it says that it is ready.
         if containers.are_listed()
@@ -305,13 +314,16 @@ impl Pipeline {
         attributor.tick(now_ns, procfs, &mut out);
         tell_repeats(now_ns, attributor, containers, &mut out);
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
+        self.outage.look(recorder, attributor, now_ns);
         recorder.tick(now_ns, attributor);
         containers.release_gone(attributor, metrics);
         gauges::show(metrics, attributor, &recorder.appender);
         gauges::show_policy(metrics, recorder.judge.book(), clock::now_ns());
         recorder.acts.show(&attributor.directory, &self.roster);
         gauges::show_fill(metrics, containers.orders.take_fill(), self.ring_bytes);
-        metrics.observations_merged.set(containers.orders.merged());
+        for (why, count) in merged::NAMES.into_iter().zip(containers.orders.merged()) {
+            metrics.observations_merged.set_to(why, count);
+        }
         metrics.queue_length.set_to("docker", self.notices.len() as u64);
         if let Some(loaded) = self.loaded.as_ref().filter(|_| self.run_stats.is_some()) {
             gauges::show_runs(metrics, loaded);

@@ -68,6 +68,7 @@ impl Armed {
             lsm: lsm.as_ref().copied().map_err(String::as_str),
             settings: Settings {
                 window_ns: config.probe.window.as_nanos() as u64,
+                known_ns: config.known_window().as_nanos() as u64,
                 seed: random(),
                 bulk_pressure: u64::from(bulk) / 2,
                 bulk_share: u64::from(bulk) / 8,

@@ -7,7 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray},
 };
-use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Watched, knocked};
+use plimsoll_ebpf::orders::{Lost, LostKey, Seen, Watched, knocked, merged};
 
 use super::plain::Plain;
 
@@ -18,6 +18,8 @@ pub struct Orders {
     lost_unnamed: PerCpuArray<MapData, u64>,
     seen: HashMap<MapData, u64, Plain<Seen>>,
     merged: PerCpuArray<MapData, u64>,
+    known: HashMap<MapData, u64, u64>,
+    known_from: Array<MapData, u64>,
     fill: Array<MapData, u64>,
     knocked: Array<MapData, u64>,
     /// Losses already told, to tell only what is new.
@@ -47,6 +49,8 @@ impl Orders {
             lost_unnamed: take("LOST_UNNAMED")?.try_into()?,
             seen: take("SEEN")?.try_into()?,
             merged: take("MERGED")?.try_into()?,
+            known: take("KNOWN")?.try_into()?,
+            known_from: take("KNOWN_FROM")?.try_into()?,
             fill: take("FILL")?.try_into()?,
             knocked: take("KNOCKED")?.try_into()?,
             told: StdHashMap::new(),
@@ -90,7 +94,7 @@ impl Orders {
                 *told = lost.count;
             }
         }
-        let unnamed = sum(&self.lost_unnamed);
+        let unnamed = sum(&self.lost_unnamed, 0);
         let key = LostKey::default();
         let told = self.told.entry(key).or_default();
         if unnamed > *told {
@@ -124,12 +128,24 @@ impl Orders {
         Some(seen)
     }
 
-    /// Repeated acts that were counted instead of reported, since start.
-    pub fn merged(&self) -> u64 {
-        sum(&self.merged)
+    /// What was learned vouches for an act, at this moment since boot: it may be counted for longer
+    /// before it is reported again.
+    pub fn known(&mut self, act: u64, now_ns: u64) {
+        // Without it the act is reported each window, as any other.
+        let _ = self.known.insert(act, now_ns, 0);
+    }
+
+    /// Takes back all that was said to be known until this moment since boot.
+    pub fn forget_known(&mut self, now_ns: u64) -> Result<(), MapError> {
+        self.known_from.set(0, now_ns, 0)
+    }
+
+    /// Acts that were counted instead of reported, since start, by [`merged`].
+    pub fn merged(&self) -> [u64; merged::PLACES as usize] {
+        std::array::from_fn(|place| sum(&self.merged, place as u32))
     }
 }
 
-fn sum(counter: &PerCpuArray<MapData, u64>) -> u64 {
-    counter.get(&0, 0).map(|values| values.iter().sum()).unwrap_or_default()
+fn sum(counter: &PerCpuArray<MapData, u64>, place: u32) -> u64 {
+    counter.get(&place, 0).map(|values| values.iter().sum()).unwrap_or_default()
 }

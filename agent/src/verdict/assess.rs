@@ -6,22 +6,25 @@ use std::sync::Arc;
 use super::judge::{Judge, Tell};
 use crate::{
     attribution::{container::Container, observation::Observation},
-    baseline::learner::Baseline,
+    baseline::{departure::Judged, learner::Baseline},
 };
 
-/// Learns from an observation, where anything is learned, and judges it.
+/// Learns from an observation, where anything is learned, and judges it. Returns whether it is known
+/// to be usual, and nothing is told or allowed of it.
 pub fn observe(
     baseline: Option<&mut Baseline>,
     judge: &mut Judge,
     observation: &Observation<'_>,
     tell: &mut Tell<'_>,
-) {
+) -> bool {
     let Some(baseline) = baseline else {
         judge.observe(observation, None, tell);
-        return;
+        return false;
     };
-    let departure = baseline.observe(observation);
-    judge.observe(observation, departure.as_ref().map(|it| (it, &*baseline)), tell);
+    let Judged { departure, is_known } = baseline.observe(observation);
+    let is_settled =
+        judge.observe(observation, departure.as_ref().map(|it| (it, &*baseline)), tell);
+    is_known && !is_settled
 }
 
 /// Receives an alert of a profile as a whole, with the container that it is told of.

@@ -134,16 +134,18 @@ impl Judge {
     }
 
     /// Judges an observation, which may depart from the baseline; tells of it where it is an alert.
+    /// Returns whether a rule that needs no learning was broken, and told or allowed.
     pub fn observe(
         &mut self,
         observation: &Observation<'_>,
         departure: Option<(&Departure, &Baseline)>,
         tell: &mut Tell<'_>,
-    ) {
+    ) -> bool {
         let is_settled = self.observe_rules(observation, tell);
         if let Some((departure, baseline)) = departure.filter(|_| !is_settled) {
             self.observe_departure(observation, departure, baseline, tell);
         }
+        is_settled
     }
 
     /// Judges by the rules that need no learning; returns whether that settles it: it was told or
@@ -236,16 +238,27 @@ impl Judge {
 
     /// The alert of what is told of a profile as a whole, at this moment since boot.
     pub fn report(&mut self, report: &Report, now_ns: u64) -> Vec<u8> {
-        let mode = self.ruling(&report.container).modes.get(report.rule.class());
-        let count = report.count.try_into().unwrap_or(u32::MAX);
-        let cgroup_id = report.cgroup_id;
-        let standing = self.incidents.add((cgroup_id, 0, 0), report.rule, b"", now_ns);
+        let Report { rule, container, cgroup_id, count, reason } = report;
+        let mode = self.ruling(container).modes.get(rule.class());
+        let (cgroup_id, count) = (*cgroup_id, (*count).try_into().unwrap_or(u32::MAX));
         let header = Header { boot_ns: now_ns, cgroup_id, count, ..Header::default() };
+        self.whole(header, *rule, mode, reason)
+    }
+
+    /// The alert of what concerns the agent and no container, at this moment since boot.
+    pub fn report_own(&mut self, rule: Rule, reason: &str, now_ns: u64) -> Vec<u8> {
+        let header = Header { boot_ns: now_ns, count: 1, ..Header::default() };
+        self.whole(header, rule, Mode::Monitor, reason)
+    }
+
+    /// An alert that no single act has raised.
+    fn whole(&mut self, header: Header, rule: Rule, mode: Mode, reason: &str) -> Vec<u8> {
+        let standing = self.incidents.add((header.cgroup_id, 0, 0), rule, b"", header.boot_ns);
         let mut texts = TailBuilder::default();
         let event = Alert {
-            rule: report.rule as u8,
+            rule: rule as u8,
             mode: mode as u8,
-            reason: texts.push(report.reason.as_bytes()),
+            reason: texts.push(reason.as_bytes()),
             incident: texts.push(format!("{:016x}", standing.id).as_bytes()),
             score: standing.score,
             ..Alert::default()

@@ -36,7 +36,10 @@ fn loss() -> Vec<Panel> {
             .runbook("agent.md#plimsollringnearlyfull"),
         Panel::lines("Observations", "Observations attributed in a second, by event.")
             .query("sum by (kind) (rate(plimsoll_observations_total{@}[$__rate_interval]))", "{{kind}}")
-            .query("sum(rate(plimsoll_observations_merged_total{@}[$__rate_interval]))", "merged in the kernel")
+            .query(
+                "sum by (reason) (rate(plimsoll_observations_merged_total{@}[$__rate_interval]))",
+                "counted in the kernel: {{reason}}",
+            )
             .unit("ops"),
         Panel::lines("What waits", "Entries in queues, and observations whose container is not known yet.")
             .query("sum by (queue) (plimsoll_queue_length{@})", "queue {{queue}}")

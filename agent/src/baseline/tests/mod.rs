@@ -1,5 +1,6 @@
 //! Learning as a whole, from observations to departures.
 
+mod known;
 mod release;
 mod siblings;
 
@@ -40,6 +41,8 @@ const BEGIN_MS: u64 = 1_764_000_000_000;
 struct Stage {
     baseline: Baseline,
     now_ms: u64,
+    /// Whether what was seen last is known.
+    is_known: bool,
 }
 
 /// Containers of a version of the image have numbers from here on, times the version.
@@ -87,7 +90,7 @@ fn connect(port: u16) -> Vec<u8> {
 
 impl Stage {
     fn new() -> Self {
-        Self { baseline: Baseline::new(Settings::default()), now_ms: BEGIN_MS }
+        Self { baseline: Baseline::new(Settings::default()), now_ms: BEGIN_MS, is_known: false }
     }
 
     fn see(
@@ -100,14 +103,16 @@ impl Stage {
         let mut record = Record::decode(entry).expect("decodes");
         record.header.cgroup_id = number;
         record.header.count = record.header.count.max(1);
-        self.baseline.observe(&Observation {
+        let judged = self.baseline.observe(&Observation {
             ts_ns: self.now_ms * 1_000_000,
             record,
             node: &Arc::new(Node::default()),
             container: Some(&container(number)),
             process,
             peer_name,
-        })
+        });
+        self.is_known = judged.is_known;
+        judged.departure
     }
 
     fn run(&mut self, number: u64, exe: &str, parent: Option<&str>) -> Option<Departure> {
@@ -335,7 +340,8 @@ fn what_an_operator_denied_is_told_at_once_and_never_learned_again() {
 fn learning_goes_on_where_it_was_after_it_was_kept() {
     let stage = Stage::learned();
     let settings = Settings::default();
-    let mut again = Stage { baseline: Baseline::new(settings), now_ms: stage.now_ms + 1000 };
+    let mut again =
+        Stage { baseline: Baseline::new(settings), now_ms: stage.now_ms + 1000, is_known: false };
     for profile in stage.baseline.profiles() {
         let text = serde_json::to_vec(&Saved::of(profile, &settings, 1)).expect("writes");
         let saved: Saved = serde_json::from_slice(&text).expect("reads");

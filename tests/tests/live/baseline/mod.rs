@@ -4,6 +4,7 @@
 
 mod departures;
 mod kept;
+mod known;
 mod quorum;
 mod versions;
 mod volumes;
