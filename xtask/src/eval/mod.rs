@@ -8,6 +8,7 @@ mod alerts;
 mod corpus;
 mod page;
 mod profiles;
+mod quiet;
 mod score;
 mod watch;
 
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// Only these services.
     #[arg(long, value_delimiter = ',')]
     services: Vec<String>,
+    /// Attacks nothing and approves nothing: whatever is told after the learning is a false alarm,
+    /// and set against what the profiles said is to be expected.
+    #[arg(long, conflicts_with = "list")]
+    quiet: bool,
     /// Scores the last run again, and runs nothing.
     #[arg(long)]
     score_only: bool,
@@ -60,6 +65,15 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let out = paths::made().join("eval/run");
     if !args.score_only {
         attack(args, &corpus, &out)?;
+    }
+    if args.quiet {
+        let table = quiet::table(&out, args.time_scale)?;
+        write!(io::stdout(), "{table}").context("writing to standard output")?;
+        if args.page {
+            page::write_quiet(args, &table)?;
+            say("wrote docs/detection.md");
+        }
+        return Ok(());
     }
     let text = corpus.score(&out)?;
     fs::write(out.join("score.json"), &text).context("keeping the score")?;
@@ -87,8 +101,10 @@ fn attack(args: &Args, corpus: &Corpus, out: &Path) -> Result<()> {
     }
     fs::create_dir_all(out).context("making a directory for the results")?;
     let agent = Agent::start(&agent, out, args.time_scale)?;
-    say(&format!("learning for {} s, then attacking for {} s", args.learn, args.detect));
-    let campaign = corpus.campaign(args, out, &agent.approval());
+    let what = if args.quiet { "watching" } else { "attacking" };
+    say(&format!("learning for {} s, then {what} for {} s", args.learn, args.detect));
+    let in_between = if args.quiet { agent.survey() } else { agent.approval() };
+    let campaign = corpus.campaign(args, out, &in_between);
     agent.stop()?;
     corpus.stop();
     campaign

@@ -14,14 +14,37 @@ use crate::paths;
 const BEGIN: &str = "<!-- Begin of what `cargo xtask eval --page` writes. -->\n";
 const END: &str = "<!-- End of what `cargo xtask eval --page` writes. -->\n";
 
-/// Puts the result between the marks of docs/detection.md; what people wrote around them stays.
+const QUIET_BEGIN: &str = "<!-- Begin of what `cargo xtask eval --quiet --page` writes. -->\n";
+const QUIET_END: &str = "<!-- End of what `cargo xtask eval --quiet --page` writes. -->\n";
+
+/// Puts the result between its marks in docs/detection.md; what people wrote around them stays.
 pub(super) fn write(args: &Args, score: &Score, profiles: &[Profile]) -> Result<()> {
+    put([BEGIN, END], &tables(args, score, profiles))
+}
+
+/// The same of a run without attacks.
+pub(super) fn write_quiet(args: &Args, table: &str) -> Result<()> {
+    let command = command(args);
+    put([QUIET_BEGIN, QUIET_END], &format!("`{command}`\n\n{table}"))
+}
+
+fn put([begin, end]: [&str; 2], text: &str) -> Result<()> {
     let path = paths::root().join("docs/detection.md");
     let page = fs::read_to_string(&path).context("reading docs/detection.md")?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/detection.md has no first mark")?;
-    let (_, after) = rest.split_once(END).context("docs/detection.md has no second mark")?;
-    let page = format!("{before}{BEGIN}\n{}\n{END}{after}", tables(args, score, profiles));
+    let missing = |mark: &str| format!("docs/detection.md has no mark: {}", mark.trim());
+    let (before, rest) = page.split_once(begin).with_context(|| missing(begin))?;
+    let (_, after) = rest.split_once(end).with_context(|| missing(end))?;
+    let page = format!("{before}{begin}\n{text}\n{end}{after}");
     fs::write(&path, page).context("writing docs/detection.md")
+}
+
+/// What was run.
+fn command(args: &Args) -> String {
+    let Args { learn, detect, seed, time_scale, .. } = args;
+    let quiet = if args.quiet { " --quiet" } else { "" };
+    format!(
+        "cargo xtask eval{quiet} --learn {learn} --detect {detect} --seed {seed} --time-scale {time_scale}"
+    )
 }
 
 /// The result in short.
@@ -68,10 +91,7 @@ fn rate(rate: &Rate) -> String {
 }
 
 fn tables(args: &Args, score: &Score, profiles: &[Profile]) -> String {
-    let mut text = format!(
-        "`cargo xtask eval --learn {} --detect {} --seed {} --time-scale {}`\n\n| | |\n| --- | --- |\n",
-        args.learn, args.detect, args.seed, args.time_scale
-    );
+    let mut text = format!("`{}`\n\n| | |\n| --- | --- |\n", command(args));
     for (what, value) in figures(score) {
         let _ = writeln!(text, "| {what} | {value} |");
     }

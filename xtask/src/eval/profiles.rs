@@ -8,17 +8,32 @@ use serde::Deserialize;
 /// A profile, as `plimsoll profile list -o json` prints it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Profile {
+    pub(super) image: String,
     parts: Vec<Part>,
 }
 
 /// A dimension of a profile in one context.
 #[derive(Debug, Deserialize)]
-struct Part {
+pub(super) struct Part {
     dimension: String,
     context: String,
     state: String,
-    daily: f64,
-    daily_bound: f64,
+    pub(super) daily: f64,
+    pub(super) daily_bound: f64,
+}
+
+impl Profile {
+    /// Its dimensions in steady work.
+    pub(super) fn steady(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.context == "steady")
+    }
+}
+
+impl Part {
+    /// Whether enough of it is known that what is new is told.
+    pub(super) fn is_monitored(&self) -> bool {
+        self.state == "monitor"
+    }
 }
 
 /// A dimension over all profiles, of steady work.
@@ -44,13 +59,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Profile>> {
 /// By dimension, how much was known.
 pub(super) fn by_dimension(profiles: &[Profile]) -> BTreeMap<&str, Known> {
     let mut all: BTreeMap<&str, Known> = BTreeMap::new();
-    for part in profiles.iter().flat_map(|profile| &profile.parts) {
-        if part.context != "steady" {
-            continue;
-        }
+    for part in profiles.iter().flat_map(Profile::steady) {
         let known = all.entry(&part.dimension).or_default();
         known.profiles += 1;
-        if part.state == "monitor" {
+        if part.is_monitored() {
             known.monitored += 1;
             known.daily += part.daily;
             known.daily_bound += part.daily_bound;
@@ -74,7 +86,7 @@ mod tests {
         };
         let steady = ["monitor", "learning", "monitor"].map(|state| part("steady", state));
         let parts = steady.into_iter().chain([part("start", "monitor")]).collect();
-        let profiles = [Profile { parts }];
+        let profiles = [Profile { image: "shop/web:1".to_owned(), parts }];
         let known = by_dimension(&profiles);
         assert_eq!((known["write"].profiles, known["write"].monitored), (3, 2));
         assert!((known["write"].daily - 0.5).abs() < 1e-9);

@@ -61,13 +61,18 @@ impl Agent {
         Ok(())
     }
 
-    /// A shell command that notes how far each profile is, and says that it is enough.
-    pub(super) fn approval(&self) -> String {
+    /// A shell command that notes how far each profile is.
+    pub(super) fn survey(&self) -> String {
         let agent = cmd::line(&self.ask(&[]));
         let states = cmd::line(Command::new("tee").arg(self.out.join("profiles.jsonl")));
+        format!("{agent} profile list -o json | {states} >/dev/null")
+    }
+
+    /// The same, which says besides that it is enough.
+    pub(super) fn approval(&self) -> String {
+        let (survey, agent) = (self.survey(), cmd::line(&self.ask(&[])));
         format!(
-            "{agent} profile list -o json | {states} >/dev/null; \
-             docker ps --format '{{{{.Image}}}}' | sort -u | \
+            "{survey}; docker ps --format '{{{{.Image}}}}' | sort -u | \
              while read -r image; do {agent} profile approve --yes \"$image\"; done"
         )
     }
