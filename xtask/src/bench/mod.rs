@@ -15,6 +15,7 @@ mod programs;
 mod stats;
 mod store;
 mod usage;
+mod verdict;
 
 use std::{
     io::{self, Write},
@@ -70,6 +71,15 @@ enum Part {
     Burst,
     /// What the store does with ten million observations, beside other engines; only where named.
     Store,
+    /// What it costs to judge an observation; only where named.
+    Verdict,
+}
+
+impl Part {
+    /// Whether it measures a part of the agent by itself.
+    fn is_alone(self) -> bool {
+        matches!(self, Self::Store | Self::Verdict)
+    }
 }
 
 /// What the parts share.
@@ -80,11 +90,14 @@ struct Bench<'a> {
 }
 
 pub(crate) fn main(args: &Args) -> Result<()> {
+    if args.parts.contains(&Part::Verdict) {
+        verdict::run(args).context("measuring verdicts")?;
+    }
     if args.parts.contains(&Part::Store) {
         store::run(args).context("measuring the store")?;
-        if args.parts == [Part::Store] {
-            return Ok(());
-        }
+    }
+    if !args.parts.is_empty() && args.parts.iter().all(|part| part.is_alone()) {
+        return Ok(());
     }
     ensure!(cmd::is_root(), "it needs root: sudo -E env PATH=\"$PATH\" cargo xtask bench");
     let bin = args.agent()?;
@@ -111,10 +124,10 @@ impl Args {
     }
 }
 
-/// The named parts in their order, each once, but for that which needs no agent.
+/// The named parts in their order, each once, but for those that need no agent.
 fn selected(named: &[Part]) -> Vec<Part> {
     let all = Part::value_variants().iter().copied();
-    let needs_agent = all.filter(|part| *part != Part::Store);
+    let needs_agent = all.filter(|part| !part.is_alone());
     needs_agent.filter(|part| named.is_empty() || named.contains(part)).collect()
 }
 
@@ -126,7 +139,7 @@ impl Bench<'_> {
                 Part::Inline => inline::run(self),
                 Part::Load => load::run(self),
                 Part::Burst => burst::run(self),
-                Part::Store => Ok(()),
+                Part::Store | Part::Verdict => Ok(()),
             }
             .with_context(|| format!("measuring {part:?}"))?;
         }
