@@ -122,6 +122,7 @@ impl Generator {
             container: Some(&self.containers[template.container]),
             process: Some(&self.processes[template.process]),
             peer_name: template.peer_name.as_deref(),
+            former_name: None,
         };
         take(&observation)
     }

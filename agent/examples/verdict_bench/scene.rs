@@ -61,6 +61,7 @@ impl Scene {
             container: Some(&self.containers[container]),
             process: Some(&act.process),
             peer_name: act.peer_name.as_deref(),
+            former_name: None,
         })
     }
 }

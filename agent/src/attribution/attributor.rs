@@ -128,7 +128,7 @@ impl Attributor {
 
     /// The name of a peer to a container; see [`dns::Cache::name_of`].
     pub fn name_of(&self, cgroup_id: u64, address: IpAddr) -> Option<&str> {
-        self.names.name_of(cgroup_id, address, self.neighbours.at(address))
+        self.names.name_of(cgroup_id, address, self.neighbours.at(address)).current
     }
 
     /// An act that was reported is known: it is counted for longer before it is reported again.
@@ -296,17 +296,19 @@ impl Attributor {
         let is_runtime = process.as_ref().is_some_and(|process| process.is_runtime);
         // What the runtime does is not the container's doing, but what was refused was to be.
         if header.outcome != outcome::DONE || header.setup == 0 && !is_runtime {
-            let peer_name = record.read::<Connect>().and_then(|(connect, _)| {
+            let peer = record.read::<Connect>().map(|(connect, _)| {
                 let address = address(connect.address);
                 self.names.name_of(header.cgroup_id, address, self.neighbours.at(address))
             });
+            let peer = peer.unwrap_or_default();
             let observation = Observation {
                 ts_ns: header.boot_ns.saturating_add(self.boot_to_epoch_ns),
                 record,
                 node: &self.node,
                 container: Some(container),
                 process: process.as_ref(),
-                peer_name,
+                peer_name: peer.current,
+                former_name: peer.former,
             };
             self.repeats.reported(&observation);
             out(&observation);

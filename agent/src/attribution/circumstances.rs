@@ -110,6 +110,7 @@ mod tests {
             container: None,
             process: None,
             peer_name: None,
+            former_name: None,
         })
     }
 

@@ -161,6 +161,16 @@ impl Names {
     }
 }
 
+/// What a peer is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerName<'n> {
+    /// By whom has its address now.
+    pub current: Option<&'n str>,
+    /// By who had it when its name was last resolved, where that was another: whom the container
+    /// means, who may not know yet.
+    pub former: Option<&'n str>,
+}
+
 /// Names by container and address. A name outlives its time to live: connections are kept, pooled
 /// and made anew to addresses that were resolved long before, and programs keep answers for longer
 /// than they may. The newest name wins; what was resolved longest ago goes first.
@@ -203,20 +213,22 @@ impl Cache {
         cgroup_id: u64,
         address: IpAddr,
         neighbour: Option<&'n Neighbour>,
-    ) -> Option<&'n str> {
+    ) -> PeerName<'n> {
         let names = self.containers.get(&cgroup_id).map(|it| &it.by_address);
         let resolved = names.and_then(|it| it.get(&address));
-        let Some(neighbour) = neighbour else { return resolved.map(|(name, _)| name.as_str()) };
-        let means = |name: &str, number| neighbour.was_there(number) || neighbour.goes_by(name);
-        if let Some((name, number)) = resolved
-            && means(name, *number)
-        {
-            return Some(name);
+        let is_current = |(name, number): &(String, u64)| {
+            neighbour.is_none_or(|it| it.was_there(*number) || it.goes_by(name))
+        };
+        if let Some(it) = resolved.filter(|it| is_current(it)) {
+            return PeerName { current: Some(&it.0), former: None };
         }
         // One name for one peer, whether or not it was looked up this time.
-        let others = names.into_iter().flat_map(HashMap::values);
-        let latest = others.filter(|(name, _)| neighbour.goes_by(name)).max_by_key(|it| it.1);
-        Some(latest.map_or_else(|| neighbour.name(), |(name, _)| name))
+        let current = neighbour.map(|neighbour| {
+            let others = names.into_iter().flat_map(HashMap::values);
+            let latest = others.filter(|(name, _)| neighbour.goes_by(name)).max_by_key(|it| it.1);
+            latest.map_or_else(|| neighbour.name(), |(name, _)| name)
+        });
+        PeerName { current, former: resolved.map(|(name, _)| name.as_str()) }
     }
 
     /// How many answers were taken so far.
@@ -297,15 +309,23 @@ mod tests {
         for host in 0..=MOST_ADDRESSES as u32 {
             cache.insert(1, Ipv4Addr::from(host).into(), "old");
         }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(0).into(), None), None);
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(0).into(), None).current, None);
         assert_eq!(cache.take_evicted(), 1);
         cache.insert(1, Ipv4Addr::from(1).into(), "new");
         cache.insert(1, Ipv4Addr::from(0).into(), "newer");
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None), Some("new"), "resolved again");
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(2).into(), None), None, "the oldest makes room");
-        assert_eq!(cache.name_of(2, Ipv4Addr::from(1).into(), None), None);
+        assert_eq!(
+            cache.name_of(1, Ipv4Addr::from(1).into(), None).current,
+            Some("new"),
+            "resolved again"
+        );
+        assert_eq!(
+            cache.name_of(1, Ipv4Addr::from(2).into(), None).current,
+            None,
+            "the oldest makes room"
+        );
+        assert_eq!(cache.name_of(2, Ipv4Addr::from(1).into(), None).current, None);
         cache.forget(1);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None), None);
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None).current, None);
     }
 
     #[test]
@@ -318,19 +338,20 @@ mod tests {
         };
         let (mut cache, mut neighbours) = (Cache::default(), Neighbours::default());
         let name = |cache: &Cache, neighbours: &Neighbours| {
-            cache.name_of(1, place, neighbours.at(place)).map(str::to_owned)
+            let PeerName { current, former } = cache.name_of(1, place, neighbours.at(place));
+            [current, former].map(|it| it.unwrap_or_default().to_owned())
         };
         neighbours.known(&named("a", "db"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours).as_deref(), Some("a"), "never looked up");
+        assert_eq!(name(&cache, &neighbours), ["a", ""], "never looked up");
         cache.insert(1, place, "link");
-        assert_eq!(name(&cache, &neighbours).as_deref(), Some("link"), "whatever it goes by");
+        assert_eq!(name(&cache, &neighbours), ["link", ""], "whatever it goes by");
         neighbours.known(&named("b", "web"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours).as_deref(), Some("b"));
+        assert_eq!(name(&cache, &neighbours), ["b", "link"]);
         cache.insert(1, [172, 18, 0, 9].into(), "web");
-        assert_eq!(name(&cache, &neighbours).as_deref(), Some("web"), "it knows it by that name");
+        assert_eq!(name(&cache, &neighbours), ["web", "link"], "it knows it by that name");
         cache.insert(1, place, "web");
         neighbours.known(&named("c", "web"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours).as_deref(), Some("web"), "its successor is the same");
+        assert_eq!(name(&cache, &neighbours), ["web", ""], "its successor is the same");
     }
 
     #[test]
@@ -340,9 +361,9 @@ mod tests {
         for _ in 0..5 * MOST_ADDRESSES {
             cache.insert(1, Ipv4Addr::from(7).into(), "same");
         }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(8).into(), None), Some("once"));
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(8).into(), None).current, Some("once"));
         assert!(cache.containers[&1].order.len() <= 2 * MOST_ADDRESSES);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(7).into(), None), Some("same"));
+        assert_eq!(cache.name_of(1, Ipv4Addr::from(7).into(), None).current, Some("same"));
         assert_eq!(cache.take_evicted(), 0);
     }
 
@@ -354,8 +375,9 @@ mod tests {
         }
         cache.insert(0, Ipv4Addr::LOCALHOST.into(), "name");
         cache.insert(999, Ipv4Addr::LOCALHOST.into(), "name");
-        let knows =
-            |cgroup_id| cache.name_of(cgroup_id, Ipv4Addr::LOCALHOST.into(), None).is_some();
+        let knows = |cgroup_id| {
+            cache.name_of(cgroup_id, Ipv4Addr::LOCALHOST.into(), None).current.is_some()
+        };
         assert!(knows(0) && knows(999) && !knows(1));
         assert_eq!(cache.take_evicted(), 1);
     }

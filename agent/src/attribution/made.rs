@@ -112,6 +112,7 @@ impl Attributor {
                     container: Some(container),
                     process,
                     peer_name,
+                    former_name: None,
                 });
             });
         }
@@ -161,6 +162,7 @@ impl Attributor {
             container: Some(container),
             process,
             peer_name,
+            former_name: None,
         });
     }
 
@@ -174,6 +176,7 @@ impl Attributor {
             container,
             process: None,
             peer_name: None,
+            former_name: None,
         });
     }
 }

@@ -32,6 +32,8 @@ pub struct Observation<'a> {
     /// Name of the peer: the one by which this container last resolved its address, else the service
     /// or container of this host that has it.
     pub peer_name: Option<&'a str>,
+    /// Name by which this container resolved the address before it passed to who has that name.
+    pub former_name: Option<&'a str>,
 }
 
 const fn noted(name: &'static str, value: ValueType, doc: &'static str) -> FieldInfo {

@@ -59,6 +59,7 @@ impl Restored {
             container: self.container.as_ref(),
             process: self.process.as_ref(),
             peer_name: self.peer_name.as_deref(),
+            former_name: None,
         }))
     }
 }

@@ -163,6 +163,7 @@ mod tests {
             container: Some(&container),
             process: None,
             peer_name: Some("db.test"),
+            former_name: None,
         });
     }
 

@@ -46,6 +46,20 @@ pub struct Behaviour<'a> {
     pub layer: u8,
 }
 
+impl<'a> Behaviour<'a> {
+    /// That of addressing a peer.
+    pub(super) const fn of_peer(key: &'a str) -> Self {
+        Self {
+            dimension: Dimension::Peer,
+            scope: "",
+            key,
+            learning: Learning::AsTemplate,
+            object: "",
+            layer: code::UNKNOWN,
+        }
+    }
+}
+
 /// How a behaviour may be learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learning {
@@ -112,14 +126,7 @@ pub fn behaviours(
         of_listener(&listen, container, process, scratch, take);
     } else if let Some((connect, _)) = record.read::<Connect>() {
         peer::push_key(key, &connect, address(connect.address), observation.peer_name);
-        take(Behaviour {
-            dimension: Dimension::Peer,
-            scope,
-            key,
-            learning: Learning::AsTemplate,
-            object,
-            layer: code::UNKNOWN,
-        });
+        take(Behaviour::of_peer(key));
     } else if let Some((used, _)) = record.read::<Privilege>() {
         of_privilege(observation, &used, process, scratch, take);
     }

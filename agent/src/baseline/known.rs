@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use plimsoll_ebpf::rules::Rule;
+use plimsoll_ebpf::{events::connect::Connect, rules::Rule, value::address};
 
 use super::{
     behaviour::{Behaviour, Learning},
@@ -17,6 +17,7 @@ use super::{
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
+    peer,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
     shield,
@@ -24,7 +25,7 @@ use super::{
     survey::Found,
     template::tokens,
 };
-use crate::stable_hash::stable_hash;
+use crate::{attribution::observation::Observation, stable_hash::stable_hash};
 
 /// Profiles kept at most; containers beyond it are not learned from.
 pub const MOST_PROFILES: usize = 512;
@@ -199,7 +200,7 @@ impl Known {
         self.counts.departures[dimension as usize] += 1;
         // What is new at the start and after it is new once.
         let course = if context == Context::Start { Context::Steady } else { context };
-        let of = (&profile.subject, dimension, course, it.scope, alike(it));
+        let of = (&profile.subject, dimension, course, whose(it), alike(it));
         let fingerprint = self.hasher.hash_one(of);
         Looked::Departs(Box::new(Departure {
             dimension,
@@ -214,6 +215,32 @@ impl Known {
             fingerprint,
             words: String::new(),
         }))
+    }
+
+    /// By which name a peer is to be judged whose address has passed from one to another since it was
+    /// looked up: by the former where only that is known. Who holds on to an address for a while
+    /// does what he always did.
+    pub fn meant_peer<'o>(
+        &self,
+        observation: &Observation<'o>,
+        member: &Member,
+        context: Context,
+    ) -> Option<&'o str> {
+        let (current, former) = (observation.peer_name, observation.former_name);
+        let Some((connect, _)) = observation.record.read::<Connect>().filter(|_| former.is_some())
+        else {
+            return current;
+        };
+        let profile = &self.profiles[member.profile];
+        let is_known = |name| {
+            let mut key = String::new();
+            peer::push_key(&mut key, &connect, address(connect.address), name);
+            let learned = &profile.learned[Dimension::Peer as usize];
+            let number = learned.find(&Behaviour::of_peer(&key));
+            let entry = number.and_then(|number| learned.entry(number));
+            entry.is_some_and(|entry| profile.vouches(entry, context))
+        };
+        if is_known(former) && !is_known(current) { former } else { current }
     }
 
     /// Learns a behaviour, which may be what a release adds.
@@ -320,6 +347,15 @@ fn rule_of(it: &Behaviour<'_>, context: Context) -> Rule {
     } else {
         it.dimension.rule()
     }
+}
+
+/// Of a path, who changes it where, whatever the change is: who rotates a file writes, moves and
+/// removes it.
+fn whose<'k>(it: &Behaviour<'k>) -> (&'k str, &'k str) {
+    let place = it.scope.rsplit_once(' ').filter(|_| it.dimension == Dimension::Write);
+    place.map_or((it.scope, ""), |(rest, place)| {
+        (rest.rsplit_once(' ').map_or(rest, |(writer, _)| writer), place)
+    })
 }
 
 /// What stands for a behaviour and those that are like it: of many files whose names differ in

@@ -18,7 +18,7 @@ use super::{
     behaviour::{Scratch, behaviours, is_foreign},
     counts::Counts,
     departure::{Departure, Judged, Looked},
-    dimension::Context,
+    dimension::{Context, Dimension},
     entries::Occasion,
     explain::explain,
     heritage::Look,
@@ -347,6 +347,10 @@ fn judge(
     let process: Option<&Process> = observation.process.map(|it| &**it);
     let context = instance.context(process, now_ms, &known.settings);
     let is_foreign = process.is_some_and(|it| instance.is_foreign(it));
+    let peer_name = instance.members[usize::from(Dimension::Peer.is_of_service())]
+        .as_ref()
+        .and_then(|member| known.meant_peer(observation, member, context));
+    let observation = &Observation { peer_name, ..*observation };
     let mut judged = Judged::default();
     let (mut known_ones, mut all) = (0, 0);
     behaviours(observation, context, scratch, &mut |behaviour| {

@@ -218,6 +218,7 @@ impl Replay {
                 container: Some(&it.container),
                 process: it.process.as_ref(),
                 peer_name: None,
+                former_name: None,
             });
         }
     }

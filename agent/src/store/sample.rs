@@ -94,6 +94,7 @@ impl Sample {
             container: Some(&self.containers[number as usize % 10]),
             process: Some(&self.processes[number as usize / 3 % 300]),
             peer_name: number.is_multiple_of(5).then_some("db.example.org"),
+            former_name: None,
         };
         take(&observation)
     }

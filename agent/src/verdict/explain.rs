@@ -155,6 +155,7 @@ mod tests {
             container: None,
             process: None,
             peer_name,
+            former_name: None,
         };
         reason(breach, &observation, Some(exe))
     }

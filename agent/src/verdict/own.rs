@@ -142,6 +142,7 @@ mod tests {
                 container: Some(&container),
                 process: None,
                 peer_name: None,
+                former_name: None,
             };
             what(&observation)
         };
@@ -184,6 +185,7 @@ mod tests {
                 container: Some(container),
                 process: None,
                 peer_name: None,
+                former_name: None,
             };
             what(&observation)
         };

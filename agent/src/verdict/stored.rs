@@ -63,6 +63,7 @@ pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
         container: None,
         process: None,
         peer_name: None,
+        former_name: None,
     };
     let breach = act::breach(&observation, &Own::default())?;
     let peer = match breach.object {
@@ -107,6 +108,7 @@ mod tests {
             container: Some(&container),
             process: None,
             peer_name: None,
+            former_name: None,
         };
         let told = |it: act::Breach<'_>| (it.rule, format!("{:?}", it.object));
         let as_it_comes = act::breach(&observation, &Own::default()).map(told);

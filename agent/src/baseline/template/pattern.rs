@@ -8,6 +8,11 @@ use super::tokens::{Charset, Mask, Token, tokens};
 const MORE_DIGITS: usize = 3;
 pub(super) const ALWAYS_DIGITS: usize = 10;
 
+/// Endings of files that were compressed when they were rotated.
+const COMPRESSED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "Z"];
+/// Digits of the number of a rotated file, at most.
+const MOST_ROTATED: usize = 3;
+
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Part {
@@ -25,19 +30,23 @@ pub struct Pattern(Vec<Part>);
 
 impl Pattern {
     /// The pattern that a name is known by at first sight: it holds a UUID, a date, a long number
-    /// or a long identifier. What varies beside that stays as it is.
+    /// or a long identifier, or is one of several that are numbered. What varies beside that stays as
+    /// it is.
     pub fn at_first_sight(name: &str) -> Option<Self> {
         let mut parts = Vec::new();
-        let mut is_masked = false;
+        let (mut is_masked, mut varying) = (false, 0);
         tokens(name, &mut |token| match token {
             Token::Literal(text) => push_literal(&mut parts, text),
-            Token::Varying(text, charset) => parts.push(run(text, charset)),
+            Token::Varying(text, charset) => {
+                varying += 1;
+                parts.push(run(text, charset));
+            }
             Token::Masked(_, mask) => {
                 is_masked = true;
                 parts.push(Part::Masked(mask));
             }
         });
-        is_masked.then_some(Self(parts))
+        (is_masked || varying == 1 && is_numbered(name)).then_some(Self(parts))
     }
 
     /// The pattern of names that say the same and differ in what may vary; `None` where the name
@@ -121,6 +130,16 @@ impl Pattern {
     pub fn matches(&self, name: &str) -> bool {
         matches(&self.0, name)
     }
+}
+
+/// Whether a name ends with a short number of its own, as files do that are rotated: `error.log.3.gz`.
+fn is_numbered(name: &str) -> bool {
+    let compressed = name.rsplit_once('.').filter(|(_, ending)| COMPRESSED.contains(ending));
+    let plain = compressed.map_or(name, |(plain, _)| plain);
+    plain.rsplit_once('.').is_some_and(|(before, number)| {
+        let is_number = number.bytes().all(|it| it.is_ascii_digit());
+        !before.is_empty() && (1..=MOST_ROTATED).contains(&number.len()) && is_number
+    })
 }
 
 fn matches(parts: &[Part], name: &str) -> bool {
@@ -292,6 +311,18 @@ mod tests {
         assert!(pattern.matches("ffffffff-7c0a-4e5f-9a54-08f1b3f9b8a1.jpg"));
         assert!(!pattern.matches("ffffffff-7c0a-4e5f-9a54-08f1b3f9b8a1.php"));
         assert!(!pattern.matches("evil.jpg"));
+    }
+
+    #[test]
+    fn rotated_files_are_one_at_first_sight() {
+        let pattern = Pattern::at_first_sight("error.log.1").expect("is numbered");
+        assert!(pattern.matches("error.log.12") && !pattern.matches("access.log.1"));
+        assert!(!pattern.matches("error.log.1.gz") && !pattern.matches("error.log.sh"));
+        let pattern = Pattern::at_first_sight("error.log.2.gz").expect("is numbered");
+        assert!(pattern.matches("error.log.3.gz") && !pattern.matches("error.log.3"));
+        for name in ["error.log", "python3.11", "core.1234", ".1", "v1", "report.1.sh", "a.b.1"] {
+            assert_eq!(Pattern::at_first_sight(name), None, "{name}");
+        }
     }
 
     #[test]

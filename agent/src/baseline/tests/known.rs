@@ -1,4 +1,6 @@
-//! What the kernel side may count without telling.
+//! What the kernel side may count without telling, and what is told once.
+
+use plimsoll_ebpf::events::file_change::{FileChange, op};
 
 use super::*;
 
@@ -25,4 +27,43 @@ fn an_act_is_known_where_enough_is_known_and_the_container_itself_does_it() {
     stage.see(1, Some(&process("/app", Some("/tmp/x"), Origin::Init)), &exec(code::UPPER), None);
     stage.see(1, Some(&process("/tmp/x", None, Origin::Init)), &page, None);
     assert!(!stage.is_known, "it is no program of the image");
+}
+
+fn change(path: &str, op: u8) -> Vec<u8> {
+    let mut texts = TailBuilder::default();
+    let path = texts.push(path.as_bytes());
+    let body = FileChange { path, op, layer: code::TMPFS, ..FileChange::default() };
+    encode(Header::default(), body, texts.bytes())
+}
+
+#[test]
+fn whatever_is_done_with_a_file_departs_once() {
+    let mut stage = Stage::learned();
+    let app = process("/app", None, Origin::Init);
+    let mut print = |entry: &[u8]| {
+        let departure = stage.see(1, Some(&app), entry, None);
+        departure.expect("is new").fingerprint
+    };
+    let first = print(&write("/data/errors", 0o100_644));
+    assert_eq!(print(&change("/data/errors", op::CHMOD)), first);
+    assert_eq!(print(&change("/data/errors", op::UNLINK)), first);
+    assert_ne!(print(&change("/data/others", op::UNLINK)), first);
+}
+
+#[test]
+fn a_peer_whose_address_passed_to_another_is_known_by_either_name() {
+    let mut stage = Stage::learned();
+    let app = process("/app", None, Origin::Init);
+    stage.former_name = Some("db");
+    assert_eq!(
+        stage.see(1, Some(&app), &connect(5432), Some("web")),
+        None,
+        "it means the database"
+    );
+    stage.former_name = Some("web");
+    assert_eq!(stage.see(1, Some(&app), &connect(5432), Some("db")), None, "it is the database");
+    stage.former_name = Some("cache");
+    let departure =
+        stage.see(1, Some(&app), &connect(5432), Some("web")).expect("neither is known");
+    assert_eq!(departure.key, "tcp web 5432");
 }

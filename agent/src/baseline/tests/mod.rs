@@ -43,6 +43,8 @@ struct Stage {
     now_ms: u64,
     /// Whether what was seen last is known.
     is_known: bool,
+    /// By what name peers were looked up whose address has passed to another.
+    former_name: Option<&'static str>,
 }
 
 /// Containers of a version of the image have numbers from here on, times the version.
@@ -90,7 +92,12 @@ fn connect(port: u16) -> Vec<u8> {
 
 impl Stage {
     fn new() -> Self {
-        Self { baseline: Baseline::new(Settings::default()), now_ms: BEGIN_MS, is_known: false }
+        Self {
+            baseline: Baseline::new(Settings::default()),
+            now_ms: BEGIN_MS,
+            is_known: false,
+            former_name: None,
+        }
     }
 
     fn see(
@@ -110,6 +117,7 @@ impl Stage {
             container: Some(&container(number)),
             process,
             peer_name,
+            former_name: self.former_name,
         });
         self.is_known = judged.is_known;
         judged.departure
@@ -341,7 +349,7 @@ fn learning_goes_on_where_it_was_after_it_was_kept() {
     let stage = Stage::learned();
     let settings = Settings::default();
     let mut again =
-        Stage { baseline: Baseline::new(settings), now_ms: stage.now_ms + 1000, is_known: false };
+        Stage { baseline: Baseline::new(settings), now_ms: stage.now_ms + 1000, ..Stage::new() };
     for profile in stage.baseline.profiles() {
         let text = serde_json::to_vec(&Saved::of(profile, &settings, 1)).expect("writes");
         let saved: Saved = serde_json::from_slice(&text).expect("reads");

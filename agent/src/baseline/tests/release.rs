@@ -232,6 +232,7 @@ fn an_image_of_another_name_or_use_inherits_nothing() {
         container: Some(&other),
         process: Some(&app),
         peer_name: None,
+        former_name: None,
     });
     assert_eq!(stage.image(1).heritage, None);
 }
