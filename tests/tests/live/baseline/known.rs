@@ -47,13 +47,11 @@ fn what_is_known_is_counted_in_the_kernel_until_it_is_known_no_more() {
     poll::holds("what was counted is told", || written(&agent, &container) > before + 100);
 
     agent.told(&["profile", "reset", "--yes", BUSYBOX]);
-    let (counted_then, before) = (counted(&agent), written(&agent, &container));
-    poll::holds("it goes on writing", || written(&agent, &container) > before + 100);
-    // What was under way while the order was given was counted yet.
-    let settled = counted(&agent);
-    assert!(settled >= counted_then);
-    let before = written(&agent, &container);
-    poll::holds("it is told as it was", || written(&agent, &container) > before + 100);
-    assert!(counted(&agent) <= settled, "nothing is known any more");
+    poll::holds("nothing is counted as known any more, though it goes on", || {
+        // Counters are shown each second; this many take several.
+        let (counted_then, before) = (counted(&agent), written(&agent, &container));
+        poll::holds("it goes on writing", || written(&agent, &container) > before + 500);
+        counted(&agent) <= counted_then
+    });
     agent.stop();
 }
