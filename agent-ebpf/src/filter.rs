@@ -96,14 +96,15 @@ impl Report {
     }
 }
 
-/// Whether what was learned vouches for an act.
+/// Whether what was learned vouches for an act: the agent said so of its latest report, and has not
+/// taken it back.
 #[inline(always)]
-fn is_known(act: u64) -> bool {
+fn is_known(act: u64, reported_ns: u64) -> bool {
     let (Some(said_ns), Some(from_ns)) = (KNOWN.get_ptr(act), KNOWN_FROM.get_ptr(0)) else {
         return false;
     };
     // SAFETY: the maps returned valid pointers.
-    unsafe { *said_ns >= *from_ns }
+    unsafe { *said_ns >= *from_ns && *said_ns >= reported_ns }
 }
 
 /// Whether an act is reported; it is merely counted where it was within the window, which is a longer
@@ -123,7 +124,7 @@ pub fn report(act: &Act) -> Option<Report> {
     unsafe {
         let since_report = now.wrapping_sub((*seen).reported_ns);
         let is_in_window = now.wrapping_sub((*seen).window_from_ns) < setting!(window_ns);
-        if is_in_window || since_report < setting!(known_ns) && is_known(act) {
+        if is_in_window || since_report < setting!(known_ns) && is_known(act, (*seen).reported_ns) {
             add(&raw mut (*seen).held_back, 1);
             (*seen).latest_ns = now;
             if !is_in_window {

@@ -236,6 +236,7 @@ impl Pipeline {
             self.containers.set_book(book, &self.attributor, &self.metrics);
         }
         if is_decided {
+            self.recorder.known.clear();
             self.containers.forget_known();
         }
         let count = self.drain();
