@@ -1,6 +1,8 @@
 //! Learning as a whole, from observations to departures.
 
+mod arguments;
 mod release;
+mod shop;
 mod siblings;
 
 use std::{net::Ipv4Addr, sync::Arc};
