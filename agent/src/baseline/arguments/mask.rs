@@ -56,7 +56,9 @@ pub fn is_secret(name: &str) -> bool {
 pub fn masked(word: &str) -> String {
     let named = word.split_once('=').filter(|(name, _)| !name.contains("://"));
     let place = named.map_or(word, |(_, value)| value);
-    let is_url = place.contains("://") && place.bytes().all(|it| it.is_ascii_graphic());
+    let is_url = place.split_once("://").is_some_and(|(scheme, rest)| {
+        scheme.bytes().all(is_plain) && rest.bytes().all(|it| it.is_ascii_graphic())
+    });
     if word.is_empty() || !is_url && !word.bytes().all(is_plain) {
         return TEXT.to_owned();
     }

@@ -23,11 +23,15 @@ pub const CUT: &str = "<cut>";
 const INITS: [&str; 5] = ["tini", "tini-static", "docker-init", "dumb-init", "catatonit"];
 
 /// Options of programs by which they are told a secret.
-const SECRET_OPTIONS: [(&str, &str); 9] = [
+const SECRET_OPTIONS: [(&str, &str); 13] = [
     ("redis-cli", "-a"),
     ("curl", "-u"),
     ("curl", "-U"),
-    ("wget", "-u"),
+    ("curl", "--user"),
+    ("curl", "--proxy-user"),
+    ("lftp", "-u"),
+    ("sqlcmd", "-P"),
+    ("mongo", "-p"),
     ("ldapsearch", "-w"),
     ("sshpass", "-p"),
     ("smbclient", "-U"),
@@ -112,9 +116,13 @@ fn shown(exe: &[u8], before: Option<&[u8]>, word: &[u8]) -> String {
     {
         return mask::SECRET.to_owned();
     }
-    let told = its.find(|(_, option)| word.len() > option.len() && word.starts_with(option));
-    match told {
-        Some((_, option)) if !word.starts_with("--") => format!("{option}{}", mask::SECRET),
-        _ => mask::masked(word),
-    }
+    let told = its.find_map(|(_, option)| {
+        let value = word.strip_prefix(option).filter(|it| !it.is_empty())?;
+        match (option.starts_with("--"), value.starts_with('=')) {
+            (false, _) => Some(format!("{option}{}", mask::SECRET)),
+            (true, true) => Some(format!("{option}={}", mask::SECRET)),
+            (true, false) => None,
+        }
+    });
+    told.unwrap_or_else(|| mask::masked(word))
 }

@@ -76,6 +76,8 @@ fn what_is_said_stays_and_what_varies_is_masked_at_first_sight() {
         ("{\"n\":1}", "<text>"),
         ("", "<text>"),
         ("a<b", "<text>"),
+        ("--<word>://x", "<text>"),
+        ("--x=a<b://c", "<text>"),
     ] {
         assert_eq!(masked(word), wanted, "{word}");
     }
@@ -86,6 +88,11 @@ fn what_an_option_says_is_secret_is_never_kept() {
     for (exe, args) in [
         ("/usr/bin/curl", "curl^-u^admin:hunter^http://a.test/"),
         ("/usr/bin/curl", "curl^-uadmin:hunter^http://a.test/"),
+        ("/usr/bin/curl", "curl^--user^admin:hunter^http://a.test/"),
+        ("/usr/bin/curl", "curl^--user=admin:hunter^http://a.test/"),
+        ("/usr/bin/mongosh", "mongosh^-u^root^-p^hunter"),
+        ("/usr/bin/openssl", "openssl^-passin^pass:hunter"),
+        ("/usr/bin/app", "app^--env=API_TOKEN=hunter"),
         ("/usr/bin/mysqldump", "mysqldump^-phunter^shop"),
         ("/usr/bin/redis-cli", "redis-cli^-a^hunter^PING"),
         ("/usr/bin/app", "app^--api-token^hunter"),
