@@ -161,7 +161,7 @@ impl Known {
     ) -> Option<Departure> {
         let (dimension, context) = (it.dimension, at.context);
         let profile = &mut self.profiles[member.profile];
-        let is_monitored = profile.judges(it, context);
+        let is_monitored = profile.judges(it, context, &self.settings);
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let asked_in = dimension.asked_in(context);

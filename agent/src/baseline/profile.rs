@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    arguments::templates::Pace,
     behaviour::Behaviour,
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
@@ -171,11 +172,13 @@ impl Profile {
 
     /// Whether a behaviour is told where it is not known. Of arguments, those of each program are known
     /// for themselves.
-    pub fn judges(&self, it: &Behaviour<'_>, context: Context) -> bool {
+    pub fn judges(&self, it: &Behaviour<'_>, context: Context, settings: &Settings) -> bool {
         let learned = &self.learned[it.dimension as usize];
+        let pace =
+            Pace { unit_s: settings.seconds(settings.unit_s), containers: self.containers() };
         let is_known = || {
             let templates = learned.arguments(it.scope);
-            templates.is_some_and(|templates| templates.is_settled(learned.entries()))
+            templates.is_some_and(|templates| templates.is_settled(learned.entries(), pace))
         };
         self.is_monitored(it.dimension, context)
             && (it.dimension != Dimension::Arguments || is_known())

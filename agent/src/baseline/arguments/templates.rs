@@ -35,6 +35,25 @@ pub struct Templates {
     all: Vec<Template>,
 }
 
+/// How fast units pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Length of one, in real seconds.
+    pub unit_s: f64,
+    /// How many containers have them side by side.
+    pub containers: usize,
+}
+
+impl Pace {
+    /// Units in which an entry was seen. Of containers that take turns each turn is counted as one, so
+    /// that it may say more than there were.
+    fn units(self, entry: &Entry) -> u32 {
+        let span_s = entry.last_s.saturating_sub(entry.first_s) as f64;
+        let most = (span_s / self.unit_s + 1.0) * self.containers.max(1) as f64;
+        entry.units(&CONTEXTS).min(most as u32)
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Template {
     words: Vec<Box<str>>,
@@ -182,11 +201,12 @@ impl Templates {
 
     /// Whether the arguments are known well enough for others to be told: they were seen often, and
     /// seldom something new among them.
-    pub fn is_settled(&self, entries: &Entries) -> bool {
+    pub fn is_settled(&self, entries: &Entries, pace: Pace) -> bool {
         // Who wrote them down says that these are all.
         let is_told = |it: &Entry| it.seen.iter().any(|seen| seen.units > 0 && seen.last == 0);
         let sole = self.sole(entries).len();
-        let units = self.units(entries);
+        let units = self.learned(entries).map(|(_, entry)| pace.units(entry));
+        let units = units.max().unwrap_or_default();
         let is_enough = units >= LEAST_UNITS && sole * UNITS_FOR_EACH <= units as usize;
         !self.is_open() && (is_enough || self.learned(entries).any(|(_, entry)| is_told(entry)))
     }

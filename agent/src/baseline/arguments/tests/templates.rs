@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 
 use crate::baseline::{
-    arguments::templates::{MOST_TEMPLATES, Templates, print_of},
+    arguments::templates::{MOST_TEMPLATES, Pace, Templates, print_of},
     dimension::Context,
     entries::{Entries, Occasion},
 };
+
+const PACE: Pace = Pace { unit_s: 1.0, containers: 1 };
 
 /// What is known of one program.
 #[derive(Default)]
@@ -44,7 +46,7 @@ impl Known {
     }
 
     fn is_settled(&self) -> bool {
-        self.templates.is_settled(&self.entries)
+        self.templates.is_settled(&self.entries, PACE)
     }
 }
 
@@ -115,6 +117,15 @@ fn arguments_are_judged_once_they_were_seen_often_and_seldom_new() {
 }
 
 #[test]
+fn two_that_take_turns_show_no_more_than_there_is_time_for() {
+    let mut known = Known::default();
+    for unit in [1, 2, 1, 2, 1, 2, 1, 2] {
+        known.see(unit, "run");
+    }
+    assert!(!known.is_settled());
+}
+
+#[test]
 fn what_is_denied_is_never_widened_nor_forgotten() {
     let mut known = Known::default();
     known.see(1, "fetch evil");
@@ -163,6 +174,6 @@ proptest! {
             prop_assert!(kept.find(key, &entries).is_some());
         }
         prop_assert_eq!(known.entries.len(), entries.len());
-        prop_assert_eq!(known.is_settled(), kept.is_settled(&entries));
+        prop_assert_eq!(known.is_settled(), kept.is_settled(&entries, PACE));
     }
 }
