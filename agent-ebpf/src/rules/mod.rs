@@ -273,6 +273,9 @@ rules! {
     49 ReplicaDiffers "replica_differs" Exec Medium "T1059" "execution"
         "One replica does much that none of the others does."
         "While an image or service is learned nothing new is told; but replicas do about the same, and one that shows far more that is new than its siblings is told at once. An elected leader does this, and so does a replica that somebody broke into: `plimsoll profile deny --container` keeps what it did from being learned.";
+    50 NewArguments "new_arguments" Exec Medium "T1059" "execution"
+        "A program was given arguments that it was not seen to be given."
+        "The program is known, and who starts it, but not what it is told to do: a shell that ran one command is given another, a server is given another configuration. Numbers, names of hosts, identifiers and secrets do not count, and of a program given as an argument only its commands. A new task does this the first time, and so does who has a known program do his work; arguments of programs that always differ are not judged.";
 }
 
 impl Rule {
@@ -298,7 +301,7 @@ impl Rule {
     pub const fn weight(self) -> u8 {
         match (self, self.info().severity) {
             // Each is what something harmless does some day; together they seldom are.
-            (Self::NewWrite, _) => 10,
+            (Self::NewWrite | Self::NewArguments, _) => 10,
             (Self::NewLineage | Self::NewPeer, _) => 25,
             (_, Severity::Critical) => 90,
             (_, Severity::High) => 50,

@@ -18,7 +18,9 @@ use plimsoll_ebpf::{
 };
 
 use super::{
+    arguments::vector,
     dimension::{Context, Dimension},
+    learned::MOST_KEY,
     peer, program, shield,
     write::{Write, class_of, of_write},
 };
@@ -28,6 +30,9 @@ use crate::attribution::{
     observation::Observation,
     process::{Origin, Process},
 };
+
+/// Arguments that the kernel side keeps, in bytes.
+const MOST_ARGUMENTS: usize = 4096;
 
 /// A behaviour. It borrows from what is written anew for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,7 @@ pub struct Scratch {
     pub(super) scope: String,
     pub(super) key: String,
     pub(super) object: String,
+    pub(super) arguments: String,
 }
 
 /// Hands each behaviour of an observation to `take`, the most telling first; ends when it returns
@@ -89,15 +95,18 @@ pub fn behaviours(
     scratch: &mut Scratch,
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
 ) {
-    let Scratch { scope, key, object } = scratch;
-    for text in [&mut *scope, &mut *key, &mut *object] {
+    let Scratch { scope, key, object, arguments } = scratch;
+    for text in [&mut *scope, &mut *key, &mut *object, arguments] {
         text.clear();
     }
     let record = &observation.record;
     let (Some(container), process) = (observation.container, observation.process) else { return };
     if let Some((exec, tail)) = record.read::<Exec>() {
         if let Some(process) = process {
-            of_exec(&exec, tail.get(exec.script), process, context, scratch, take);
+            let script = tail.get(exec.script);
+            if of_exec(&exec, script, process, context, scratch, take) {
+                of_arguments(&exec, process, scratch, take);
+            }
         }
     } else if let Some((write, tail)) = record.read::<FileWrite>() {
         let act = Write {
@@ -148,6 +157,8 @@ pub fn is_foreign(observation: &Observation<'_>) -> bool {
     program.or(script).is_some()
 }
 
+/// Returns whether its arguments are to be looked at: that it runs, and by whose doing, may be learned
+/// and is not told.
 fn of_exec(
     exec: &Exec,
     script: &[u8],
@@ -155,8 +166,8 @@ fn of_exec(
     context: Context,
     scratch: &mut Scratch,
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
-) {
-    let Scratch { scope, key, object } = scratch;
+) -> bool {
+    let Scratch { scope, key, object, .. } = scratch;
     program::push_invocation(key, &process.exe, &process.args);
     if !script.is_empty() {
         key.push(' ');
@@ -179,7 +190,7 @@ fn of_exec(
         layer: exec.layer,
     };
     if !take(behaviour(Dimension::Process, key)) {
-        return;
+        return false;
     }
     // Hops within one program say nothing: a shell that starts a shell.
     let parent = process.lineage.ancestors.iter().find(|it| it.exe != process.exe);
@@ -188,15 +199,42 @@ fn of_exec(
         (None, Origin::Init) => scope.push_str("(container)"),
         (None, Origin::Exec) => scope.push_str("(session)"),
         (None, Origin::Health) => scope.push_str("(health check)"),
-        (None, Origin::Unknown) => return,
+        (None, Origin::Unknown) => return false,
     }
     // What somebody starts in a session is not the image's to say, beyond which program it is.
     if parent.is_none() && process.origin == Origin::Exec {
-        return;
+        return false;
     }
     scope.push_str(" > ");
     scope.push_str(key);
-    take(behaviour(Dimension::Lineage, scope));
+    take(behaviour(Dimension::Lineage, scope)) && learning != Learning::Never
+}
+
+/// What a program is given by the one that starts it.
+fn of_arguments(
+    exec: &Exec,
+    process: &Process,
+    scratch: &mut Scratch,
+    take: &mut dyn FnMut(Behaviour<'_>) -> bool,
+) {
+    let Scratch { scope, object, arguments, .. } = scratch;
+    // What was stored has no mark of its own for arguments that are cut.
+    let is_cut =
+        exec.flags & flags::ARGS_TRUNCATED != 0 || process.args.len() + 1 >= MOST_ARGUMENTS;
+    if !vector::are_judged(process)
+        || !vector::push(arguments, &process.exe, &process.args, is_cut)
+        || scope.len() + arguments.len() > MOST_KEY
+    {
+        return;
+    }
+    take(Behaviour {
+        dimension: Dimension::Arguments,
+        scope,
+        key: arguments,
+        learning: Learning::AsTemplate,
+        object,
+        layer: exec.layer,
+    });
 }
 
 fn of_listener(
@@ -206,7 +244,7 @@ fn of_listener(
     scratch: &mut Scratch,
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
 ) {
-    let Scratch { scope, key, object } = scratch;
+    let Scratch { scope, key, object, .. } = scratch;
     let protocol = peer::protocol(listen.protocol);
     let is_loopback = address(listen.address).to_canonical().is_loopback();
     key.push_str(protocol);
@@ -239,7 +277,7 @@ fn of_privilege(
     scratch: &mut Scratch,
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
 ) {
-    let Scratch { scope, key, object } = scratch;
+    let Scratch { scope, key, object, .. } = scratch;
     // A capability that was looked for and not there changes nothing.
     if used.op == privilege::op::CAPABILITY && used.result < 0 {
         return;

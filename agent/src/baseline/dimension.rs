@@ -11,6 +11,8 @@ pub enum Dimension {
     Process,
     /// A program that starts another.
     Lineage,
+    /// What a program is given by the one that starts it.
+    Arguments,
     /// A place that a program writes.
     Write,
     /// A port that a program listens on.
@@ -25,9 +27,10 @@ pub enum Dimension {
 
 impl Dimension {
     /// Every dimension.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Process,
         Self::Lineage,
+        Self::Arguments,
         Self::Write,
         Self::Listener,
         Self::Peer,
@@ -40,6 +43,7 @@ impl Dimension {
         match self {
             Self::Process => "process",
             Self::Lineage => "lineage",
+            Self::Arguments => "arguments",
             Self::Write => "write",
             Self::Listener => "listener",
             Self::Peer => "peer",
@@ -58,6 +62,13 @@ impl Dimension {
         }
     }
 
+    /// The context in which a behaviour must be known to be known in this one. When a program is
+    /// started is judged by itself: of its arguments it does not matter when they were seen.
+    #[must_use]
+    pub const fn asked_in(self, context: Context) -> Context {
+        if matches!(self, Self::Arguments) { Context::Health } else { context }
+    }
+
     /// Whether it belongs to the deployment rather than to the image.
     pub const fn is_of_service(self) -> bool {
         matches!(self, Self::Peer | Self::Volume)
@@ -68,6 +79,7 @@ impl Dimension {
         match self {
             Self::Process => Rule::NewProcess,
             Self::Lineage => Rule::NewLineage,
+            Self::Arguments => Rule::NewArguments,
             Self::Write => Rule::NewWrite,
             Self::Listener => Rule::NewListener,
             Self::Peer => Rule::NewPeer,

@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use plimsoll_ebpf::value::readable;
 
 use super::{
-    departure::Departure, dimension::Context, heritage::Look, profile::Profile, settings::Settings,
+    departure::Departure,
+    dimension::{Context, Dimension},
+    heritage::Look,
+    profile::Profile,
+    settings::Settings,
     subject::short,
 };
 
@@ -25,6 +29,9 @@ pub(super) fn explain(
     let assessment = profile.assess(departure.dimension, judged_by, now_s, settings);
     let (units, what) = (evidence.units, unit_word(judged_by, evidence.units));
     let containers = profile.containers();
+    if departure.dimension == Dimension::Arguments {
+        let _ = write!(text, "It was given `{}`. ", readable(departure.key.as_bytes()));
+    }
     let _ = match departure.kind {
         DepartureKind::New => write!(text, "Not seen in {units} {what}"),
         DepartureKind::AtStartOnly { starts } => {
@@ -101,6 +108,9 @@ pub fn span(seconds: u64) -> String {
 
 /// The learned behaviour that begins most alike, and the units that showed it.
 fn nearest(departure: &Departure, profile: &Profile) -> Option<(String, u32)> {
+    if departure.dimension == Dimension::Arguments {
+        return nearest_arguments(departure, profile);
+    }
     let mut best: Option<(usize, String, u32)> = None;
     let wanted = departure.full_key();
     profile.learned[departure.dimension as usize].visit(&mut |scope, key, entry| {
@@ -112,6 +122,16 @@ fn nearest(departure: &Departure, profile: &Profile) -> Option<(String, u32)> {
         }
     });
     best.map(|(_, shown, units)| (shown, units))
+}
+
+/// The arguments that the same program was given by the same one and that have most in common with
+/// these.
+fn nearest_arguments(departure: &Departure, profile: &Profile) -> Option<(String, u32)> {
+    let learned = &profile.learned[departure.dimension as usize];
+    let templates = learned.arguments(&departure.scope)?;
+    let (template, number) = templates.nearest(&departure.key, learned.entries())?;
+    let units = learned.entry(number).map_or(0, |entry| entry.units(&Context::ALL));
+    Some((format!("`{template}`"), units))
 }
 
 #[cfg(test)]

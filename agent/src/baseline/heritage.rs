@@ -130,10 +130,10 @@ pub fn programs_of<'k>(
     scope: &'k str,
     key: &'k str,
 ) -> impl Iterator<Item = &'k str> {
-    // A path that is written is no program; one without templates stands behind its writer.
+    // A path that is written or given is no program; one without templates stands behind its writer.
     let text = match (dimension, scope) {
         (Dimension::Write, "") => key.split_once(" /").map_or(key, |(writer, _)| writer),
-        (Dimension::Write, scope) => scope,
+        (Dimension::Write | Dimension::Arguments, scope) => scope,
         _ => key,
     };
     text.split(' ').filter(|word| word.starts_with('/') && !is_docker_init(word.as_bytes()))

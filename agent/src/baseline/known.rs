@@ -9,6 +9,7 @@ use std::{
 use plimsoll_ebpf::{events::connect::Connect, rules::Rule, value::address};
 
 use super::{
+    arguments::templates::print_of,
     behaviour::{Behaviour, Learning},
     counts::Counts,
     departure::{Departure, Looked},
@@ -161,10 +162,11 @@ impl Known {
     ) -> Looked {
         let (dimension, context) = (it.dimension, at.context);
         let profile = &mut self.profiles[member.profile];
-        let is_monitored = profile.is_monitored(dimension, context);
+        let is_monitored = profile.judges(it, context, &self.settings);
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
-        let vouches = entry.is_some_and(|entry| profile.vouches(entry, context));
+        let asked_in = dimension.asked_in(context);
+        let vouches = entry.is_some_and(|entry| profile.vouches(entry, asked_in));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
         let is_addition = is_monitored
@@ -361,9 +363,9 @@ fn whose<'k>(it: &Behaviour<'k>) -> (&'k str, &'k str) {
 /// What stands for a behaviour and those that are like it: of many files whose names differ in
 /// numbers the first is told, and the others are counted.
 fn alike<'k>(it: &Behaviour<'k>) -> Cow<'k, str> {
-    if it.dimension == Dimension::Write && it.learning == Learning::AsTemplate {
-        Cow::Owned(tokens::shape(it.key))
-    } else {
-        Cow::Borrowed(it.key)
+    match (it.dimension, it.learning) {
+        (Dimension::Write, Learning::AsTemplate) => Cow::Owned(tokens::shape(it.key)),
+        (Dimension::Arguments, _) => Cow::Owned(print_of(it.key)),
+        _ => Cow::Borrowed(it.key),
     }
 }

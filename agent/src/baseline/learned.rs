@@ -1,8 +1,10 @@
-//! What was learned in one dimension: entries by key, paths by template, peers by name and network.
+//! What was learned in one dimension: entries by key, paths and arguments by template, peers by name
+//! and network.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
+    arguments::templates::Templates,
     behaviour::{Behaviour, Learning},
     dimension::Dimension,
     entries::{ENTRY_BYTES, Entries, Entry, Occasion},
@@ -10,12 +12,13 @@ use super::{
     template::trie::{Inserted, Trie},
 };
 
-/// Writers, with what they do and where, that paths are kept of.
+/// Writers, with what they do and where, that paths are kept of; and programs, with who starts them,
+/// that arguments are.
 const MOST_SCOPES: usize = 512;
 /// What a node of a trie takes, in bytes.
 const NODE_BYTES: usize = 150;
 /// Longest key, in bytes; a longer one is not learned.
-const MOST_KEY: usize = 1024;
+pub(super) const MOST_KEY: usize = 1024;
 
 /// What became of a behaviour that was to be learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub struct Learned {
     entries: Entries,
     index: HashMap<Box<str>, u32>,
     tries: BTreeMap<Box<str>, Trie>,
+    arguments: BTreeMap<Box<str>, Templates>,
     /// Keys of peers by the template that they may become.
     alike: HashMap<Box<str>, Vec<Box<str>>>,
     key_bytes: usize,
@@ -54,6 +58,9 @@ impl Learned {
             }),
             (scope, Learning::AsTemplate) if it.dimension == Dimension::Write => {
                 self.tries.get(scope)?.find(it.key)
+            }
+            (scope, _) if it.dimension == Dimension::Arguments => {
+                self.arguments.get(scope)?.find(it.key, &self.entries)
             }
             (scope, _) => self.index.get(format!("{scope} {}", it.key).as_str()).copied(),
         }
@@ -80,10 +87,10 @@ impl Learned {
             self.is_full = true;
             return Learnt::Refused;
         }
-        let number = if it.dimension == Dimension::Write && it.learning == Learning::AsTemplate {
-            self.learn_path(it)
-        } else {
-            self.learn_key(it)
+        let number = match (it.dimension, it.learning) {
+            (Dimension::Write, Learning::AsTemplate) => self.learn_path(it),
+            (Dimension::Arguments, _) => self.learn_arguments(it, at),
+            _ => self.learn_key(it),
         };
         let Some(number) = number else {
             self.is_full = true;
@@ -123,6 +130,24 @@ impl Learned {
         }
     }
 
+    fn learn_arguments(&mut self, it: &Behaviour<'_>, at: &Occasion) -> Option<u32> {
+        if !self.arguments.contains_key(it.scope) && self.arguments.len() >= MOST_SCOPES {
+            return None;
+        }
+        let templates = self.arguments.entry(it.scope.into()).or_default();
+        templates.insert(it.key, &mut self.entries, at.unit)
+    }
+
+    /// What is known of the arguments that a program is given by another.
+    pub fn arguments(&self, scope: &str) -> Option<&Templates> {
+        self.arguments.get(scope)
+    }
+
+    /// Programs of whose arguments nothing is said, since they are too varied.
+    pub fn any_arguments(&self) -> usize {
+        self.arguments.values().filter(|it| it.is_open()).count()
+    }
+
     /// Makes one template of peers that are alike once they are many.
     fn join_peers(&mut self, key: &str) {
         let Some((template, least)) = peer::template_of(key) else { return };
@@ -158,6 +183,10 @@ impl Learned {
         let is_placed = if scope.is_empty() {
             self.key_bytes += key.len();
             self.index.insert(key.into(), number).is_none()
+        } else if dimension == Dimension::Arguments {
+            let Self { entries, arguments, .. } = self;
+            let may_scope = arguments.len() < MOST_SCOPES || arguments.contains_key(scope);
+            may_scope && arguments.entry(scope.into()).or_default().restore(key, number, entries)
         } else {
             let may_scope = self.tries.len() < MOST_SCOPES || self.tries.contains_key(scope);
             may_scope && self.tries.entry(scope.into()).or_default().restore(key, number)
@@ -183,6 +212,13 @@ impl Learned {
             if let Some(entry) = self.entries.get(number) {
                 take("", key, entry);
             }
+        }
+        for (scope, templates) in &self.arguments {
+            templates.visit(&mut |template, number| {
+                if let Some(entry) = self.entries.get(number) {
+                    take(scope, template, entry);
+                }
+            });
         }
         for (scope, trie) in &self.tries {
             trie.visit(&mut |template, number| {
@@ -228,8 +264,11 @@ impl Learned {
     /// What it takes, about, in bytes.
     pub fn bytes(&self) -> usize {
         let nodes: usize = self.tries.values().map(Trie::nodes).sum();
-        let scopes: usize = self.tries.keys().map(|it| it.len()).sum();
-        self.entries.len() * ENTRY_BYTES + self.key_bytes + nodes * NODE_BYTES + scopes
+        let scopes = self.tries.keys().chain(self.arguments.keys());
+        let scopes: usize = scopes.map(|it| it.len()).sum();
+        let arguments: usize = self.arguments.values().map(Templates::bytes).sum();
+        let templates = nodes * NODE_BYTES + arguments + scopes;
+        self.entries.len() * ENTRY_BYTES + self.key_bytes + templates
     }
 }
 

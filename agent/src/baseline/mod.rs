@@ -18,6 +18,8 @@ mod write;
 
 pub mod template;
 
+pub mod arguments;
+
 pub mod entries;
 
 pub mod learned;

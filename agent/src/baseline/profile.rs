@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    arguments::templates::Pace,
+    behaviour::Behaviour,
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
     entries::{Entry, Occasion},
@@ -63,6 +65,13 @@ pub struct Standing {
     pub frozen: [u32; Context::COUNT],
     /// Departures that were seen since it is monitored.
     pub departures: u64,
+    /// By context, what had been seen before it was looked at.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub before: [Exposure; Context::COUNT],
+}
+
+fn is_nothing(exposure: &[Exposure; Context::COUNT]) -> bool {
+    *exposure == [Exposure::default(); Context::COUNT]
 }
 
 /// See the module.
@@ -161,6 +170,20 @@ impl Profile {
         self.standing[dimension as usize].monitored_s[context.judged_by() as usize] != 0
     }
 
+    /// Whether a behaviour is told where it is not known. Of arguments, those of each program are known
+    /// for themselves.
+    pub fn judges(&self, it: &Behaviour<'_>, context: Context, settings: &Settings) -> bool {
+        let learned = &self.learned[it.dimension as usize];
+        let pace =
+            Pace { unit_s: settings.seconds(settings.unit_s), containers: self.containers() };
+        let is_known = || {
+            let templates = learned.arguments(it.scope);
+            templates.is_some_and(|templates| templates.is_settled(learned.entries(), pace))
+        };
+        self.is_monitored(it.dimension, context)
+            && (it.dimension != Dimension::Arguments || is_known())
+    }
+
     /// Whether an entry vouches for an act in a context.
     pub fn vouches(&self, entry: &Entry, context: Context) -> bool {
         let is_enough = |by: &Context| {
@@ -222,13 +245,16 @@ impl Profile {
         }
         let learned = &self.learned[dimension as usize];
         let exposure = self.exposure[context as usize];
-        let frozen = self.standing[dimension as usize].frozen[context as usize];
+        let standing = &self.standing[dimension as usize];
+        let frozen = standing.frozen[context as usize];
+        let before = standing.before[context as usize];
+        let first_s = exposure.first_s.max(before.first_s);
         Evidence {
-            units: exposure.units,
+            units: exposure.units.saturating_sub(before.units),
             novel_units: learned.entries().novel_units(context).saturating_add(frozen),
             least_units: LEAST_STARTS,
             starts: self.starts.max(self.contributors.len() as u32),
-            age_s: if exposure.first_s == 0 { 0 } else { now_s.saturating_sub(exposure.first_s) },
+            age_s: if first_s == 0 { 0 } else { now_s.saturating_sub(first_s) },
             is_active: true,
             seen: self.seen,
             lost: self.lost,

@@ -1,5 +1,7 @@
 //! What a program is called: its file, and for programs that are many in one, which of them.
 
+use super::arguments::code::Language;
+
 /// Files that hold many programs and choose by the name they are called by.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
 /// Interpreters, by the beginning of their file's name.
@@ -35,13 +37,52 @@ pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
 
 /// Whether a program does what its input says: an interpreter that was given no program of its own.
 pub fn obeys_input(exe: &[u8], args: &[u8]) -> bool {
-    let mut words = args.split(|it| *it == 0).filter(|it| !it.is_empty());
-    // Of many in one, called by its own name, the first argument is a name too.
-    let is_own_name = words.next().map(base) == Some(base(exe)) && applet(exe, args).is_some();
+    let words = args.split(|it| *it == 0).filter(|it| !it.is_empty());
     is_interpreter(exe, args)
         && words
-            .skip(usize::from(is_own_name))
+            .skip(first_argument(exe, args))
             .all(|word| word.starts_with(b"-") && !is_inline(word))
+}
+
+/// The place of the first argument, after what the program is called by.
+pub fn first_argument(exe: &[u8], args: &[u8]) -> usize {
+    let called = args.split(|it| *it == 0).next().map(base);
+    // Of many in one, called by its own name, the first argument is a name too.
+    let is_own_name = called == Some(base(exe)) && applet(exe, args).is_some();
+    1 + usize::from(is_own_name)
+}
+
+/// The place of a program that an interpreter was given as an argument, and its language.
+pub fn code_at(exe: &[u8], args: &[u8]) -> Option<(usize, Language)> {
+    if !is_interpreter(exe, args) {
+        return None;
+    }
+    let applet = applet(exe, args);
+    let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
+    let (language, first) = (Language::of(called), first_argument(exe, args));
+    let words: Vec<&[u8]> = args.split(|it| *it == 0).collect();
+    let mut options = words.iter().skip(first).take_while(|it| it.starts_with(b"-"));
+    let mut at = first + 1 + options.position(|it| takes_code(called, language, text(it)))?;
+    // A shell takes further options before it.
+    while language == Language::Shell && words.get(at).is_some_and(|it| it.starts_with(b"-")) {
+        at += 1;
+    }
+    (at < words.len()).then_some((at, language))
+}
+
+/// Whether an option of an interpreter says that a program follows it.
+fn takes_code(called: &str, language: Language, option: &str) -> bool {
+    let is_bundle = |end: &[char]| {
+        let letters = option.strip_prefix('-').unwrap_or_default();
+        letters.len() <= 5 && letters.ends_with(end) && letters.chars().all(char::is_alphabetic)
+    };
+    match language {
+        Language::Shell => is_bundle(&['c']),
+        Language::Hash if called.starts_with("python") => is_bundle(&['c']),
+        Language::Hash => is_bundle(&['e', 'E']),
+        Language::Slashes if called.starts_with("php") => is_bundle(&['r']),
+        Language::Slashes => is_bundle(&['e', 'p']) || option == "--eval",
+    }
 }
 
 fn is_interpreter(exe: &[u8], args: &[u8]) -> bool {

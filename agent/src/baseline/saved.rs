@@ -113,6 +113,13 @@ impl Saved {
     /// The profile again; what does not fit into its bounds is left out.
     pub fn into_profile(self) -> Profile {
         let mut profile = Profile::new(self.subject);
+        // What the agent that wrote it did not look at is learned from then on.
+        let missing =
+            profile.dimensions().filter(|it| self.dimensions.iter().all(|of| of.dimension != *it));
+        for dimension in missing {
+            let before = |it: Exposure| Exposure { first_s: self.written_s, ..it };
+            profile.standing[dimension as usize].before = self.exposure.map(before);
+        }
         for SavedDimension { dimension, standing, is_full, entries } in self.dimensions {
             let learned = &mut profile.learned[dimension as usize];
             learned.is_full = is_full;

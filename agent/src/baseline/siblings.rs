@@ -104,10 +104,13 @@ fn named(profile: &Profile, hash: u64) -> Vec<String> {
     named
 }
 
-/// The dimensions that are learned still, in which nothing new is told otherwise.
+/// The dimensions that are learned still, in which nothing new is told otherwise. What programs are
+/// given differs more among replicas than what they do.
 fn judged_here(profile: &Profile) -> impl Iterator<Item = &Learned> {
-    let is_learned =
-        |it: &Dimension| !profile.is_monitored(*it, Context::Steady) || profile.is_in_release();
+    let is_learned = |it: &Dimension| {
+        let is_monitored = profile.is_monitored(*it, Context::Steady) && !profile.is_in_release();
+        *it != Dimension::Arguments && !is_monitored
+    };
     profile.dimensions().filter(is_learned).map(|it| &profile.learned[it as usize])
 }
 

@@ -121,6 +121,9 @@ pub struct Part {
     pub departures: u64,
     /// Directories with more names than are kept.
     pub open_directories: usize,
+    /// Programs whose arguments are too varied for anything to be said of them.
+    #[serde(default)]
+    pub any_arguments: usize,
     /// What is missing until it is monitored, and about how long that takes.
     pub missing: String,
 }
@@ -217,6 +220,7 @@ fn part(
         denied: learned.entries().iter().filter(|(_, entry)| entry.is_denied).count(),
         departures: profile.standing[dimension as usize].departures,
         open_directories: learned.open(),
+        any_arguments: learned.any_arguments(),
         missing: missing(profile, dimension, context, &assessment, settings),
     }
 }

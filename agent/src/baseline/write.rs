@@ -61,7 +61,7 @@ pub(super) fn of_write(
     scratch: &mut Scratch,
     take: &mut dyn FnMut(Behaviour<'_>) -> bool,
 ) {
-    let Scratch { scope, key, object } = scratch;
+    let Scratch { scope, key, object, .. } = scratch;
     let Some(place) = place_of(act.layer) else { return };
     let path = String::from_utf8_lossy(act.path);
     if !path.starts_with('/') {

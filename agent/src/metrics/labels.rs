@@ -89,7 +89,7 @@ pub(super) fn profile_states() -> Vec<&'static str> {
 
 /// The dimensions in which behaviour is learned.
 pub(super) fn dimensions() -> Vec<&'static str> {
-    vec!["process", "lineage", "write", "listener", "peer", "privilege", "volume"]
+    vec!["process", "lineage", "arguments", "write", "listener", "peer", "privilege", "volume"]
 }
 
 /// Why an act is not learned.

@@ -69,7 +69,7 @@ fn profile() -> Vec<Panel> {
         .query("sum(plimsoll_image_expected_daily_alerts{@, image=~\"$image\"})", "expected at most")
         .query(
             "sum(increase(plimsoll_image_alerts_total{@, image=~\"$image\", rule=~\"reverse_shell|\
-             new_shell|new_tool|discovery|new_process|new_lineage|new_write|new_sensitive_write|new_listener|new_peer|new_privilege|volume_out|volume_in|cpu_load|memory_use|pids\"}[1d]))",
+             new_shell|new_tool|discovery|new_process|new_lineage|new_arguments|new_write|new_sensitive_write|new_listener|new_peer|new_privilege|volume_out|volume_in|cpu_load|memory_use|pids\"}[1d]))",
             "raised",
         )
         .runbook("learning.md#plimsolldeparturesheldback"),

@@ -3,6 +3,10 @@
 use plimsoll_ebpf::events::privilege::op;
 
 use crate::baseline::{
+    arguments::{
+        vector::{CUT, MORE, NONE},
+        word,
+    },
     dimension::{Context, Dimension},
     peer, shield,
     template::{MOST_DEPTH, MOST_NAME, breadth::Breadth, pattern::Pattern},
@@ -28,6 +32,7 @@ pub(super) fn fault(
     match dimension {
         Dimension::Process => process(key, seen),
         Dimension::Lineage => lineage(key),
+        Dimension::Arguments => arguments(scope, key),
         Dimension::Write if scope.is_empty() => exact_write(key),
         Dimension::Write => template(scope, key),
         Dimension::Listener => listener(key),
@@ -54,6 +59,27 @@ fn lineage(key: &str) -> Option<String> {
         (parent.starts_with('/') || FIRST.contains(&parent)) && child.starts_with('/')
     });
     (!is_sound).then(|| "a lineage is `/parent > /child`".to_owned())
+}
+
+/// What a program is given, and who gives it to which.
+fn arguments(scope: &str, key: &str) -> Option<String> {
+    if scope.is_empty() || lineage(scope).is_some() {
+        return Some("`by` is `/parent > /child`, the arguments stand below it".to_owned());
+    }
+    let words: Vec<&str> = key.split(' ').collect();
+    let is_mark = |it: &str| matches!(it, MORE | CUT);
+    for (at, word) in words.iter().enumerate() {
+        if *word == NONE && words.len() > 1 || is_mark(word) && at + 1 < words.len() {
+            return Some(format!(
+                "`{word}` stands {}",
+                if *word == NONE { "alone" } else { "last" }
+            ));
+        }
+        if let Some(fault) = word::fault(word) {
+            return Some(format!("'{word}': {fault}"));
+        }
+    }
+    None
 }
 
 /// A file that is known by its own path alone: writer, act, place and path stand in one.

@@ -158,13 +158,13 @@ impl Draft {
                 item.key = quoted(value)?;
                 self.said = Some(vec!["behaviour"]);
             }
-            "by" if dimension == Dimension::Write => {
+            "by" if matches!(dimension, Dimension::Write | Dimension::Arguments) => {
                 item.scope = quoted(value)?;
                 if item.scope.is_empty() {
                     return Err("`by` is not empty".to_owned());
                 }
             }
-            "by" => return Err("`by` stands with `write` only".to_owned()),
+            "by" => return Err("`by` stands with `arguments` and `write` only".to_owned()),
             _ => {
                 return Err(format!(
                     "`{key}` does not begin a behaviour: `by` or `behaviour` does"

@@ -44,6 +44,9 @@ fn sample() -> String {
     text_of(&profile(&[
         (Dimension::Process, "", "/app", Learning::AsItIs),
         (Dimension::Lineage, "", "(container) > /app", Learning::AsItIs),
+        (Dimension::Arguments, "/app > /bin/sh -c", "-c {convert}", Learning::AsTemplate),
+        (Dimension::Arguments, "/app > /bin/sh -c", "-c {convert} ...", Learning::AsTemplate),
+        (Dimension::Arguments, "/bin/sh > /bin/gzip", "-f <path:/data>", Learning::AsTemplate),
         (Dimension::Write, "/app write tmpfs", "/cache/temp-12.rdb", Learning::AsTemplate),
         (Dimension::Write, "/app write tmpfs", "/cache/temp-3456.rdb", Learning::AsTemplate),
         (Dimension::Write, "/app write tmpfs", "/cache/hook one.sh", Learning::Shielded),
@@ -107,6 +110,13 @@ fn faults_are_told_with_their_line() {
         ("listener:\n", "listener:\n    denied: true\n", "it belongs to no behaviour"),
         ("...\n", "", "does not end with `...`: it is cut"),
         ("...\n", "...\nmore\n", "a profile begins with `---`"),
+        ("-f <path:/data>", "-f <path:/>", "not of `/`"),
+        ("-f <path:/data>", "-f /data/7", "'/data/7': an argument stands as it is masked"),
+        ("-f <path:/data>", "-f --token=x", "the value of such a name is `<secret>`"),
+        ("-f <path:/data>", "... -f", "`...` stands last"),
+        ("-f <path:/data>", "(none) -f", "`(none)` stands alone"),
+        ("/bin/sh > /bin/gzip", "/bin/gzip", "`by` is `/parent > /child`"),
+        ("-c {convert} ...", "-c {convert}", "it is there already"),
         (
             "  - behaviour: \"/app\"",
             "  - behaviour: \"app\"",

@@ -1,7 +1,9 @@
 //! Learning as a whole, from observations to departures.
 
+mod arguments;
 mod known;
 mod release;
+mod shop;
 mod siblings;
 
 use std::{net::Ipv4Addr, sync::Arc};

@@ -171,6 +171,11 @@ fn row(it: &Part) -> [String; 8] {
         0 => String::new(),
         count => format!("{count} directories take any name; "),
     };
+    let any = match it.any_arguments {
+        0 => String::new(),
+        1 => "arguments of one program are too varied; ".to_owned(),
+        count => format!("arguments of {count} programs are too varied; "),
+    };
     [
         it.dimension.name().to_owned(),
         it.context.name().to_owned(),
@@ -179,6 +184,6 @@ fn row(it: &Part) -> [String; 8] {
         it.units.to_string(),
         it.novel_units.to_string(),
         format!("{:.2} (at most {:.2})", it.daily, it.daily_bound),
-        format!("{denied}{open}{}", it.missing),
+        format!("{denied}{open}{any}{}", it.missing),
     ]
 }

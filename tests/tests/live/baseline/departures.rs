@@ -30,6 +30,7 @@ fn what_departs_from_a_learned_image_is_told_with_its_reasons() {
     );
     for (rule, field, object) in [
         ("new_process", "alert.path", "/bin/busybox/stat"),
+        ("new_arguments", "alert.path", "/usr/bin/acts"),
         ("new_write", "alert.path", "/dev/shm/other"),
         ("new_listener", "alert.peer", ""),
         ("new_peer", "alert.peer", "192.0.2.7:9999/udp"),
