@@ -20,8 +20,6 @@ use crate::{
 
 /// How often a follower looks for what is new.
 pub const POLL: Duration = Duration::from_millis(200);
-/// How often the caller is asked whether to go on while nothing is found.
-const CHECK_ROWS: u32 = 4096;
 
 /// What is asked of the store.
 #[derive(Clone, Debug)]
@@ -94,25 +92,24 @@ pub fn run(reader: &mut Reader, query: &Query, tell: &mut Tell<'_>) -> Result<()
     Ok(())
 }
 
-fn tell_all(scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> ControlFlow<()> {
+fn tell_all(mut scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> ControlFlow<()> {
+    let filter = query.filter.rest();
     let mut left = limit;
-    let mut unasked = 0;
-    for found in scan {
-        if left == 0 {
-            break;
-        }
+    // Whoever asks is told of each block, whether something is found in it or not.
+    let mut asked_at = 0;
+    while left > 0
+        && let Some(found) = scan.next()
+    {
         match found {
-            Ok(row) if query.filter.matches(&row) => {
+            Ok(row) if filter.matches(&row) => {
                 left -= 1;
-                unasked = 0;
                 tell(Answer::Row(row))?;
             }
-            Ok(_) => {
-                unasked += 1;
-                if unasked % CHECK_ROWS == 0 {
-                    tell(Answer::Idle)?;
-                }
+            Ok(_) if scan.opened() > asked_at => {
+                asked_at = scan.opened();
+                tell(Answer::Idle)?;
             }
+            Ok(_) => {}
             Err(damage) => tell(Answer::Damage(damage))?,
         }
     }

@@ -56,7 +56,7 @@ fn a_sound_store_is_counted_and_verified() {
     let stat = stat(dir.path()).expect("is a store");
     let all = stat.in_segments();
     assert_eq!((all.observations, all.damaged_bytes, stat.log.bytes), (600, 0, 0));
-    assert_eq!((stat.segments.len(), stat.format, stat.is_in_use), (2, Some(2), false));
+    assert_eq!((stat.segments.len(), stat.format, stat.is_in_use), (2, Some(3), false));
     assert!(all.kinds.contains("exec") && all.kinds.contains("file_write"));
     assert!(stat.bytes > all.bytes && stat.index_bytes > 0);
     let mut steps = Vec::new();
