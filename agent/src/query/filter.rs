@@ -43,6 +43,7 @@ impl Filter {
     }
 
     /// What has to be asked of each observation that the store found by [`Self::request`].
+    #[must_use]
     pub fn rest(&self) -> Self {
         Self { kinds: Vec::new(), containers: Vec::new(), ..self.clone() }
     }

@@ -12,7 +12,7 @@ use plimsoll_ebpf::{
     record::Header,
 };
 
-use super::losses::Tally;
+use super::{column::MAX_TEXT, losses::Tally};
 use crate::attribution::{
     container::Container,
     node::Node,
@@ -40,12 +40,25 @@ pub(super) struct Batch {
 #[derive(Clone, Copy)]
 pub(super) struct RawRow {
     ts_ns: u64,
-    header: Header,
     body_bytes: u32,
-    peer_bytes: u32,
     pub(super) node: u32,
     pub(super) container: u32,
     pub(super) process: u32,
+    // What is stored of a header.
+    pid: u32,
+    tid: u32,
+    uid: u32,
+    count: u32,
+    kind: u16,
+    outcome: u8,
+    peer_bytes: u16,
+}
+
+impl RawRow {
+    fn header(&self) -> Header {
+        let Self { pid, tid, uid, count, kind, outcome, .. } = *self;
+        Header { pid, tid, uid, count, kind, outcome, ..Header::default() }
+    }
 }
 
 impl Batch {
@@ -71,14 +84,21 @@ impl Batch {
             reference
         });
         let (body, peer) = (record.body(), peer_name.unwrap_or_default());
+        let peer = &peer[..peer.floor_char_boundary(MAX_TEXT)];
+        let Header { pid, tid, uid, count, kind, outcome, .. } = record.header;
         self.rows.push(RawRow {
             ts_ns: *ts_ns,
-            header: record.header,
             body_bytes: body.len() as u32,
-            peer_bytes: peer.len() as u32,
             node: self.nodes.reference(node).0,
             container: container.map_or(0, |it| self.containers.reference(it).0),
             process,
+            pid,
+            tid,
+            uid,
+            count,
+            kind,
+            outcome,
+            peer_bytes: peer.len() as u16,
         });
         self.bytes.extend_from_slice(body);
         self.bytes.extend_from_slice(peer.as_bytes());
@@ -89,9 +109,9 @@ impl Batch {
         let mut bytes = &*self.bytes;
         for row in &self.rows {
             let (body, rest) = bytes.split_at(row.body_bytes as usize);
-            let (peer, rest) = rest.split_at(row.peer_bytes as usize);
+            let (peer, rest) = rest.split_at(usize::from(row.peer_bytes));
             bytes = rest;
-            let record = Record::from_parts(row.header, body);
+            let record = Record::from_parts(row.header(), body);
             let (Ok(record), Some(node)) = (record, self.nodes.held(row.node)) else {
                 debug_assert!(false, "a batch reads as it was written");
                 continue;
@@ -182,5 +202,68 @@ impl Hasher for AddressHasher {
     fn write_usize(&mut self, number: usize) {
         let mixed = (self.0 ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::{
+        catalog::{TailBuilder, encode},
+        events::file_write::{self, FileWrite},
+        rules::outcome,
+    };
+
+    use super::*;
+    use crate::fields::Fields as _;
+
+    fn told(observation: &Observation<'_>) -> Vec<String> {
+        let mut told = Vec::new();
+        observation.visit(&mut |field, value| told.push(format!("{}={value}", field.name)));
+        told
+    }
+
+    #[test]
+    fn observations_leave_a_batch_as_they_came() {
+        let header = Header {
+            boot_ns: 1,
+            cgroup_id: 2,
+            start_ns: 3,
+            pid: 4,
+            tid: 5,
+            uid: 6,
+            count: 7,
+            outcome: outcome::DENIED,
+            setup: 1,
+            act: 8,
+            ..Header::default()
+        };
+        let mut tail = TailBuilder::default();
+        let path = tail.push(b"/var/lib/x");
+        let body = FileWrite { path, op: file_write::op::CREATE, ino: 9, ..FileWrite::default() };
+        let bytes = encode(header, body, tail.bytes());
+        let node = Arc::new(Node { name: "host-a".to_owned(), ..Node::default() });
+        let container = Arc::new(Container { name: "web".to_owned(), ..Container::default() });
+        let process = Arc::new(Process { pid: 4, ..Process::default() });
+        let whole = Observation {
+            ts_ns: 10,
+            record: Record::decode(&bytes).expect("is a record"),
+            node: &node,
+            container: Some(&container),
+            process: Some(&process),
+            peer_name: Some("db.example.org"),
+        };
+        let bare = Observation { container: None, process: None, peer_name: None, ..whole };
+        let long = "é".repeat(40_000);
+        let cut = Observation { peer_name: Some(&long), ..whole };
+        let mut batch = Batch::default();
+        for observation in [&whole, &bare, &cut] {
+            batch.push(observation);
+        }
+        let mut left = Vec::new();
+        batch.each(|_, observation| left.push(told(observation)));
+        let kept = "é".repeat(MAX_TEXT / 2);
+        let cut = Observation { peer_name: Some(&kept), ..whole };
+        assert_eq!(left, [whole, bare, cut].map(|it| told(&it)));
+        assert!(left[0].contains(&"outcome=denied".to_owned()), "{left:?}");
     }
 }

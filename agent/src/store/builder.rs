@@ -232,7 +232,7 @@ pub(super) fn add(
     }
     let mut seq = first_seq;
     batch.each(|row, observation| {
-        let builder = &mut builders[which(observation.record.kind.index())];
+        let builder = &mut *builders[which(observation.record.kind.index())];
         builder.add_row(batch, row, observation, seq);
         seq = seq.saturating_add(1);
     });

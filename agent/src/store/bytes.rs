@@ -38,7 +38,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned number of 1 to 10 bytes, seven bits each, lowest first.
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+        if let Some((&byte, rest)) = self.0.split_first()
+            && byte < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(byte));
+        }
         if let Some(word) = self.0.first_chunk().copied().map(u64::from_le_bytes) {
             // The byte that ends the number is the first without its highest bit.
             let ends = !word & 0x8080_8080_8080_8080;

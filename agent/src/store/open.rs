@@ -282,3 +282,32 @@ fn bring_up_to_date(kv: Kv, index: &[IndexEntry], blocks: &[IndexEntry]) -> Opti
 fn do_without(error: &anyhow::Error) {
     tracing::warn!(error = format!("{error:#}"), "going on without the index");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(first_seq: u64, offset: u64) -> IndexEntry {
+        let segment = SegmentId { first_seq: 0, stream: Stream::Lasting };
+        IndexEntry { first_seq, segment, offset, bytes: 10, max_ts: first_seq }
+    }
+
+    #[test]
+    fn blocks_are_settled_as_far_as_the_index_knows_them_and_the_log_does_not_reach() {
+        let entries = [entry(0, 0), entry(100, 10), entry(200, 20)];
+        let count = |bytes, after, log_seq| settled(&entries, bytes, after, log_seq).len();
+        assert_eq!(count(30, Some(300), u64::MAX), 3);
+        assert_eq!(count(50, Some(300), u64::MAX), 3, "what is behind is looked for");
+        assert_eq!(count(30, None, u64::MAX), 2, "the newest block tells the last number");
+        assert_eq!(count(29, Some(300), u64::MAX), 2, "cut short");
+        assert_eq!(count(30, Some(300), 300), 3);
+        assert_eq!(count(30, Some(300), 299), 2, "the log may be in the third");
+        assert_eq!(count(30, Some(300), 200), 2);
+        assert_eq!(count(30, Some(300), 150), 1);
+        assert_eq!(count(30, Some(300), 0), 0);
+        let gap = [entry(0, 0), entry(100, 11), entry(200, 21)];
+        assert_eq!(settled(&gap, 31, Some(300), u64::MAX).len(), 1);
+        assert!(settled(&[entry(0, 5)], 15, Some(100), u64::MAX).is_empty());
+        assert!(settled(&[], 15, Some(100), u64::MAX).is_empty());
+    }
+}

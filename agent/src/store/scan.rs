@@ -58,8 +58,8 @@ impl Lazy {
 /// The rows of a request. Memory is bound by the blocks whose times overlap.
 pub struct Scan {
     request: Request,
-    /// Blocks not opened yet, the next one last.
-    candidates: Vec<Candidate>,
+    /// Blocks not opened yet with their first moment in the order of the scan, the next one last.
+    candidates: Vec<(u64, Candidate)>,
     damages: Vec<Damage>,
     open: BinaryHeap<Reverse<OpenBlock>>,
     end_seq: u64,
@@ -105,12 +105,14 @@ impl Ord for OpenBlock {
 impl Scan {
     pub(super) fn new(
         request: Request,
-        mut candidates: Vec<Candidate>,
+        candidates: Vec<Candidate>,
         damages: Vec<Damage>,
         end_seq: u64,
     ) -> Self {
         let newest_first = request.newest_first;
-        candidates.sort_by_key(|it| Reverse(earliest(&it.header, newest_first)));
+        let timed = |it: Candidate| (earliest(&it.header, newest_first), it);
+        let mut candidates: Vec<_> = candidates.into_iter().map(timed).collect();
+        candidates.sort_by_key(|(earliest, _)| Reverse(*earliest));
         Self { request, candidates, damages, open: BinaryHeap::new(), end_seq, opened: 0 }
     }
 
@@ -127,13 +129,12 @@ impl Scan {
 
     /// Opens every block that may hold the next row.
     fn open_due(&mut self) {
-        while let Some(candidate) = self.candidates.last() {
-            let earliest = earliest(&candidate.header, self.request.newest_first);
+        while let Some((earliest, _)) = self.candidates.last() {
             let next = self.open.peek().and_then(|open| open.0.next());
-            if next.is_some_and(|(time, _)| time < earliest) || !self.damages.is_empty() {
+            if next.is_some_and(|(time, _)| time < *earliest) || !self.damages.is_empty() {
                 return;
             }
-            let Some(candidate) = self.candidates.pop() else { return };
+            let Some((_, candidate)) = self.candidates.pop() else { return };
             self.opened += 1;
             match self.load(&candidate) {
                 Ok(Some(open)) => self.open.push(Reverse(open)),

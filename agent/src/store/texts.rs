@@ -129,7 +129,9 @@ impl Pieces {
                 }
             }
             (ValueType::Address, &[a, b, c, _]) => {
-                address_bits([a, b, c]).into_iter().for_each(|it| self.set(it));
+                for bit in address_bits([a, b, c]) {
+                    self.set(bit);
+                }
             }
             _ => {}
         }
@@ -221,7 +223,7 @@ mod tests {
             pieces.add(ValueType::Path, path.as_bytes());
             pieces.add(ValueType::Address, &[10, 0, number, 9]);
         }
-        pieces.add_ids("proc.pid", &Vec::from_iter(1000..1200));
+        pieces.add_ids("proc.pid", &(1000..1200).collect::<Vec<_>>());
         pieces.add_ids("proc.start", &[7]);
         let set = pieces.take();
         assert_eq!(pieces.take().len(), MIN_BYTES, "gathering begins anew");
