@@ -11,11 +11,7 @@ use super::{
     stream::BriefKinds,
     texts::{Needle, Part},
 };
-use crate::{
-    attribution::fields::by_name,
-    fields::Fields as _,
-    query::{expr::Expr, filter::Filter},
-};
+use crate::{attribution::fields::by_name, fields::Fields as _};
 
 const ROWS: u64 = 1280;
 
@@ -40,49 +36,6 @@ fn asked(dir: &Path, request: Request) -> (Vec<u64>, u64) {
     let mut scan = reader.scan(request).expect("scans");
     let rows: Vec<StoredRow> = scan.by_ref().map(|row| row.expect("is sound")).collect();
     (rows.iter().map(StoredRow::seq).collect(), scan.opened())
-}
-
-/// The rows for which an expression holds, asked of each.
-fn matching(dir: &Path, expr: &Expr, request: Request) -> Vec<u64> {
-    let mut reader = Reader::open(dir).expect("is readable");
-    let rows = reader.scan(request).expect("scans").map(|row| row.expect("is sound"));
-    rows.filter(|row| expr.holds(row)).map(|row| row.seq()).collect()
-}
-
-#[test]
-fn an_expression_finds_the_same_whether_the_store_helps_or_not() {
-    let dir = closed();
-    for text in [
-        "proc.pid = 1007",
-        "proc.pid = 1007 or proc.ppid = 1007",
-        "proc.ppid = 1",
-        "file.path = '/var/lib/app/file-8'",
-        "file.path ~ 'file-8$' or net.raddr = 10.0.0.5",
-        "net.raddr in 10.0.0.0/24 and net.rport = 443",
-        "net.raddr in 192.168.0.0/16",
-        "net.rport = 443 and ctr.name = 'web-5'",
-        "file.op = create and proc.exe ~ 'tool-3'",
-        "proc.args ~ '77'",
-        "net.dns ^= 'db.'",
-        "node.name = 'host-a'",
-        "ctr.image = 'nginx:1.24'",
-        "kind = exec",
-        "count = 1",
-        "count = 2",
-        "not file.op = create",
-    ] {
-        let expr = Expr::parse(text).expect("is right");
-        let filter = Filter { expressions: vec![expr.clone()], ..Filter::default() };
-        let alone = matching(dir.path(), &expr, Request::default());
-        for newest_first in [false, true] {
-            let request = filter.request(0, u64::MAX).reversed(newest_first);
-            let mut found = matching(dir.path(), &expr, request);
-            if newest_first {
-                found.reverse();
-            }
-            assert_eq!(found, alone, "{text}");
-        }
-    }
 }
 
 #[test]
