@@ -282,9 +282,9 @@ mod tests {
         let (mut idle, mut others) = (0, 0);
         run(&mut reader, &query, &mut |answer| {
             if let Answer::Idle = answer {
-                idle += 1
+                idle += 1;
             } else {
-                others += 1
+                others += 1;
             }
             ControlFlow::Continue(())
         })
