@@ -42,6 +42,12 @@ impl Filter {
             && self.expressions.iter().all(|expr| expr.holds(fields))
     }
 
+    /// What has to be asked of each observation that the store found by [`Self::request`].
+    #[must_use]
+    pub fn rest(&self) -> Self {
+        Self { kinds: Vec::new(), containers: Vec::new(), ..self.clone() }
+    }
+
     /// What the store can leave out by itself.
     pub fn request(&self, from_ns: u64, to_ns: u64) -> Request {
         let mut needles = Vec::new();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use plimsoll_ebpf::value::ValueType;
 
 use super::expr::{Expr, Network, Operand, Test};
-use crate::store::texts::Needle;
+use crate::store::texts::{Needle, Part};
 
 /// Bits of an address that blocks tell apart.
 const TOLD_BITS: u8 = 24;
@@ -19,42 +19,69 @@ pub(super) fn gather(expr: &Expr, all: &mut Vec<Vec<Needle>>) {
             gather(left, all);
             gather(right, all);
         }
-        Expr::Test(field, test) => all.extend(of_test(field.value, test)),
-        Expr::Or(..) | Expr::Not(_) | Expr::Present(_) => {}
+        Expr::Or(left, right) => {
+            // Where each side needs something, one of both is there.
+            let either = [left, right].map(|side| {
+                let mut needles = Vec::new();
+                gather(side, &mut needles);
+                needles.into_iter().min_by_key(Vec::len)
+            });
+            if let [Some(left), Some(right)] = either {
+                all.push([left, right].concat());
+            }
+        }
+        Expr::Test(field, test) => {
+            let needle = |part| Needle { field, part };
+            all.extend(of_test(field.value, test).map(|it| it.into_iter().map(needle).collect()));
+        }
+        Expr::Not(_) | Expr::Present(_) => {}
     }
 }
 
 /// One of these is there where the test passes; `None` where nothing can be said.
-fn of_test(value: ValueType, test: &Test) -> Option<Vec<Needle>> {
-    let is_path = value == ValueType::Path;
+fn of_test(value: ValueType, test: &Test) -> Option<Vec<Part>> {
     match test {
-        Test::In(operands) => operands.iter().map(|it| of_operand(is_path, it)).collect(),
-        Test::Prefix(start) if is_path => Some(vec![Needle::Text(start.clone())]),
-        Test::Matches(pattern) if is_path => {
-            Some(vec![Needle::Text(plain(pattern.as_str())?.as_bytes().to_vec())])
+        Test::In(operands) => operands.iter().map(of_operand).collect(),
+        Test::Prefix(start) if is_text(value) => Some(vec![Part::Text(start.clone())]),
+        Test::Matches(pattern) if is_text(value) => {
+            Some(vec![Part::Text(plain(pattern.as_str())?.as_bytes().to_vec())])
         }
         Test::Networks(networks) => {
-            let needles: Option<Vec<_>> = networks.iter().map(of_network).collect();
-            needles.map(|it| it.into_iter().flatten().collect())
+            let parts: Option<Vec<_>> = networks.iter().map(of_network).collect();
+            parts.map(|it| it.into_iter().flatten().collect())
         }
         Test::Prefix(_) | Test::Matches(_) | Test::Less(_) | Test::Greater(_) => None,
     }
 }
 
-fn of_operand(is_path: bool, operand: &Operand) -> Option<Needle> {
-    match operand {
-        Operand::Text(text) if is_path => Some(Needle::Text(text.clone())),
-        Operand::Address(IpAddr::V4(address)) => Some(of_address(*address)),
-        Operand::Text(_) | Operand::Number(_) | Operand::Flag(_) | Operand::Address(_) => None,
+/// Whether tests see a value as it is stored, rather than as it is written.
+fn is_text(value: ValueType) -> bool {
+    match value {
+        ValueType::Text | ValueType::Path | ValueType::List | ValueType::Label => true,
+        ValueType::Number
+        | ValueType::Signed
+        | ValueType::Flag
+        | ValueType::Time
+        | ValueType::Address
+        | ValueType::Port => false,
     }
 }
 
-fn of_address(address: Ipv4Addr) -> Needle {
-    let [a, b, c, _] = address.octets();
-    Needle::Address([a, b, c])
+fn of_operand(operand: &Operand) -> Option<Part> {
+    match operand {
+        Operand::Text(text) => Some(Part::Text(text.clone())),
+        Operand::Number(number) => Some(Part::Number(*number)),
+        Operand::Address(IpAddr::V4(address)) => Some(of_address(*address)),
+        Operand::Flag(_) | Operand::Address(IpAddr::V6(_)) => None,
+    }
 }
 
-fn of_network(network: &Network) -> Option<Vec<Needle>> {
+fn of_address(address: Ipv4Addr) -> Part {
+    let [a, b, c, _] = address.octets();
+    Part::Address([a, b, c])
+}
+
+fn of_network(network: &Network) -> Option<Vec<Part>> {
     let IpAddr::V4(address) = network.address else { return None };
     if network.bits < MIN_BITS {
         return None;
@@ -78,28 +105,42 @@ fn plain(pattern: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn needles(text: &str) -> Vec<Vec<Needle>> {
+    /// Names of fields, and what must be in them.
+    fn needles(text: &str) -> Vec<Vec<(&'static str, Part)>> {
         let mut all = Vec::new();
         gather(&Expr::parse(text).expect("is an expression"), &mut all);
-        all
+        let named = |any: Vec<Needle>| any.into_iter().map(|it| (it.field.name, it.part)).collect();
+        all.into_iter().map(named).collect()
     }
 
-    fn text(text: &str) -> Needle {
-        Needle::Text(text.as_bytes().to_vec())
+    fn text(text: &str) -> Part {
+        Part::Text(text.as_bytes().to_vec())
     }
 
     #[test]
     fn what_must_be_there_is_found_in_what_must_hold() {
-        assert_eq!(needles("file.path ~ '^/etc/shadow$'"), [vec![text("/etc/shadow")]]);
+        let path = |it| ("file.path", text(it));
+        let peer = |it| ("net.raddr", Part::Address(it));
+        assert_eq!(needles("file.path ~ '^/etc/shadow$'"), [vec![path("/etc/shadow")]]);
         assert_eq!(
             needles("file.path = '/a' and net.rport = 443 and net.raddr = 10.1.2.3"),
-            [vec![text("/a")], vec![Needle::Address([10, 1, 2])]]
+            [vec![path("/a")], vec![("net.rport", Part::Number(443))], vec![peer([10, 1, 2])]]
         );
-        assert_eq!(needles("net.raddr in 10.1.2.0/24"), [vec![Needle::Address([10, 1, 2])]]);
-        assert_eq!(needles("net.raddr in 10.1.2.128/25"), [vec![Needle::Address([10, 1, 2])]]);
+        assert_eq!(needles("net.raddr in 10.1.2.0/24"), [vec![peer([10, 1, 2])]]);
+        assert_eq!(needles("net.raddr in 10.1.2.128/25"), [vec![peer([10, 1, 2])]]);
         let parts = needles("net.raddr in 10.1.6.0/23");
-        let expected = vec![Needle::Address([10, 1, 6]), Needle::Address([10, 1, 7])];
-        assert_eq!(parts, [expected]);
+        assert_eq!(parts, [vec![peer([10, 1, 6]), peer([10, 1, 7])]]);
+        assert_eq!(needles("proc.args ~ 'curl'"), [vec![("proc.args", text("curl"))]]);
+    }
+
+    #[test]
+    fn of_alternatives_one_is_there_where_each_needs_something() {
+        let id = |name| (name, Part::Number(7));
+        let either = needles("proc.pid = 7 or proc.ppid = 7");
+        assert_eq!(either, [vec![id("proc.pid"), id("proc.ppid")]]);
+        let nested = needles("proc.pid = 7 or proc.ppid = 7 and net.raddr in 10.1.6.0/23");
+        assert_eq!(nested, [vec![id("proc.pid"), id("proc.ppid")]], "the shortest of a side");
+        assert!(needles("proc.pid = 7 or not proc.ppid = 7").is_empty());
     }
 
     #[test]
@@ -109,9 +150,10 @@ mod tests {
             "file.path ~ 'ab?'",
             "file.path ~ '(?i)etc'",
             "not file.path = '/etc/shadow'",
-            "file.path = '/etc/shadow' or net.rport = 1",
+            "file.path = '/etc/shadow' or net.rport > 1",
             "net.raddr in 10.0.0.0/8",
-            "net.rport = 443",
+            "net.rport > 443",
+            "net.rport ~ '44'",
         ] {
             assert!(needles(unsure).is_empty(), "{unsure}");
         }

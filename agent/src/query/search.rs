@@ -20,8 +20,6 @@ use crate::{
 
 /// How often a follower looks for what is new.
 pub const POLL: Duration = Duration::from_millis(200);
-/// How often the caller is asked whether to go on while nothing is found.
-const CHECK_ROWS: u32 = 4096;
 
 /// What is asked of the store.
 #[derive(Clone, Debug)]
@@ -94,25 +92,24 @@ pub fn run(reader: &mut Reader, query: &Query, tell: &mut Tell<'_>) -> Result<()
     Ok(())
 }
 
-fn tell_all(scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> ControlFlow<()> {
+fn tell_all(mut scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> ControlFlow<()> {
+    let filter = query.filter.rest();
     let mut left = limit;
-    let mut unasked = 0;
-    for found in scan {
-        if left == 0 {
-            break;
-        }
+    // Whoever asks is told of each block, whether something is found in it or not.
+    let mut asked_at = 0;
+    while left > 0
+        && let Some(found) = scan.next()
+    {
         match found {
-            Ok(row) if query.filter.matches(&row) => {
+            Ok(row) if filter.matches(&row) => {
                 left -= 1;
-                unasked = 0;
                 tell(Answer::Row(row))?;
             }
-            Ok(_) => {
-                unasked += 1;
-                if unasked % CHECK_ROWS == 0 {
-                    tell(Answer::Idle)?;
-                }
+            Ok(_) if scan.opened() > asked_at => {
+                asked_at = scan.opened();
+                tell(Answer::Idle)?;
             }
+            Ok(_) => {}
             Err(damage) => tell(Answer::Damage(damage))?,
         }
     }
@@ -185,10 +182,12 @@ fn follow(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{
         query::expr::Expr,
-        store::{config::Config, open::open, sample::Sample},
+        store::{config::Config, open::open, reader::Request, sample::Sample},
     };
 
     /// A store of 1000 rows in several blocks, closed.
@@ -208,8 +207,11 @@ mod tests {
     }
 
     fn seqs(query: &Query) -> Vec<u64> {
-        let dir = stored();
-        let mut reader = Reader::open(dir.path()).expect("is readable");
+        seqs_in(stored().path(), query)
+    }
+
+    fn seqs_in(dir: &Path, query: &Query) -> Vec<u64> {
+        let mut reader = Reader::open(dir).expect("is readable");
         let mut seqs = Vec::new();
         run(&mut reader, query, &mut |answer| {
             if let Answer::Row(row) = answer {
@@ -233,6 +235,61 @@ mod tests {
         assert_eq!(seqs(&Query { limit: Some(5000), ..connects() }).len(), 200);
         assert!(seqs(&Query { limit: Some(0), ..connects() }).is_empty());
         assert_eq!(seqs(&Query { reverse: true, ..connects() })[0], 995);
+    }
+
+    #[test]
+    fn an_expression_finds_the_same_whether_the_store_helps_or_not() {
+        let dir = stored();
+        for text in [
+            "proc.pid = 1007",
+            "proc.pid = 1007 or proc.ppid = 1007",
+            "proc.ppid = 1",
+            "file.path = '/var/lib/app/file-8'",
+            "file.path ~ 'file-8$' or net.raddr = 10.0.0.5",
+            "net.raddr in 10.0.0.0/24 and net.rport = 443",
+            "net.raddr in 192.168.0.0/16",
+            "net.rport = 443 and ctr.name = 'web-5'",
+            "file.op = create and proc.exe ~ 'tool-3'",
+            "proc.args ~ '77'",
+            "net.dns ^= 'db.'",
+            "node.name = 'host-a'",
+            "ctr.image = 'nginx:1.24'",
+            "kind = exec",
+            "count = 1",
+            "count = 2",
+            "not file.op = create",
+        ] {
+            let expr = Expr::parse(text).expect("is right");
+            let mut reader = Reader::open(dir.path()).expect("is readable");
+            let rows = reader.scan(Request::default()).expect("scans").map_while(Result::ok);
+            let mut alone: Vec<u64> =
+                rows.filter(|row| expr.holds(row)).map(|row| row.seq()).collect();
+            let filter = Filter { expressions: vec![expr], ..Filter::default() };
+            let query = Query { filter, ..Query::default() };
+            assert_eq!(seqs_in(dir.path(), &query), alone, "{text}");
+            alone.reverse();
+            assert_eq!(seqs_in(dir.path(), &Query { reverse: true, ..query }), alone, "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_asks_in_vain_hears_that_the_search_goes_on() {
+        let dir = stored();
+        let expressions = vec![Expr::parse("count = 2").expect("is right")];
+        let query =
+            Query { filter: Filter { expressions, ..Filter::default() }, ..Query::default() };
+        let mut reader = Reader::open(dir.path()).expect("is readable");
+        let (mut idle, mut others) = (0, 0);
+        run(&mut reader, &query, &mut |answer| {
+            if let Answer::Idle = answer {
+                idle += 1;
+            } else {
+                others += 1;
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("runs");
+        assert_eq!((idle, others), (10, 0), "once for each block");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Observations on their way from the pipeline to the store thread: copied, not yet in columns.
+//! Observations on their way from the pipeline to the store thread: copied as they are, not yet in
+//! columns.
 
 use std::{
     collections::HashMap,
@@ -6,13 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use plimsoll_ebpf::catalog::{CATALOG, FieldInfo};
-
-use super::{
-    bytes::{Cursor, Malformed},
-    column::{Cell, with_cell},
-    losses::Tally,
+use plimsoll_ebpf::{
+    catalog::{CATALOG, FieldInfo, Record},
+    record::Header,
 };
+
+use super::{column::MAX_TEXT, losses::Tally};
 use crate::attribution::{
     container::Container,
     node::Node,
@@ -21,13 +21,14 @@ use crate::attribution::{
 };
 
 /// Bytes of one batch, which bound what the queue can hold.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 3 << 19;
 
-/// Rows in order of arrival.
+/// Observations in order of arrival.
 #[derive(Default)]
 pub(super) struct Batch {
+    rows: Vec<RawRow>,
+    /// Each row's body, and the name of its peer.
     bytes: Vec<u8>,
-    rows: u32,
     entity_bytes: usize,
     pub(super) nodes: Shared<Node>,
     pub(super) containers: Shared<Container>,
@@ -35,42 +36,46 @@ pub(super) struct Batch {
     pub(super) tally: Tally,
 }
 
-/// One row of a batch; references count from 1, and 0 stands for none.
+/// One observation of a batch; references count from 1, and 0 stands for none.
 #[derive(Clone, Copy)]
 pub(super) struct RawRow {
-    pub(super) kind: usize,
+    ts_ns: u64,
+    body_bytes: u32,
     pub(super) node: u32,
     pub(super) container: u32,
     pub(super) process: u32,
+    // What is stored of a header.
+    pid: u32,
+    tid: u32,
+    uid: u32,
+    count: u32,
+    kind: u16,
+    outcome: u8,
+    peer_bytes: u16,
 }
 
-/// What a batch consists of, in order: each row, and behind it its fields.
-pub(super) enum Step<'a> {
-    Row(RawRow),
-    /// Column and value.
-    Field(usize, Cell<'a>),
+impl RawRow {
+    fn header(&self) -> Header {
+        let Self { pid, tid, uid, count, kind, outcome, .. } = *self;
+        Header { pid, tid, uid, count, kind, outcome, ..Header::default() }
+    }
 }
-
-const INT: u8 = 0;
-const BYTES: u8 = 1;
 
 impl Batch {
     pub(super) fn rows(&self) -> u32 {
-        self.rows
+        self.rows.len() as u32
     }
 
     /// Whether it holds as many rows as it may, or as much memory.
     pub(super) fn is_full(&self, most_rows: u32) -> bool {
-        self.rows >= most_rows || self.bytes.len() + self.entity_bytes >= MAX_BYTES
+        let bytes = self.rows.len() * size_of::<RawRow>() + self.bytes.len() + self.entity_bytes;
+        self.rows() >= most_rows || bytes >= MAX_BYTES
     }
 
     pub(super) fn push(&mut self, observation: &Observation<'_>) {
-        let kind = observation.record.kind.index();
-        self.tally.add(kind, observation.ts_ns);
-        self.rows += 1;
-        let node = self.nodes.reference(observation.node).0;
-        let container = observation.container.map_or(0, |it| self.containers.reference(it).0);
-        let process = observation.process.map_or(0, |it| {
+        let Observation { ts_ns, record, node, container, process, peer_name } = observation;
+        self.tally.add(record.kind.index(), *ts_ns);
+        let process = process.map_or(0, |it| {
             let (reference, is_new) = self.processes.reference(it);
             if is_new {
                 self.entity_bytes += it.exe.len() + it.args.len() + it.cwd.len();
@@ -78,62 +83,52 @@ impl Batch {
             }
             reference
         });
-        let bytes = &mut self.bytes;
-        bytes.push(kind as u8);
-        for reference in [node, container, process] {
-            bytes.extend_from_slice(&reference.to_le_bytes());
-        }
-        let count_at = bytes.len();
-        bytes.push(0);
-        let mut count = 0u8;
-        observation.visit_row(&mut |column, _, value| {
-            count += 1;
-            bytes.push(column as u8);
-            with_cell(value, |cell| match cell {
-                Cell::Int(number) => {
-                    bytes.push(INT);
-                    bytes.extend_from_slice(&number.to_le_bytes());
-                }
-                Cell::Bytes(text) => {
-                    bytes.push(BYTES);
-                    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
-                    bytes.extend_from_slice(text);
-                }
-            });
+        let (body, peer) = (record.body(), peer_name.unwrap_or_default());
+        let peer = &peer[..peer.floor_char_boundary(MAX_TEXT)];
+        let Header { pid, tid, uid, count, kind, outcome, .. } = record.header;
+        self.rows.push(RawRow {
+            ts_ns: *ts_ns,
+            body_bytes: body.len() as u32,
+            node: self.nodes.reference(node).0,
+            container: container.map_or(0, |it| self.containers.reference(it).0),
+            process,
+            pid,
+            tid,
+            uid,
+            count,
+            kind,
+            outcome,
+            peer_bytes: peer.len() as u16,
         });
-        bytes[count_at] = count;
+        self.bytes.extend_from_slice(body);
+        self.bytes.extend_from_slice(peer.as_bytes());
     }
 
-    /// Hands the rows as they were pushed to `take`, step by step.
-    pub(super) fn each<'a>(&'a self, mut take: impl FnMut(Step<'a>)) {
-        let mut cursor = Cursor(&self.bytes);
-        for _ in 0..self.rows {
-            // What cannot be read was not pushed.
-            let read = each_of_row(&mut cursor, &mut take);
-            debug_assert!(read.is_ok(), "a batch reads as it was written");
+    /// Hands the observations as they were pushed to `take`.
+    pub(super) fn each(&self, mut take: impl FnMut(&RawRow, &Observation<'_>)) {
+        let mut bytes = &*self.bytes;
+        for row in &self.rows {
+            let (body, rest) = bytes.split_at(row.body_bytes as usize);
+            let (peer, rest) = rest.split_at(usize::from(row.peer_bytes));
+            bytes = rest;
+            let record = Record::from_parts(row.header(), body);
+            let (Ok(record), Some(node)) = (record, self.nodes.held(row.node)) else {
+                debug_assert!(false, "a batch reads as it was written");
+                continue;
+            };
+            take(
+                row,
+                &Observation {
+                    ts_ns: row.ts_ns,
+                    record,
+                    node,
+                    container: self.containers.held(row.container),
+                    process: self.processes.held(row.process),
+                    peer_name: std::str::from_utf8(peer).ok().filter(|it| !it.is_empty()),
+                },
+            );
         }
     }
-}
-
-fn each_of_row<'a>(
-    cursor: &mut Cursor<'a>,
-    take: &mut impl FnMut(Step<'a>),
-) -> Result<(), Malformed> {
-    let kind = usize::from(cursor.u8()?);
-    let (node, container, process) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
-    let fields = cursor.u8()?;
-    take(Step::Row(RawRow { kind, node, container, process }));
-    for _ in 0..fields {
-        let column = usize::from(cursor.u8()?);
-        let cell = if cursor.u8()? == INT {
-            Cell::Int(cursor.u64()?)
-        } else {
-            let length = usize::from(cursor.u16()?);
-            Cell::Bytes(cursor.take(length)?)
-        };
-        take(Step::Field(column, cell));
-    }
-    Ok(())
 }
 
 /// The fields of each event's rows, by the column numbers of [`Observation::visit_row`].
@@ -173,8 +168,13 @@ impl<T> Shared<T> {
         (reference, reference == next)
     }
 
-    pub(super) fn held(&self) -> &[Arc<T>] {
+    pub(super) fn all(&self) -> &[Arc<T>] {
         &self.held
+    }
+
+    /// The value of a number.
+    pub(super) fn held(&self, reference: u32) -> Option<&Arc<T>> {
+        self.held.get(reference.checked_sub(1)? as usize)
     }
 
     pub(super) fn clear(&mut self) {
@@ -202,5 +202,68 @@ impl Hasher for AddressHasher {
     fn write_usize(&mut self, number: usize) {
         let mixed = (self.0 ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::{
+        catalog::{TailBuilder, encode},
+        events::file_write::{self, FileWrite},
+        rules::outcome,
+    };
+
+    use super::*;
+    use crate::fields::Fields as _;
+
+    fn told(observation: &Observation<'_>) -> Vec<String> {
+        let mut told = Vec::new();
+        observation.visit(&mut |field, value| told.push(format!("{}={value}", field.name)));
+        told
+    }
+
+    #[test]
+    fn observations_leave_a_batch_as_they_came() {
+        let header = Header {
+            boot_ns: 1,
+            cgroup_id: 2,
+            start_ns: 3,
+            pid: 4,
+            tid: 5,
+            uid: 6,
+            count: 7,
+            outcome: outcome::DENIED,
+            setup: 1,
+            act: 8,
+            ..Header::default()
+        };
+        let mut tail = TailBuilder::default();
+        let path = tail.push(b"/var/lib/x");
+        let body = FileWrite { path, op: file_write::op::CREATE, ino: 9, ..FileWrite::default() };
+        let bytes = encode(header, body, tail.bytes());
+        let node = Arc::new(Node { name: "host-a".to_owned(), ..Node::default() });
+        let container = Arc::new(Container { name: "web".to_owned(), ..Container::default() });
+        let process = Arc::new(Process { pid: 4, ..Process::default() });
+        let whole = Observation {
+            ts_ns: 10,
+            record: Record::decode(&bytes).expect("is a record"),
+            node: &node,
+            container: Some(&container),
+            process: Some(&process),
+            peer_name: Some("db.example.org"),
+        };
+        let bare = Observation { container: None, process: None, peer_name: None, ..whole };
+        let long = "é".repeat(40_000);
+        let cut = Observation { peer_name: Some(&long), ..whole };
+        let mut batch = Batch::default();
+        for observation in [&whole, &bare, &cut] {
+            batch.push(observation);
+        }
+        let mut left = Vec::new();
+        batch.each(|_, observation| left.push(told(observation)));
+        let kept = "é".repeat(MAX_TEXT / 2);
+        let cut = Observation { peer_name: Some(&kept), ..whole };
+        assert_eq!(left, [whole, bare, cut].map(|it| told(&it)));
+        assert!(left[0].contains(&"outcome=denied".to_owned()), "{left:?}");
     }
 }

@@ -4,10 +4,15 @@
 //! the kinds, the containers and the table of sections. A reader that looks for other things
 //! skips the block by the header alone; each section has a checksum of its own.
 
-use super::bytes::{Cursor, Malformed, put_text, put_varint};
+use std::cell::RefCell;
+
+use super::{
+    bytes::{Cursor, Malformed, put_text, put_varint},
+    texts::Set,
+};
 
 /// Version of blocks and of the directory's layout.
-pub(super) const FORMAT_VERSION: u16 = 2;
+pub(super) const FORMAT_VERSION: u16 = 3;
 pub(super) const MAGIC: [u8; 4] = *b"PLSB";
 /// Bytes of the fixed part of a header.
 pub(super) const FIXED_BYTES: usize = 52;
@@ -17,6 +22,11 @@ const MAX_META: usize = 1 << 20;
 const MAX_SECTION: usize = 32 << 20;
 const MAX_SECTIONS: usize = 16;
 const MAX_NAMES: usize = 1 << 16;
+
+thread_local! {
+    /// Kept between blocks: to make one takes as long as to use it.
+    static DECOMPRESSOR: RefCell<zstd::bulk::Decompressor<'static>> = RefCell::default();
+}
 
 /// Sections by what they hold.
 pub(super) mod section {
@@ -31,6 +41,8 @@ pub(super) mod section {
 /// What a header says of its block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
+    /// The version it was written in.
+    pub(super) format: u16,
     pub(super) rows: u32,
     pub(super) first_seq: u64,
     /// Distance from the first number to that after the last: more than `rows` where numbers
@@ -42,7 +54,7 @@ pub(super) struct Header {
     /// Start of the id, and the name.
     pub(super) containers: Vec<(String, String)>,
     pub(super) sections: Vec<Section>,
-    /// What its paths and addresses may hold; empty where that is not told.
+    /// What its paths and addresses may hold, as [`Set`]; empty where that is not told.
     pub(super) texts: Vec<u8>,
     /// Bytes of the whole header.
     pub(super) own_bytes: usize,
@@ -114,6 +126,7 @@ impl Header {
         let span = from.u64()?.max(u64::from(rows));
         let mut meta = Cursor(&whole[FIXED_BYTES..]);
         Ok(Self {
+            format: version,
             rows,
             first_seq,
             span,
@@ -127,6 +140,11 @@ impl Header {
             texts: read_texts(&mut meta)?,
             own_bytes,
         })
+    }
+
+    /// What its values may be.
+    pub(super) fn set(&self) -> Set<'_> {
+        Set { bytes: &self.texts, format: self.format }
     }
 
     /// The checked and decompressed bytes of a section; `payload` is what follows the header.
@@ -230,7 +248,8 @@ impl Section {
         if crc32fast::hash(stored) != self.crc {
             return Err(Malformed("wrong checksum of a section"));
         }
-        let raw = zstd::bulk::decompress(stored, self.raw_bytes)
+        let raw = DECOMPRESSOR
+            .with_borrow_mut(|it| it.decompress(stored, self.raw_bytes))
             .map_err(|_| Malformed("a section does not decompress"))?;
         if raw.len() != self.raw_bytes {
             return Err(Malformed("a section has another length than announced"));
@@ -314,6 +333,7 @@ mod tests {
     fn a_block_reads_back() {
         let (written, block) = sample();
         let header = Header::parse(&block).expect("is whole");
+        assert_eq!((header.format, header.set().format), (FORMAT_VERSION, FORMAT_VERSION));
         assert_eq!((header.rows, header.first_seq, header.end_seq()), (3, 40, 43));
         assert_eq!((header.min_ts, header.max_ts), (5, 9));
         assert_eq!((&header.kinds, &header.containers), (&written.kinds, &written.containers));
@@ -352,6 +372,7 @@ mod tests {
         first[8..12].copy_from_slice(&crc.to_le_bytes());
         first.extend_from_slice(&block[own_bytes..]);
         let header = Header::parse(&first).expect("is whole");
+        assert_eq!((header.format, header.set().bytes), (1, &[][..]));
         assert_eq!((header.rows, header.first_seq, header.end_seq()), (3, 40, 43));
         assert!(header.texts.is_empty());
         let payload = &first[header.own_bytes..];

@@ -8,16 +8,16 @@ use plimsoll_ebpf::{
 };
 
 use super::{
-    batch::{Batch, RawRow, Shared, Step, row_fields},
+    batch::{Batch, RawRow, Shared, row_fields},
     block::{self, Header, section},
-    column::Cell,
+    column::{Cell, with_cell},
     names::{NUMBER, REFERENCES},
     numbers::Numbers,
     table::TableBuilder,
     texts::Pieces,
 };
 use crate::{
-    attribution::{container::Container, node::Node, process::Process},
+    attribution::{container::Container, node::Node, observation::Observation, process::Process},
     fields::Fields,
 };
 
@@ -115,11 +115,12 @@ impl BlockBuilder {
         self.processes.begin(&batch.processes);
     }
 
-    fn begin_row(&mut self, batch: &Batch, row: RawRow, seq: u64) {
+    fn add_row(&mut self, batch: &Batch, row: &RawRow, observation: &Observation<'_>, seq: u64) {
+        let kind = observation.record.kind.index();
         self.keys.begin_row();
         self.rest.begin_row();
         self.keys.put(SEQ, Cell::Int(self.numbers.push(seq)));
-        self.kinds |= 1 << row.kind;
+        self.kinds |= 1 << kind;
         for (column, entity) in [
             (NODE, self.nodes.adopt(&batch.nodes, row.node)),
             (CONTAINER, self.containers.adopt(&batch.containers, row.container)),
@@ -129,6 +130,9 @@ impl BlockBuilder {
                 self.keys.put(column, Cell::Int(u64::from(entity)));
             }
         }
+        observation.visit_row(&mut |column, _, value| {
+            with_cell(value, |cell| self.put(kind, column, cell));
+        });
     }
 
     fn put(&mut self, kind: usize, column: usize, cell: Cell<'_>) {
@@ -177,7 +181,7 @@ impl BlockBuilder {
             min_ts: self.min_ts.min(self.max_ts),
             max_ts: self.max_ts,
             kinds: self.kind_names(),
-            containers: self.containers.shared.held().iter().map(|it| header_name(it)).collect(),
+            containers: self.containers.shared.all().iter().map(|it| header_name(it)).collect(),
             texts,
             ..Header::default()
         };
@@ -226,14 +230,11 @@ pub(super) fn add(
     for builder in builders.iter_mut() {
         builder.begin(batch);
     }
-    let (mut current, mut kind, mut seq) = (0, 0, first_seq);
-    batch.each(|step| match step {
-        Step::Row(row) => {
-            (kind, current) = (row.kind, which(row.kind));
-            builders[current].begin_row(batch, row, seq);
-            seq = seq.saturating_add(1);
-        }
-        Step::Field(column, cell) => builders[current].put(kind, column, cell),
+    let mut seq = first_seq;
+    batch.each(|row, observation| {
+        let builder = &mut *builders[which(observation.record.kind.index())];
+        builder.add_row(batch, row, observation, seq);
+        seq = seq.saturating_add(1);
     });
 }
 
@@ -259,7 +260,7 @@ impl<T: Fields> Entities<T> {
     /// Prepares to take entities of a batch.
     fn begin(&mut self, from: &Shared<T>) {
         self.adopted.clear();
-        self.adopted.resize(from.held().len(), 0);
+        self.adopted.resize(from.all().len(), 0);
     }
 
     /// Takes an entity of the batch by its number there, which is 0 for none; returns its number
@@ -270,7 +271,7 @@ impl<T: Fields> Entities<T> {
         if known > 0 {
             return Some(known);
         }
-        let number = self.reference(from.held().get(index)?);
+        let number = self.reference(from.held(reference)?);
         self.adopted[index] = number;
         Some(number)
     }

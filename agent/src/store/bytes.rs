@@ -38,7 +38,27 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned number of 1 to 10 bytes, seven bits each, lowest first.
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+        if let Some((&byte, rest)) = self.0.split_first()
+            && byte < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(byte));
+        }
+        if let Some(word) = self.0.first_chunk().copied().map(u64::from_le_bytes) {
+            // The byte that ends the number is the first without its highest bit.
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                self.0 = &self.0[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(join_sevens(word & (ends ^ (ends - 1))));
+            }
+        }
+        self.varint_by_bytes()
+    }
+
+    /// The same where the number is long, or the bytes are few.
+    fn varint_by_bytes(&mut self) -> Result<u64, Malformed> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -64,6 +84,13 @@ impl<'a> Cursor<'a> {
         let length = self.count(self.0.len())?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Malformed("text is not UTF-8"))
     }
+}
+
+/// Joins the lower seven bits of each byte.
+const fn join_sevens(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = (word & 0x0000_3fff_0000_3fff) | (word & 0x3fff_0000_3fff_0000) >> 2;
+    (word & 0x0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4
 }
 
 /// Appends what [`Cursor::varint`] reads.
@@ -99,10 +126,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_read_back(number: u64, signed: i64) {
-            let mut bytes = Vec::new();
+        fn numbers_read_back(number: u64, bits in 0..64_u32, behind in 0..12_usize, signed: i64) {
+            let (mut bytes, number) = (Vec::new(), number >> bits);
             put_varint(&mut bytes, number);
-            prop_assert_eq!(Cursor(&bytes).varint(), Ok(number));
+            bytes.resize(bytes.len() + behind, 0xff);
+            let mut from = Cursor(&bytes);
+            prop_assert_eq!(from.varint(), Ok(number));
+            prop_assert_eq!(from.0.len(), behind);
             prop_assert_eq!(unzigzag(zigzag(signed)), signed);
         }
     }

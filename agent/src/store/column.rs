@@ -107,7 +107,8 @@ impl ColumnBuilder {
 
     /// Whether it is of this name and takes values of this type.
     pub(super) fn is_of(&self, name: &str, value: ValueType) -> bool {
-        self.name == name && self.value == value
+        // Names of one origin are one: most need not be compared.
+        (std::ptr::eq(self.name, name) || self.name == name) && self.value == value
     }
 
     /// Sets the value of a row; rows come in rising order, and the first value of a row counts.
@@ -127,6 +128,11 @@ impl ColumnBuilder {
     /// The type of its values, and the distinct ones that are texts.
     pub(super) fn texts(&self) -> (ValueType, impl Iterator<Item = &[u8]>) {
         (self.value, self.dictionary.iter().flat_map(Dictionary::texts))
+    }
+
+    /// Its values where they are numbers, else the numbers of its texts.
+    pub(super) fn numbers(&self) -> &[u64] {
+        &self.numbers
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -194,9 +200,21 @@ impl ColumnBuilder {
             _ => 8,
         };
         into.extend_from_slice(&base.to_le_bytes());
-        into.push(width as u8);
+        into.push(width);
+        match width {
+            0 => {}
+            1 => self.encode_distances::<1>(base, into),
+            2 => self.encode_distances::<2>(base, into),
+            4 => self.encode_distances::<4>(base, into),
+            _ => self.encode_distances::<8>(base, into),
+        }
+    }
+
+    fn encode_distances<const WIDTH: usize>(&self, base: u64, into: &mut Vec<u8>) {
+        into.reserve(self.numbers.len() * WIDTH);
         for number in &self.numbers {
-            into.extend_from_slice(&(number - base).to_le_bytes()[..width]);
+            let bytes = (number - base).to_le_bytes();
+            into.extend_from_slice(bytes.first_chunk::<WIDTH>().unwrap_or(&[0; WIDTH]));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tables read from bytes that may be damaged: no panic, and no more memory than they justify.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use plimsoll_ebpf::{
     catalog::FieldInfo,
@@ -96,17 +96,43 @@ impl Column {
             Values::Numbers(numbers) => number_value(self.field.value, *numbers.get(index)?),
             Values::Texts { ends, bytes, numbers } => {
                 let number = numbers.get(index)? as usize;
-                let end = *ends.get(number)? as usize;
-                let start = number.checked_sub(1).map_or(0, |before| ends[before] as usize);
-                text_value(self.field.value, bytes.get(start..end)?)
+                text_value(self.field.value, text_of(ends, bytes, number)?)
             }
         }
     }
 
-    /// The value as a plain number, for columns that refer to entities.
-    pub(super) fn number(&self, row: usize) -> Option<u64> {
-        let (Value::Number(number) | Value::Time(number)) = self.get(row)? else { return None };
-        Some(number)
+    /// Every row's value as a plain number; 0 for rows without one, and of columns of other types.
+    pub(super) fn plain(&self, rows: usize) -> Vec<u64> {
+        let is_plain = matches!(self.field.value, ValueType::Number | ValueType::Time);
+        let numbers = match &self.values {
+            Values::Fixed(fixed) if is_plain => Cow::Owned(fixed.all(rows)),
+            Values::Numbers(numbers) if is_plain => Cow::Borrowed(numbers),
+            Values::Fixed(_) | Values::Numbers(_) | Values::Texts { .. } => return vec![0; rows],
+        };
+        if let Presence::All = self.presence {
+            return numbers.into_owned();
+        }
+        let number = |row| self.presence.index(row).and_then(|index| numbers.get(index).copied());
+        (0..rows).map(|row| number(row).unwrap_or(0)).collect()
+    }
+
+    /// Marks the rows whose value passes. Of texts each distinct one is asked once.
+    pub(super) fn mark(&self, marked: &mut [bool], passes: impl Fn(Value<'_>) -> bool) {
+        let Values::Texts { ends, bytes, numbers } = &self.values else {
+            for (row, mark) in marked.iter_mut().enumerate() {
+                *mark |= self.get(row).is_some_and(&passes);
+            }
+            return;
+        };
+        let text = |number| text_value(self.field.value, text_of(ends, bytes, number)?);
+        let pass: Vec<bool> = (0..ends.len()).map(|it| text(it).is_some_and(&passes)).collect();
+        if !pass.contains(&true) {
+            return;
+        }
+        for (row, mark) in marked.iter_mut().enumerate() {
+            let number = self.presence.index(row).and_then(|index| numbers.get(index));
+            *mark |= number.and_then(|it| pass.get(it as usize)) == Some(&true);
+        }
     }
 }
 
@@ -192,11 +218,40 @@ impl Fixed {
     }
 
     fn get(&self, index: usize) -> Option<u64> {
-        let start = index * self.width;
-        let mut number = [0; 8];
-        number[..self.width].copy_from_slice(self.bytes.get(start..start + self.width)?);
-        Some(self.base.wrapping_add(u64::from_le_bytes(number)))
+        let from = self.bytes.get(index * self.width..)?;
+        let distance = match self.width {
+            0 => 0,
+            1 => u64::from(*from.first()?),
+            2 => u64::from(u16::from_le_bytes(*from.first_chunk()?)),
+            4 => u64::from(u32::from_le_bytes(*from.first_chunk()?)),
+            _ => u64::from_le_bytes(*from.first_chunk()?),
+        };
+        Some(self.base.wrapping_add(distance))
     }
+
+    /// Every value; where they are all alike as many as `rows`.
+    fn all(&self, rows: usize) -> Vec<u64> {
+        let whole = |distance: u64| self.base.wrapping_add(distance);
+        let bytes = &self.bytes;
+        match self.width {
+            0 => vec![self.base; rows],
+            1 => bytes.iter().map(|it| whole(u64::from(*it))).collect(),
+            2 => {
+                bytes.as_chunks().0.iter().map(|it| whole(u16::from_le_bytes(*it).into())).collect()
+            }
+            4 => {
+                bytes.as_chunks().0.iter().map(|it| whole(u32::from_le_bytes(*it).into())).collect()
+            }
+            _ => bytes.as_chunks().0.iter().map(|it| whole(u64::from_le_bytes(*it))).collect(),
+        }
+    }
+}
+
+/// The text of this number among texts that end so.
+fn text_of<'a>(ends: &[u32], bytes: &'a [u8], number: usize) -> Option<&'a [u8]> {
+    let end = *ends.get(number)? as usize;
+    let start = number.checked_sub(1).map_or(0, |before| ends[before] as usize);
+    bytes.get(start..end)
 }
 
 fn number_value(value: ValueType, number: u64) -> Option<Value<'static>> {
@@ -293,6 +348,36 @@ mod tests {
         }
 
         #[test]
+        fn a_column_is_the_same_at_once_as_row_by_row(
+            rows in proptest::collection::vec(any_row(), 0..200),
+            bits in 0..64_u32,
+            wanted in proptest::collection::vec(0u8..4, 0..2),
+        ) {
+            let narrow = |row: &Row| Row { number: row.number.map(|it| it >> bits), ..row.clone() };
+            let rows: Vec<Row> = rows.iter().map(narrow).collect();
+            let bytes = encode(&rows);
+            let table = Table::decode(&mut Cursor(&bytes)).map_err(|e| TestCaseError::fail(e.0))?;
+            let count: Vec<u64> = rows.iter().map(|row| row.number.unwrap_or(0)).collect();
+            if let Some(column) = table.column("count") {
+                prop_assert_eq!(column.plain(rows.len()), count);
+                let mut marked = vec![false; rows.len()];
+                column.mark(&mut marked, |it| it == Value::Number(rows[0].number.unwrap_or(0)));
+                let same = |row: &Row| row.number == Some(rows[0].number.unwrap_or(0));
+                prop_assert_eq!(marked, rows.iter().map(same).collect::<Vec<_>>());
+            }
+            let times: Vec<u64> = rows.iter().map(|row| row.time).collect();
+            prop_assert_eq!(table.column("ts").map_or(vec![], |it| it.plain(rows.len())), times);
+            if let Some(column) = table.column("file.path") {
+                prop_assert_eq!(column.plain(rows.len()), vec![0; rows.len()]);
+                let has = |text: &[u8]| text.starts_with(&wanted);
+                let mut marked = vec![false; rows.len()];
+                column.mark(&mut marked, |it| matches!(it, Value::Path(text) if has(text)));
+                let expected = |row: &Row| row.text.as_deref().is_some_and(has);
+                prop_assert_eq!(marked, rows.iter().map(expected).collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
         fn damaged_tables_never_panic(
             rows in proptest::collection::vec(any_row(), 0..60),
             flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
@@ -307,6 +392,10 @@ mod tests {
                     for column in &table.columns {
                         let _ = column.get(row);
                     }
+                }
+                for column in &table.columns {
+                    column.mark(&mut vec![false; table.rows], |_| true);
+                    prop_assert!(column.plain(table.rows).len() <= table.rows);
                 }
             }
         }

@@ -8,16 +8,21 @@ pub(super) struct Dictionary {
     ends: Vec<u32>,
     table: Vec<u32>,
     seed: u64,
+    /// The number that was asked for last: neighbouring rows often have the same text.
+    last: u32,
 }
 
 const EMPTY: u32 = u32::MAX;
 const FIRST_TABLE: usize = 64;
+/// Largest table that is kept for the next block.
+const KEPT_TABLE: usize = 1 << 14;
 
 impl Dictionary {
     pub(super) fn new() -> Self {
         // The texts come from containers: a seed that they cannot know keeps the table even.
         let seed = RandomState::new().hash_one(0u8) | 1;
-        Self { bytes: Vec::new(), ends: Vec::new(), table: vec![EMPTY; FIRST_TABLE], seed }
+        let table = vec![EMPTY; FIRST_TABLE];
+        Self { bytes: Vec::new(), ends: Vec::new(), table, seed, last: EMPTY }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -39,6 +44,13 @@ impl Dictionary {
 
     /// The number of this text, which is added if it is new.
     pub(super) fn number_of(&mut self, text: &[u8]) -> u32 {
+        if self.last == EMPTY || self.text(self.last as usize) != text {
+            self.last = self.find_or_add(text);
+        }
+        self.last
+    }
+
+    fn find_or_add(&mut self, text: &[u8]) -> u32 {
         let mut slot = self.slot_of(text);
         let known = self.table[slot];
         if known != EMPTY {
@@ -78,8 +90,9 @@ impl Dictionary {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.table.truncate(FIRST_TABLE * 16);
+        self.table.truncate(KEPT_TABLE);
         self.table.fill(EMPTY);
+        self.last = EMPTY;
     }
 }
 

@@ -55,7 +55,11 @@ mod fuzz_tests;
 #[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
+mod reopen_tests;
+#[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod scan_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

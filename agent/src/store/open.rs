@@ -1,10 +1,10 @@
 //! Opening a store: what is sound is kept and gone on with, what is damaged is set aside.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
@@ -30,13 +30,16 @@ pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
     let lock = directory::take(&config.dir)?;
     let failed = |error| StoreError::io("cannot read the store in", &config.dir)(error);
     let mut recovery = Recovery::default();
-    recovery.read_segments(&config.dir).map_err(failed)?;
-    let wal = recovery.read_log(config).map_err(failed)?;
+    let log = Log::read(&config.dir).map_err(failed)?;
+    let (kv, index) = open_index(&config.dir).unzip();
+    let index = index.unwrap_or_default();
+    recovery.read_segments(&config.dir, &index, log.first_seq).map_err(failed)?;
+    let wal = recovery.read_log(log, config).map_err(failed)?;
     let mut segments = Segments::new(&config.dir, config.bounds(), recovery.known);
     for (id, length) in recovery.newest {
         segments.resume(id, length).map_err(failed)?;
     }
-    let kv = open_index(&config.dir, &recovery.blocks);
+    let kv = kv.and_then(|kv| bring_up_to_date(kv, &index, &recovery.blocks));
     let (losses, stats) = (Arc::new(Losses::default()), Arc::new(Stats::default()));
     let mut writer = Writer {
         lock,
@@ -73,27 +76,85 @@ struct Recovery {
     damages: Vec<Damage>,
 }
 
+/// The log of an earlier run.
+struct Log {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The first number in it; the largest there is where it is empty.
+    first_seq: u64,
+}
+
+impl Log {
+    fn read(store: &Path) -> io::Result<Self> {
+        let path = segment::wal_path(store);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let mut first_seq = u64::MAX;
+        segment::each_frame(&bytes, |header, _| first_seq = first_seq.min(header.first_seq));
+        Ok(Self { path, bytes, first_seq })
+    }
+}
+
+/// The blocks at the beginning of a segment that need not be looked at again: the index knows them
+/// one after another, and what is in the log has numbers from `log_seq` on, which are in none of
+/// them. `after` is the first number of the next segment.
+fn settled(entries: &[IndexEntry], bytes: u64, after: Option<u64>, log_seq: u64) -> &[IndexEntry] {
+    let mut end = 0;
+    let is_settled = |(at, entry): (usize, &IndexEntry)| {
+        let is_next = entry.offset == end && entry.bytes <= bytes.saturating_sub(end);
+        end = end.saturating_add(entry.bytes);
+        let next_seq = entries.get(at + 1).map(|it| it.first_seq).or(after);
+        is_next && next_seq.is_some_and(|it| it <= log_seq)
+    };
+    let count = entries.iter().enumerate().map(is_settled).take_while(|it| *it).count();
+    &entries[..count]
+}
+
 impl Recovery {
-    fn read_segments(&mut self, store: &Path) -> io::Result<()> {
+    fn read_segments(
+        &mut self,
+        store: &Path,
+        index: &[IndexEntry],
+        log_seq: u64,
+    ) -> io::Result<()> {
+        let mut indexed: HashMap<SegmentId, Vec<IndexEntry>> = HashMap::new();
+        for entry in index {
+            indexed.entry(entry.segment).or_default().push(*entry);
+        }
         let segments = segment::list(store)?;
-        let newest = Stream::ALL.map(|it| segments.iter().rfind(|id| id.stream == it));
-        for id in &segments {
-            self.read_segment(store, *id, newest.contains(&Some(id)))?;
+        for (at, id) in segments.iter().enumerate() {
+            let next = segments[at + 1..].iter().find(|it| it.stream == id.stream);
+            let after = next.map(|it| it.first_seq);
+            let entries = indexed.get(id).map_or(&[][..], Vec::as_slice);
+            let file = File::open(segment::segment_path(store, *id))?;
+            let settled = settled(entries, file.metadata()?.len(), after, log_seq);
+            self.read_segment(store, *id, &file, settled, next.is_none())?;
         }
         Ok(())
     }
 
-    fn read_segment(&mut self, store: &Path, id: SegmentId, is_newest: bool) -> io::Result<()> {
+    fn read_segment(
+        &mut self,
+        store: &Path,
+        id: SegmentId,
+        file: &File,
+        settled: &[IndexEntry],
+        is_newest: bool,
+    ) -> io::Result<()> {
         let path = segment::segment_path(store, id);
-        let file = File::open(&path)?;
         let length = file.metadata()?.len();
-        let mut finder = Finder::new(&path, &file, 0, None)?;
+        // Numbers never run backwards, even where the block that used them is lost.
+        self.next_seq = self.next_seq.max(id.first_seq);
+        let max_ts = settled.iter().map(|it| it.max_ts).max();
+        let mut summary = SegmentSummary { bytes: length, max_ts: max_ts.unwrap_or(0) };
+        self.blocks.extend_from_slice(settled);
+        let from = settled.last().map_or(0, |it| it.offset + it.bytes);
+        let mut finder = Finder::new(&path, file, from, max_ts)?;
         let mut found = Vec::new();
         let end = finder.run(&mut |it| found.push(it))?;
         let sound = finder.offset;
-        // Numbers never run backwards, even where the block that used them is lost.
-        self.next_seq = self.next_seq.max(id.first_seq);
-        let mut summary = SegmentSummary { bytes: length, max_ts: 0 };
         for it in found {
             match it {
                 Ok(block) => self.note_block(id, &block, &mut summary),
@@ -108,7 +169,7 @@ impl Recovery {
             let torn = finder.torn();
             if is_newest {
                 // It is going to be cut there, and gone on with.
-                let bytes = segment::read_at_most(&file, sound, (length - sound) as usize)?;
+                let bytes = segment::read_at_most(file, sound, (length - sound) as usize)?;
                 directory::keep_aside(&path, &bytes);
             }
             self.damages.push(torn);
@@ -140,12 +201,8 @@ impl Recovery {
     }
 
     /// Keeps the log's frames that are in no segment, and opens it behind the sound ones.
-    fn read_log(&mut self, config: &Config) -> io::Result<Growing> {
-        let path = segment::wal_path(&config.dir);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read?,
-        };
+    fn read_log(&mut self, log: Log, config: &Config) -> io::Result<Growing> {
+        let Log { path, bytes, .. } = log;
         let mut left: Vec<StoredBlock> = Vec::new();
         let frames = segment::each_frame(&bytes, |header, frame| {
             self.next_seq = self.next_seq.max(header.end_seq());
@@ -190,26 +247,67 @@ impl Recovery {
     }
 }
 
-/// Opens the index and makes it agree with the segments. The store works without one.
-fn open_index(store: &Path, blocks: &[IndexEntry]) -> Option<Kv> {
-    let open = || -> anyhow::Result<Kv> {
+/// Opens the index and reads it. The store works without one.
+fn open_index(store: &Path) -> Option<(Kv, Vec<IndexEntry>)> {
+    let open = || -> anyhow::Result<_> {
         let (kv, _) = Kv::open(&directory::index_dir(store))?;
-        let known: HashSet<IndexEntry> = kv.blocks()?.into_iter().collect();
-        let there: HashSet<IndexEntry> = blocks.iter().copied().collect();
+        let blocks = kv.blocks()?;
+        Ok((kv, blocks))
+    };
+    open().map_err(|error| do_without(&error)).ok()
+}
+
+/// Makes the index agree with the segments.
+fn bring_up_to_date(kv: Kv, index: &[IndexEntry], blocks: &[IndexEntry]) -> Option<Kv> {
+    let known: HashSet<&IndexEntry> = index.iter().collect();
+    let there: HashSet<&IndexEntry> = blocks.iter().collect();
+    let agree = || -> anyhow::Result<()> {
         for stale in known.difference(&there) {
             kv.remove(stale.first_seq)?;
         }
         for missing in there.difference(&known) {
             kv.put(missing)?;
         }
-        kv.flush()?;
-        Ok(kv)
+        if known == there { Ok(()) } else { kv.flush() }
     };
-    match open() {
-        Ok(kv) => Some(kv),
+    match agree() {
+        Ok(()) => Some(kv),
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "going on without the index");
+            do_without(&error);
             None
         }
+    }
+}
+
+fn do_without(error: &anyhow::Error) {
+    tracing::warn!(error = format!("{error:#}"), "going on without the index");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(first_seq: u64, offset: u64) -> IndexEntry {
+        let segment = SegmentId { first_seq: 0, stream: Stream::Lasting };
+        IndexEntry { first_seq, segment, offset, bytes: 10, max_ts: first_seq }
+    }
+
+    #[test]
+    fn blocks_are_settled_as_far_as_the_index_knows_them_and_the_log_does_not_reach() {
+        let entries = [entry(0, 0), entry(100, 10), entry(200, 20)];
+        let count = |bytes, after, log_seq| settled(&entries, bytes, after, log_seq).len();
+        assert_eq!(count(30, Some(300), u64::MAX), 3);
+        assert_eq!(count(50, Some(300), u64::MAX), 3, "what is behind is looked for");
+        assert_eq!(count(30, None, u64::MAX), 2, "the newest block tells the last number");
+        assert_eq!(count(29, Some(300), u64::MAX), 2, "cut short");
+        assert_eq!(count(30, Some(300), 300), 3);
+        assert_eq!(count(30, Some(300), 299), 2, "the log may be in the third");
+        assert_eq!(count(30, Some(300), 200), 2);
+        assert_eq!(count(30, Some(300), 150), 1);
+        assert_eq!(count(30, Some(300), 0), 0);
+        let gap = [entry(0, 0), entry(100, 11), entry(200, 21)];
+        assert_eq!(settled(&gap, 31, Some(300), u64::MAX).len(), 1);
+        assert!(settled(&[entry(0, 5)], 15, Some(100), u64::MAX).is_empty());
+        assert!(settled(&[], 15, Some(100), u64::MAX).is_empty());
     }
 }

@@ -12,10 +12,10 @@ use super::{
     block::Header,
     directory,
     error::{Damage, StoreError},
-    scan::{Candidate, Scan, Source},
+    scan::{Candidate, Lazy, Scan, Source},
     segment::{self, End, Finder},
     stream::{SegmentId, Stream},
-    texts::{Needle, may_hold},
+    texts::Needle,
     watermarks::Watermarks,
 };
 use crate::clock;
@@ -35,7 +35,7 @@ pub struct Request {
     pub kinds: Vec<String>,
     /// Only these containers, by name or start of the id; any where empty.
     pub containers: Vec<String>,
-    /// Only blocks that may hold one of each of these: what is left out has none, what is returned
+    /// Only rows that may have one of each of these: what is left out has none, what is returned
     /// need not have it.
     pub needles: Vec<Vec<Needle>>,
     /// Newest first instead of oldest first.
@@ -78,7 +78,7 @@ impl Request {
             && (self.kinds.is_empty() || header.kinds.iter().any(|it| self.kinds.contains(it)))
             && (self.containers.is_empty()
                 || header.containers.iter().any(|(id, name)| self.may_want(id, name)))
-            && self.needles.iter().all(|any| any.iter().any(|it| may_hold(&header.texts, it)))
+            && self.needles.iter().all(|any| any.iter().any(|it| header.set().may_hold(it)))
     }
 
     /// Whether a container may be among those asked for; `start` is the start of its id.
@@ -143,14 +143,14 @@ impl Reader {
             if request.from_seq == 0 {
                 damages.extend_from_slice(&segment.damages);
             }
+            let file = Arc::new(Lazy::new(segment::segment_path(&self.store, *id)));
             for (offset, header) in &segment.blocks {
                 if unpaired == Some(header.first_seq) {
                     continue;
                 }
                 end_seq = end_seq.max(header.end_seq());
                 if request.wants(header) {
-                    let path = segment::segment_path(&self.store, *id);
-                    let source = Source::File { path, offset: *offset };
+                    let source = Source::File { file: Arc::clone(&file), offset: *offset };
                     candidates.push(Candidate { header: Arc::clone(header), source, known: None });
                 }
             }

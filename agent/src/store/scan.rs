@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use plimsoll_ebpf::value::Value;
@@ -31,18 +31,39 @@ pub(super) struct Candidate {
 
 /// Where a block's bytes are.
 pub(super) enum Source {
-    File { path: PathBuf, offset: u64 },
+    File { file: Arc<Lazy>, offset: u64 },
     Memory(Box<[u8]>),
+}
+
+/// A file that is opened for the first block of it that is read, and shut behind the last.
+pub(super) struct Lazy {
+    path: PathBuf,
+    file: OnceLock<File>,
+}
+
+impl Lazy {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, file: OnceLock::new() }
+    }
+
+    fn get(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = File::open(&self.path)?;
+        Ok(self.file.get_or_init(|| file))
+    }
 }
 
 /// The rows of a request. Memory is bound by the blocks whose times overlap.
 pub struct Scan {
     request: Request,
-    /// Blocks not opened yet, the next one last.
-    candidates: Vec<Candidate>,
+    /// Blocks not opened yet with their first moment in the order of the scan, the next one last.
+    candidates: Vec<(u64, Candidate)>,
     damages: Vec<Damage>,
     open: BinaryHeap<Reverse<OpenBlock>>,
     end_seq: u64,
+    opened: u64,
 }
 
 /// A decoded block and its rows still to be returned, the next one last.
@@ -84,13 +105,15 @@ impl Ord for OpenBlock {
 impl Scan {
     pub(super) fn new(
         request: Request,
-        mut candidates: Vec<Candidate>,
+        candidates: Vec<Candidate>,
         damages: Vec<Damage>,
         end_seq: u64,
     ) -> Self {
         let newest_first = request.newest_first;
-        candidates.sort_by_key(|it| Reverse(earliest(&it.header, newest_first)));
-        Self { request, candidates, damages, open: BinaryHeap::new(), end_seq }
+        let timed = |it: Candidate| (earliest(&it.header, newest_first), it);
+        let mut candidates: Vec<_> = candidates.into_iter().map(timed).collect();
+        candidates.sort_by_key(|(earliest, _)| Reverse(*earliest));
+        Self { request, candidates, damages, open: BinaryHeap::new(), end_seq, opened: 0 }
     }
 
     /// The number after that of the newest observation in the store, asked for or not.
@@ -98,15 +121,21 @@ impl Scan {
         self.end_seq
     }
 
+    /// How many blocks were read so far. Of each that has rows of the request's time, events and
+    /// containers at least one is returned: whoever asks in vain sees it go on.
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
     /// Opens every block that may hold the next row.
     fn open_due(&mut self) {
-        while let Some(candidate) = self.candidates.last() {
-            let earliest = earliest(&candidate.header, self.request.newest_first);
+        while let Some((earliest, _)) = self.candidates.last() {
             let next = self.open.peek().and_then(|open| open.0.next());
-            if next.is_some_and(|(time, _)| time < earliest) || !self.damages.is_empty() {
+            if next.is_some_and(|(time, _)| time < *earliest) || !self.damages.is_empty() {
                 return;
             }
-            let Some(candidate) = self.candidates.pop() else { return };
+            let Some((_, candidate)) = self.candidates.pop() else { return };
+            self.opened += 1;
             match self.load(&candidate) {
                 Ok(Some(open)) => self.open.push(Reverse(open)),
                 Ok(None) => {}
@@ -125,7 +154,7 @@ impl Scan {
         };
         let reason = |malformed: Malformed| malformed.0.to_owned();
         let keys = Keys::decode(header, &payload).map_err(reason)?;
-        let rows = self.select(&keys, candidate);
+        let mut rows = self.select(&keys, candidate);
         if rows.is_empty() {
             return Ok(None);
         }
@@ -133,32 +162,55 @@ impl Scan {
             return Err("wrong checksum of a section".to_owned());
         }
         let block = StoredBlock::new(header, keys, &payload);
+        for needles in &self.request.needles {
+            let marked = block.rows_with(needles);
+            let first = rows.first().copied();
+            rows.retain(|row| marked[*row as usize]);
+            if rows.is_empty() {
+                rows.extend(first);
+                break;
+            }
+        }
+        let rows = self.in_order(block.keys(), &rows);
         Ok(Some(OpenBlock { block: Arc::new(block), rows }))
     }
 
-    /// The rows of a block that are asked for, in inverse order.
-    fn select(&self, keys: &Keys, candidate: &Candidate) -> Vec<(Place, u32)> {
-        let request = &self.request;
-        let known = candidate.known.as_deref();
-        let containers = self.containers(keys);
-        let mut rows: Vec<(Place, u32)> = (0..candidate.header.rows)
-            .filter_map(|row| {
-                let index = row as usize;
-                let (ts, seq) = (keys.ts(index), keys.seq(index));
-                let wanted = (request.from_seq..request.to_seq).contains(&seq)
-                    && (request.from_ns..=request.to_ns).contains(&ts)
-                    && containers.as_ref().is_none_or(|wanted| {
-                        keys.container(index).and_then(|it| wanted.get(it)) == Some(&true)
-                    })
-                    && (request.kinds.is_empty()
-                        || keys
-                            .kind(index)
-                            .is_some_and(|kind| request.kinds.iter().any(|it| it == kind)))
-                    && known.is_none_or(|known| !known.hold(keys.kind(index), seq));
-                let place = if request.newest_first { (!ts, !seq) } else { (ts, seq) };
-                wanted.then_some((place, row))
-            })
-            .collect();
+    /// The rows of a block that its keys do not rule out.
+    fn select(&self, keys: &Keys, candidate: &Candidate) -> Vec<u32> {
+        let (request, header) = (&self.request, &candidate.header);
+        let mut rows: Vec<u32> = (0..header.rows).collect();
+        if let Some(wanted) = self.containers(keys) {
+            let container = |row: u32| keys.container(row as usize).and_then(|it| wanted.get(it));
+            rows.retain(|row| container(*row) == Some(&true));
+        }
+        if !request.kinds.is_empty() {
+            let mut marked = vec![false; keys.rows()];
+            keys.mark_kinds(&mut marked, &request.kinds);
+            rows.retain(|row| marked[*row as usize]);
+        }
+        if header.min_ts < request.from_ns || header.max_ts > request.to_ns {
+            let times = request.from_ns..=request.to_ns;
+            rows.retain(|row| times.contains(&keys.ts(*row as usize)));
+        }
+        if header.first_seq < request.from_seq || header.end_seq() > request.to_seq {
+            let numbers = request.from_seq..request.to_seq;
+            rows.retain(|row| numbers.contains(&keys.seq(*row as usize)));
+        }
+        if let Some(known) = &candidate.known {
+            let is_known = |row: usize| known.hold(keys.kind(row), keys.seq(row));
+            rows.retain(|row| !is_known(*row as usize));
+        }
+        rows
+    }
+
+    /// Rows with their places, the last one first.
+    fn in_order(&self, keys: &Keys, rows: &[u32]) -> Vec<(Place, u32)> {
+        let place = |row: &u32| {
+            let (ts, seq) = (keys.ts(*row as usize), keys.seq(*row as usize));
+            let place = if self.request.newest_first { (!ts, !seq) } else { (ts, seq) };
+            (place, *row)
+        };
+        let mut rows: Vec<(Place, u32)> = rows.iter().map(place).collect();
         rows.sort_unstable_by_key(|row| Reverse(*row));
         rows
     }
@@ -203,22 +255,21 @@ fn earliest(header: &Header, newest_first: bool) -> u64 {
 }
 
 impl Candidate {
-    fn payload(&self) -> io::Result<Arc<[u8]>> {
+    fn payload(&self) -> io::Result<Arc<Vec<u8>>> {
         let header_bytes = self.header.own_bytes;
         match &self.source {
-            Source::File { path, offset } => {
+            Source::File { file, offset } => {
                 let count = self.header.block_bytes() - header_bytes;
-                let read = read_at_most(&File::open(path)?, offset + header_bytes as u64, count);
-                read.map(Arc::from)
+                read_at_most(file.get()?, offset + header_bytes as u64, count).map(Arc::new)
             }
-            Source::Memory(block) => Ok(Arc::from(&block[header_bytes..])),
+            Source::Memory(block) => Ok(Arc::new(block[header_bytes..].to_vec())),
         }
     }
 
     fn damage(&self, reason: String) -> Damage {
         let header = &self.header;
         let (file, offset) = match &self.source {
-            Source::File { path, offset } => (path.clone(), *offset),
+            Source::File { file, offset } => (file.path.clone(), *offset),
             Source::Memory(_) => (PathBuf::from("wal"), 0),
         };
         Damage {

@@ -15,8 +15,8 @@ use super::{
 
 /// Largest block that is believed; longer ones are damage.
 const MAX_BLOCK: usize = 128 << 20;
-/// Read at once while headers are looked for.
-const WINDOW: usize = 8192;
+/// Read at once while headers are looked for: most are shorter.
+const WINDOW: usize = 16 << 10;
 
 /// Directory of segments and log in a store.
 pub(super) fn events_dir(store: &Path) -> PathBuf {

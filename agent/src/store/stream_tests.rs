@@ -151,14 +151,16 @@ fn a_flood_of_brief_events_pushes_out_only_its_own() {
 }
 
 #[test]
-fn an_index_of_the_first_format_is_made_anew() {
-    let dir = killed();
-    open(&split(dir.path())).expect("opens").0.close();
-    fs::write(dir.path().join("VERSION"), "1\n").expect("writes");
-    let mark = dir.path().join("kv/of-the-first-format");
-    fs::write(&mark, "").expect("writes");
-    open(&split(dir.path())).expect("opens").0.close();
-    assert!(!mark.exists());
-    assert_eq!(fs::read_to_string(dir.path().join("VERSION")).expect("reads"), "2\n");
-    assert_eq!(seqs(dir.path()), ((0..300).collect(), 0));
+fn an_index_of_an_earlier_format_is_made_anew() {
+    for earlier in ["1\n", "2\n"] {
+        let dir = killed();
+        open(&split(dir.path())).expect("opens").0.close();
+        fs::write(dir.path().join("VERSION"), earlier).expect("writes");
+        let mark = dir.path().join("kv/of-the-earlier-format");
+        fs::write(&mark, "").expect("writes");
+        open(&split(dir.path())).expect("opens").0.close();
+        assert!(!mark.exists());
+        assert_eq!(fs::read_to_string(dir.path().join("VERSION")).expect("reads"), "3\n");
+        assert_eq!(seqs(dir.path()), ((0..300).collect(), 0));
+    }
 }

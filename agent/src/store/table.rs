@@ -43,7 +43,7 @@ impl TableBuilder {
 
     /// Sets a value by its column's name; the column is made if there is none yet.
     pub(super) fn put_named(&mut self, name: &'static str, value: Value<'_>) {
-        // Entities visit their fields in one order: the next column is nearly always the one.
+        // Entities visit their fields in one order: the column at the cursor is nearly always the one.
         // Another version may have had the name for another type.
         let value_type = value.value_type();
         let is_it = |it: &ColumnBuilder| it.is_of(name, value_type);
@@ -55,7 +55,7 @@ impl TableBuilder {
             self.columns.push(ColumnBuilder::new(name, value_type));
             self.columns.len() - 1
         });
-        self.cursor = column;
+        self.cursor = column + 1;
         with_cell(value, |cell| self.put(column, cell));
     }
 
@@ -72,13 +72,14 @@ impl TableBuilder {
         filled.for_each(|column| column.encode(self.rows, into));
     }
 
-    /// Adds what can be searched for in its texts.
+    /// Adds what can be searched for.
     pub(super) fn gather(&self, pieces: &mut Pieces) {
         for column in &self.columns {
             let (value, texts) = column.texts();
             if matches!(value, ValueType::Path | ValueType::Address) {
                 texts.for_each(|text| pieces.add(value, text));
             }
+            pieces.add_ids(column.name(), column.numbers());
         }
     }
 

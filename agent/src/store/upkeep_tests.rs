@@ -13,9 +13,10 @@ use super::{
     segment,
     stat::stat,
     stream::BriefKinds,
+    texts::{Needle, Part},
     verify::verify,
 };
-use crate::{fields::Fields, store::config::Config};
+use crate::{attribution::fields::by_name, fields::Fields, store::config::Config};
 
 /// A closed store of 600 rows in blocks of 64 and fewer, of both streams.
 fn closed() -> tempfile::TempDir {
@@ -56,7 +57,7 @@ fn a_sound_store_is_counted_and_verified() {
     let stat = stat(dir.path()).expect("is a store");
     let all = stat.in_segments();
     assert_eq!((all.observations, all.damaged_bytes, stat.log.bytes), (600, 0, 0));
-    assert_eq!((stat.segments.len(), stat.format, stat.is_in_use), (2, Some(2), false));
+    assert_eq!((stat.segments.len(), stat.format, stat.is_in_use), (2, Some(3), false));
     assert!(all.kinds.contains("exec") && all.kinds.contains("file_write"));
     assert!(stat.bytes > all.bytes && stat.index_bytes > 0);
     let mut steps = Vec::new();
@@ -97,6 +98,17 @@ fn compacting_joins_blocks_and_changes_no_observation() {
     assert_eq!((verified.observations, verified.damages.len()), (600, 0));
     let web_3 = Request { containers: vec!["web-3".to_owned()], ..Request::default() };
     assert_eq!(scan(dir.path(), web_3).0.len(), 60, "the headers name the containers");
+    // Process 1100 does what has the numbers 300 to 302.
+    let field = by_name("proc.pid").expect("is a field");
+    let process = |id| Request {
+        needles: vec![vec![Needle { field, part: Part::Number(id) }]],
+        ..Request::default()
+    };
+    let numbers: Vec<u64> =
+        scan(dir.path(), process(1100)).0.iter().map(super::row::StoredRow::seq).collect();
+    assert!((300..303).all(|it| numbers.contains(&it)), "{numbers:?}");
+    let strangers = (5000..5200).filter(|id| !scan(dir.path(), process(*id)).0.is_empty());
+    assert!(strangers.count() < 100, "the headers tell of the processes");
     let again = compact(dir.path(), Plan::default(), &mut |_, _| {}).expect("is at rest");
     assert_eq!(again.segments, 0, "there is nothing more to do");
     let (mut appender, damages) = open(&small(dir.path())).expect("opens");

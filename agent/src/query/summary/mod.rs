@@ -17,9 +17,6 @@ use crate::{
     store::{error::StoreError, reader::Reader},
 };
 
-/// How often the caller hears how far the search is, in observations.
-const STEP: u32 = 4096;
-
 /// What is told instead of observations.
 #[derive(Clone, Debug)]
 pub enum Summary {
@@ -102,17 +99,18 @@ pub(super) fn run(
     summary: &Summary,
     tell: &mut Tell<'_>,
 ) -> Result<(), StoreError> {
-    let scan = reader.scan(query.filter.request(query.since_ns, query.until_ns))?;
+    let mut scan = reader.scan(query.filter.request(query.since_ns, query.until_ns))?;
+    let filter = query.filter.rest();
     let mut made = summary.begin(query.limit);
-    let mut looked_at = 0u32;
-    for found in scan {
+    let mut told_at = 0;
+    while let Some(found) = scan.next() {
         let told = match found {
             Ok(row) => {
-                looked_at = looked_at.wrapping_add(1);
-                if query.filter.matches(&row) {
+                if filter.matches(&row) {
                     made.add(row.ts_ns(), &row);
                 }
-                if looked_at % STEP == 1 {
+                if scan.opened() > told_at {
+                    told_at = scan.opened();
                     tell(Answer::At(row.ts_ns()))
                 } else {
                     ControlFlow::Continue(())
