@@ -73,7 +73,9 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, observation: &Observation<'_>) {
-        let Observation { ts_ns, record, node, container, process, peer_name } = observation;
+        // What a peer was called before is no part of what happened.
+        let Observation { ts_ns, record, node, container, process, peer_name, former_name: _ } =
+            observation;
         self.tally.add(record.kind.index(), *ts_ns);
         let process = process.map_or(0, |it| {
             let (reference, is_new) = self.processes.reference(it);
@@ -125,6 +127,7 @@ impl Batch {
                     container: self.containers.held(row.container),
                     process: self.processes.held(row.process),
                     peer_name: std::str::from_utf8(peer).ok().filter(|it| !it.is_empty()),
+                    former_name: None,
                 },
             );
         }
@@ -251,6 +254,7 @@ mod tests {
             container: Some(&container),
             process: Some(&process),
             peer_name: Some("db.example.org"),
+            former_name: None,
         };
         let bare = Observation { container: None, process: None, peer_name: None, ..whole };
         let long = "é".repeat(40_000);
