@@ -21,7 +21,7 @@ use crate::attribution::{
 };
 
 /// Bytes of one batch, which bound what the queue can hold.
-const MAX_BYTES: usize = 3 << 19;
+const MAX_BYTES: usize = 5 << 18;
 
 /// Observations in order of arrival.
 #[derive(Default)]

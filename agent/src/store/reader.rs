@@ -104,20 +104,48 @@ pub fn is_container(wanted: &str, id: &str, name: &str) -> bool {
     wanted == name || (wanted.len() >= MIN_ID && id.starts_with(wanted))
 }
 
+/// Bytes of what blocks may hold that a reader keeps in memory; of blocks beyond it that is read again
+/// where it is asked for.
+const MOST_SET_BYTES: usize = 16 << 20;
+
 /// Reads the files of a store.
 pub struct Reader {
     store: PathBuf,
     segments: BTreeMap<SegmentId, Segment>,
+    most_set_bytes: usize,
 }
 
 /// What was found in a segment so far.
 #[derive(Default)]
 struct Segment {
     scanned: u64,
-    blocks: Vec<(u64, Arc<Header>)>,
+    blocks: Vec<Block>,
     damages: Vec<Damage>,
     /// What stands behind the last whole block.
     torn: Option<Damage>,
+}
+
+/// A block of a segment.
+struct Block {
+    offset: u64,
+    /// Without what it may hold, where there was no room for that.
+    header: Arc<Header>,
+    is_cut: bool,
+}
+
+impl Block {
+    /// Whether it may have rows that a request is for.
+    fn may_have(&self, request: &Request, file: &Lazy) -> bool {
+        if !request.wants(&self.header) || !self.is_cut || request.needles.is_empty() {
+            return request.wants(&self.header);
+        }
+        let header = file
+            .get()
+            .and_then(|file| segment::read_at_most(file, self.offset, self.header.own_bytes));
+        // What cannot be read is told of when its rows are.
+        let header = header.ok().and_then(|bytes| Header::parse(&bytes).ok());
+        header.is_none_or(|header| request.wants(&header))
+    }
 }
 
 impl Reader {
@@ -126,7 +154,14 @@ impl Reader {
         directory::check_version(store)?;
         let events = segment::events_dir(store);
         fs::read_dir(&events).map_err(StoreError::io("cannot read the store's", &events))?;
-        Ok(Self { store: store.to_owned(), segments: BTreeMap::new() })
+        let (store, segments) = (store.to_owned(), BTreeMap::new());
+        Ok(Self { store, segments, most_set_bytes: MOST_SET_BYTES })
+    }
+
+    /// Keeps no more than this of what blocks may hold in memory.
+    #[cfg(test)]
+    pub(super) fn keeping(self, most_set_bytes: usize) -> Self {
+        Self { most_set_bytes, ..self }
     }
 
     /// The observations of a request as they are now, and the damage met while finding them.
@@ -144,13 +179,14 @@ impl Reader {
                 damages.extend_from_slice(&segment.damages);
             }
             let file = Arc::new(Lazy::new(segment::segment_path(&self.store, *id)));
-            for (offset, header) in &segment.blocks {
+            for block in &segment.blocks {
+                let header = &block.header;
                 if unpaired == Some(header.first_seq) {
                     continue;
                 }
                 end_seq = end_seq.max(header.end_seq());
-                if request.wants(header) {
-                    let source = Source::File { file: Arc::clone(&file), offset: *offset };
+                if block.may_have(&request, &file) {
+                    let source = Source::File { file: Arc::clone(&file), offset: block.offset };
                     candidates.push(Candidate { header: Arc::clone(header), source, known: None });
                 }
             }
@@ -175,8 +211,8 @@ impl Reader {
     fn marks(&self, unpaired: Option<u64>) -> Watermarks {
         let mut marks = Watermarks::default();
         let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
-        let paired = blocks.filter(|(_, header)| unpaired != Some(header.first_seq));
-        paired.for_each(|(_, header)| marks.note(header));
+        let paired = blocks.filter(|it| unpaired != Some(it.header.first_seq));
+        paired.for_each(|it| marks.note(&it.header));
         marks
     }
 
@@ -185,7 +221,7 @@ impl Reader {
     fn unpaired(&self) -> Option<u64> {
         let newest = |stream| {
             let last = self.segments.iter().rfind(|(id, _)| id.stream == stream)?;
-            last.1.blocks.last().map(|(_, header)| header)
+            last.1.blocks.last().map(|it| &it.header)
         };
         let lasting = newest(Stream::Lasting)?;
         let is_dense = lasting.span == u64::from(lasting.rows);
@@ -214,9 +250,12 @@ impl Reader {
     fn look(&mut self) -> io::Result<()> {
         let present = segment::list(&self.store)?;
         self.segments.retain(|id, _| present.contains(id));
+        let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
+        let kept: usize = blocks.map(|it| it.header.texts.len()).sum();
+        let mut room = self.most_set_bytes.saturating_sub(kept);
         for id in present {
             let path = segment::segment_path(&self.store, id);
-            match self.segments.entry(id).or_default().look(&path) {
+            match self.segments.entry(id).or_default().look(&path, &mut room) {
                 // Retention was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.segments.remove(&id);
@@ -229,16 +268,25 @@ impl Reader {
 }
 
 impl Segment {
-    fn look(&mut self, path: &Path) -> io::Result<()> {
+    /// Reads on; keeps what blocks may hold as far as there is room.
+    fn look(&mut self, path: &Path, room: &mut usize) -> io::Result<()> {
         if fs::metadata(path)?.len() <= self.scanned {
             self.torn = None;
             return Ok(());
         }
         let file = File::open(path)?;
-        let last_ns = self.blocks.last().map(|(_, header)| header.max_ts);
+        let last_ns = self.blocks.last().map(|it| it.header.max_ts);
         let mut finder = Finder::new(path, &file, self.scanned, last_ns)?;
         let end = finder.run(&mut |found| match found {
-            Ok(found) => self.blocks.push((found.offset, Arc::new(found.header))),
+            Ok(found) => {
+                let (offset, mut header) = (found.offset, found.header);
+                let is_cut = header.texts.len() > *room;
+                if is_cut {
+                    header.texts = Vec::new();
+                }
+                *room -= header.texts.len();
+                self.blocks.push(Block { offset, header: Arc::new(header), is_cut });
+            }
             Err(damage) => self.damages.push(damage),
         })?;
         self.scanned = finder.offset;

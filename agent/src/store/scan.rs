@@ -46,7 +46,8 @@ impl Lazy {
         Self { path, file: OnceLock::new() }
     }
 
-    fn get(&self) -> io::Result<&File> {
+    /// The file, open.
+    pub(super) fn get(&self) -> io::Result<&File> {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }

@@ -32,7 +32,10 @@ fn needle(name: &str, part: Part) -> Vec<Needle> {
 
 /// The numbers of the rows that a request returns, and how many blocks it reads.
 fn asked(dir: &Path, request: Request) -> (Vec<u64>, u64) {
-    let mut reader = Reader::open(dir).expect("is readable");
+    asked_of(&mut Reader::open(dir).expect("is readable"), request)
+}
+
+fn asked_of(reader: &mut Reader, request: Request) -> (Vec<u64>, u64) {
     let mut scan = reader.scan(request).expect("scans");
     let rows: Vec<StoredRow> = scan.by_ref().map(|row| row.expect("is sound")).collect();
     (rows.iter().map(StoredRow::seq).collect(), scan.opened())
@@ -50,6 +53,19 @@ fn only_blocks_that_may_have_a_process_are_read() {
     assert!(opened < 10, "{opened} blocks of 20");
     assert!([300, 301, 302, 1200, 1201, 1202].iter().all(|it| rows.contains(it)), "{rows:?}");
     assert_eq!(rows.len() as u64, 6 + opened - blocks_with(&dir, 1100), "{rows:?}");
+}
+
+#[test]
+fn what_blocks_may_hold_is_read_again_where_there_was_no_room_for_it() {
+    let dir = closed();
+    let request =
+        Request { needles: vec![needle("proc.pid", Part::Number(1100))], ..Request::default() };
+    let expected = asked(dir.path(), request.clone());
+    let mut small = Reader::open(dir.path()).expect("is readable").keeping(2000);
+    for _ in 0..2 {
+        assert_eq!(asked_of(&mut small, request.clone()), expected);
+    }
+    assert_eq!(asked_of(&mut small, Request::default()).1, 20);
 }
 
 fn blocks_with(dir: &tempfile::TempDir, pid: u64) -> u64 {

@@ -79,12 +79,9 @@ fn a_profile_is_exported_approved_and_reset() {
     let cost = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(cost.contains("alerts a day of new behaviours are to be expected"), "{cost}");
     agent.told(&["profile", "approve", image, "--yes"]);
-    assert!(
-        is_monitored(&agent, VARIANT) || {
-            poll::holds("it is monitored", || is_monitored(&agent, VARIANT));
-            true
-        }
-    );
+    let limit = poll::scaled(poll::PATIENCE);
+    let approved = poll::until(limit, || is_monitored(&agent, VARIANT).then_some(()));
+    assert!(approved.is_some(), "{:#?}", profiles(&agent, VARIANT));
     agent.told(&["profile", "reset", image, "--yes"]);
     poll::holds("it is learned anew", || !is_monitored(&agent, VARIANT));
     assert_eq!(agent.command(&["profile", "show", "nobody/at-all"]).status.code(), Some(2));
