@@ -229,10 +229,10 @@ impl Known {
         context: Context,
     ) -> Option<&'o str> {
         let (current, former) = (observation.peer_name, observation.former_name);
-        let Some((connect, _)) = observation.record.read::<Connect>().filter(|_| former.is_some())
-        else {
+        if former.is_none() {
             return current;
-        };
+        }
+        let Some((connect, _)) = observation.record.read::<Connect>() else { return current };
         let profile = &self.profiles[member.profile];
         let is_known = |name| {
             let mut key = String::new();

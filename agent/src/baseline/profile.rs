@@ -173,10 +173,10 @@ impl Profile {
     /// Whether a behaviour is told where it is not known. Of arguments, those of each program are known
     /// for themselves.
     pub fn judges(&self, it: &Behaviour<'_>, context: Context, settings: &Settings) -> bool {
-        let learned = &self.learned[it.dimension as usize];
-        let pace =
-            Pace { unit_s: settings.seconds(settings.unit_s), containers: self.containers() };
         let is_known = || {
+            let learned = &self.learned[it.dimension as usize];
+            let unit_s = settings.seconds(settings.unit_s);
+            let pace = Pace { unit_s, containers: self.containers() };
             let templates = learned.arguments(it.scope);
             templates.is_some_and(|templates| templates.is_settled(learned.entries(), pace))
         };

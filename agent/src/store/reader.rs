@@ -136,8 +136,11 @@ struct Block {
 impl Block {
     /// Whether it may have rows that a request is for.
     fn may_have(&self, request: &Request, file: &Lazy) -> bool {
-        if !request.wants(&self.header) || !self.is_cut || request.needles.is_empty() {
-            return request.wants(&self.header);
+        if !request.wants(&self.header) {
+            return false;
+        }
+        if !self.is_cut || request.needles.is_empty() {
+            return true;
         }
         let header = file
             .get()

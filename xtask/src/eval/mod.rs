@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 
 use crate::{build, cmd, docker::Docker, paths, say};
 use corpus::Corpus;
@@ -108,4 +109,12 @@ fn attack(args: &Args, corpus: &Corpus, out: &Path) -> Result<()> {
     agent.stop()?;
     corpus.stop();
     campaign
+}
+
+/// The values of a file that has one in JSON on each line.
+fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let read = |line| serde_json::from_str(line).with_context(|| format!("reading {line}"));
+    lines.map(read).collect()
 }

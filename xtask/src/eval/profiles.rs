@@ -1,9 +1,11 @@
 //! What was known of each image and service when the attacks began.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
+
+use super::lines;
 
 /// A profile, as `plimsoll profile list -o json` prints it.
 #[derive(Debug, Deserialize)]
@@ -51,9 +53,7 @@ pub(super) struct Known {
 
 /// Reads what the agent said before it was told that it is enough.
 pub(super) fn read(path: &Path) -> Result<Vec<Profile>> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let lines = text.lines().filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_str(line).context("a profile is no JSON")).collect()
+    lines(path)
 }
 
 /// By dimension, how much was known.

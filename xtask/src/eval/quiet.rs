@@ -1,12 +1,15 @@
 //! A run without attacks: whatever is told in it is a false alarm. What was told of each image, beside
 //! what its profiles had said is to be expected.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::profiles::{self, Profile};
+use super::{
+    lines,
+    profiles::{self, Profile},
+};
 
 /// Seconds in a day of the clock of learning.
 const DAY_S: f64 = 86_400.0;
@@ -109,15 +112,10 @@ fn repository(image: &str) -> &str {
     }
 }
 
-fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let read = |line| serde_json::from_str(line).with_context(|| format!("reading {line}"));
-    lines.map(read).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
