@@ -50,18 +50,30 @@ pub fn maps_code(call: &Call) -> bool {
     }
 }
 
-/// Where the kernel does not tell what lies at an address, the descriptor does, as far as no other
-/// thread has changed it meanwhile.
+/// Whether the call asks for memory that no file is behind. Shared, it would look like a file that
+/// was removed.
+#[inline(always)]
+fn is_anonymous(call: &Call) -> bool {
+    call.entry.op == map::FILE && asked(call)[1] & MAP_ANONYMOUS != 0
+}
+
+/// Where the kernel does not tell what lies at an address.
 #[inline(always)]
 pub fn on_map(call: &Call, container: u64) {
+    if is_anonymous(call) {
+        privilege::on_executable_memory(container);
+    } else {
+        judge_descriptor(call, container);
+    }
+}
+
+/// What a call was given to map, as far as no other thread has changed it meanwhile.
+#[inline(always)]
+fn judge_descriptor(call: &Call, container: u64) {
     if call.entry.op != map::FILE {
         return;
     }
-    let [_, flags, descriptor] = asked(call);
-    if flags & MAP_ANONYMOUS != 0 {
-        privilege::on_executable_memory(container);
-        return;
-    }
+    let [.., descriptor] = asked(call);
     let address = task::file_of(call.task, descriptor);
     if address != 0 {
         judge(File::at(address), container, call.is_compat);
@@ -71,9 +83,8 @@ pub fn on_map(call: &Call, container: u64) {
 /// What lies at both ends of the mapping is judged.
 #[inline(always)]
 pub fn on_mapping(call: &Call, container: u64) {
-    if call.entry.op == map::FILE && asked(call)[1] & MAP_ANONYMOUS != 0 {
-        // Shared, it would look like a file that was removed.
-        on_map(call, container);
+    if is_anonymous(call) {
+        privilege::on_executable_memory(container);
         return;
     }
     let is_protect = call.entry.op == map::PROTECT;
@@ -82,7 +93,7 @@ pub fn on_mapping(call: &Call, container: u64) {
         Some(Code::File(file)) => judge(file, container, call.is_compat),
         Some(Code::Memory) => privilege::on_executable_memory(container),
         // Another thread may be at the mappings, or have removed this one.
-        None => on_map(call, container),
+        None => judge_descriptor(call, container),
     }
     if is_protect
         && let Some(Code::File(file)) =

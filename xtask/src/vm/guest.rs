@@ -59,43 +59,32 @@ pub(super) fn ensure() -> Result<()> {
 /// Boots the kernel, runs the command and returns its exit code. An emulated machine dies of itself
 /// at times: it is given another try.
 pub(super) fn run(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<i32> {
-    let mut died = None;
     for _ in 0..TRIES {
         match boot(kernel, fetched, job)? {
             End::Code(code) => return Ok(code),
-            End::Died(status) => {
-                let log = log(kernel);
-                say(&format!(
-                    "{}: the guest died ({status}); the end of its console:",
-                    kernel.name
-                ));
-                for line in tail(&log) {
-                    say(&format!("{}| {line}", kernel.name));
-                }
-                died = Some((status, log));
+            End::Died => {}
+            End::TimedOut => {
+                let (seconds, log) = (job.limit.as_secs(), log(kernel));
+                let log = log.display();
+                bail!("not done within {seconds} s: give it more with --timeout, or look at {log}");
             }
         }
     }
-    let (status, log) = died.context("no guest was tried")?;
-    bail!("the guest died {TRIES} times ({status}): look at the end of {}", log.display())
-}
-
-/// The last lines of a guest's console.
-fn tail(log: &Path) -> Vec<String> {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| (*line).to_owned()).collect()
+    bail!("the guest died {TRIES} times: look at the end of {}", log(kernel).display())
 }
 
 /// How a guest ended.
-enum End {
+pub(super) enum End {
     /// Its command ended with this code.
     Code(i32),
-    /// Before its command did.
-    Died(ExitStatus),
+    /// Before its command did. The end of its console was shown.
+    Died,
+    /// At the limit.
+    TimedOut,
 }
 
-fn boot(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<End> {
+/// Boots the kernel once, and runs the command.
+pub(super) fn boot(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<End> {
     let (out, log) = (job.out, log(kernel));
     let work = paths::made().join("vm/work").join(&kernel.name);
     fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
@@ -115,15 +104,25 @@ fn boot(kernel: &Kernel, fetched: &Fetched, job: &Job<'_>) -> Result<End> {
     let console = machine.0.stdout.take().context("QEMU has no output")?;
     follow(console, &kernel.name, &log)?;
     let status = machine.0.wait().context("waiting for QEMU")?;
-    let log = log.display();
     if let Ok(code) = fs::read_to_string(out.join("exit")) {
         return code.trim().parse().map(End::Code).context("reading the exit code");
     }
     if status.code() == Some(TIMED_OUT) {
-        let seconds = job.limit.as_secs();
-        bail!("not done within {seconds} s: give it more with --timeout, or look at {log}");
+        return Ok(End::TimedOut);
     }
-    Ok(End::Died(status))
+    show_end(kernel, status, &log);
+    Ok(End::Died)
+}
+
+/// Shows how a guest died, and the last lines of its console.
+fn show_end(kernel: &Kernel, status: ExitStatus, log: &Path) {
+    let name = &kernel.name;
+    say(&format!("{name}: the guest died ({status}); the end of its console:"));
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        say(&format!("{name}| {line}"));
+    }
 }
 
 /// What the scripts in the guest read, as a shell does.
@@ -152,8 +151,9 @@ fn qemu(
     let mut command = Command::new("timeout");
     // In this process group, so that Ctrl-C reaches it.
     command.arg("--foreground").arg(job.limit.as_secs().to_string()).arg("qemu-system-x86_64");
-    // Without cx16: QEMU 7.2 breaks that instruction, and with it the kernel's allocator.
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2"]);
+    // Without cx16: QEMU 7.2 breaks that instruction, and with it the kernel's allocator. Without
+    // erms: it copies byte by byte where the kernel counts on more.
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16,-erms", "-smp", "2"]);
     command.args(["-m", &format!("{memory}M"), "-numa", "node,memdev=memory"]);
     // virtiofsd reads and writes the guest's memory.
     command.args(["-object", &format!("memory-backend-memfd,id=memory,size={memory}M,share=on")]);
@@ -163,9 +163,11 @@ fn qemu(
     command.args(["-nic", "none", "-no-reboot"]);
     command.arg("-kernel").arg(&fetched.image).arg("-initrd").arg(first_files);
     // A panic ends the machine, and a processor that is stuck for two minutes is one. The timer is
-    // late where the host is busy. Docker would look for the tools of AppArmor and a policy of SELinux.
+    // late where the host is busy. Programs lie where they lay before: what QEMU made of their
+    // code serves again, which halves the time that a container takes to start. Docker would look
+    // for the tools of AppArmor and a policy of SELinux.
     let fixed = "console=ttyS0 quiet panic=-1 softlockup_panic=1 watchdog_thresh=60 \
-        no_timer_check apparmor=0 selinux=0";
+        no_timer_check norandmaps apparmor=0 selinux=0";
     command.args(["-append", &format!("{fixed} {} {}", kernel.cmdline, job.append)]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command

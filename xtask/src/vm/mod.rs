@@ -155,11 +155,15 @@ pub(crate) fn prove() -> Result<()> {
 }
 
 fn tell(kernel: &Kernel, outcome: &Outcome) {
-    let Outcome { passed, failed, .. } = outcome;
+    let Outcome { passed, passed_again, failed, .. } = outcome;
     let (passed, all) = (passed.len(), passed.len() + failed.len());
-    say(&format!("{}: {passed} of {all} tests passed", kernel.name));
+    let name = &kernel.name;
+    say(&format!("{name}: {passed} of {all} tests passed"));
+    for test in passed_again {
+        say(&format!("{name}: passed only by itself: {test}"));
+    }
     for test in failed {
-        say(&format!("{}: FAILED {test}", kernel.name));
+        say(&format!("{name}: FAILED {test}"));
     }
 }
 

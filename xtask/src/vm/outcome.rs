@@ -17,6 +17,9 @@ pub(super) struct Outcome {
     /// What tests counted, by what they tried.
     pub(super) figures: BTreeMap<String, String>,
     pub(super) passed: Vec<String>,
+    /// Those of the passed that failed at first, beside another test.
+    #[serde(default)]
+    pub(super) passed_again: Vec<String>,
     pub(super) failed: Vec<String>,
 }
 
@@ -43,6 +46,12 @@ impl Outcome {
             why.clone_into(&mut programs.entry(program.to_owned()).or_default().why);
         }
         let tests = text("tests")?;
+        let again = fs::read_to_string(out.join("tests.again")).unwrap_or_default();
+        let passed_again = tests_that(&again, "ok");
+        let mut passed = tests_that(&tests, "ok");
+        let mut failed = tests_that(&tests, "FAILED");
+        passed.extend_from_slice(&passed_again);
+        failed.retain(|test| !passed_again.contains(test));
         Ok(Self {
             release: text("release")?.trim_end().to_owned(),
             has_bpf_lsm: text("lsm")?.trim_end().split(',').any(|module| module == "bpf"),
@@ -50,10 +59,26 @@ impl Outcome {
                 .map(|(class, value)| (class.to_owned(), value > 0))
                 .collect(),
             programs,
-            figures: figures(&tests),
-            passed: tests_that(&tests, "ok"),
-            failed: tests_that(&tests, "FAILED"),
+            figures: figures(&tests).chain(figures(&again)).collect(),
+            passed,
+            passed_again,
+            failed,
         })
+    }
+
+    /// Adds what another guest of the same kernel left.
+    pub(super) fn add(&mut self, mut other: Self) {
+        other.figures.extend(std::mem::take(&mut self.figures));
+        other.passed.append(&mut self.passed);
+        other.passed_again.append(&mut self.passed_again);
+        other.failed.append(&mut self.failed);
+        other.passed.sort();
+        *self = other;
+    }
+
+    /// Whether it is known what came of the test.
+    pub(super) fn has_ended(&self, test: &str) -> bool {
+        self.passed.iter().chain(&self.failed).any(|name| name == test)
     }
 
     /// How many programs are attached.
@@ -83,13 +108,12 @@ fn series<'m>(metrics: &'m str, family: &str, label: &str) -> impl Iterator<Item
 }
 
 /// What tests show: what was tried, how it is stopped, and what was counted.
-fn figures(output: &str) -> BTreeMap<String, String> {
-    let figure = |line: &str| {
+fn figures(output: &str) -> impl Iterator<Item = (String, String)> {
+    output.lines().filter_map(|line| {
         let (tried, counted) =
             [" (denied): ", " (killed): "].iter().find_map(|it| line.split_once(it))?;
         Some((tried.to_owned(), counted.to_owned()))
-    };
-    output.lines().filter_map(figure).collect()
+    })
 }
 
 /// What the agent logs of each program that it did not attach.
@@ -140,9 +164,23 @@ mod tests {
     fn what_tests_count_is_read_from_their_output() {
         let output = "---- a::x stdout ----\none thread writes (denied): written=0 refused=1000\n\
             something else\n";
-        let figures = figures(output);
-        let counted = figures.get("one thread writes").map(String::as_str);
-        assert_eq!((figures.len(), counted), (1, Some("written=0 refused=1000")));
+        let figures: Vec<_> = figures(output).collect();
+        let counted = ("one thread writes".to_owned(), "written=0 refused=1000".to_owned());
+        assert_eq!(figures, [counted]);
+    }
+
+    #[test]
+    fn what_the_next_guest_leaves_is_added() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let part = |passed: &[&str], failed: &[&str]| Outcome {
+            passed: names(passed),
+            failed: names(failed),
+            ..Outcome::default()
+        };
+        let mut outcome = part(&["b"], &["c"]);
+        outcome.add(part(&["a"], &[]));
+        assert_eq!(outcome, part(&["a", "b"], &["c"]));
+        assert!(outcome.has_ended("c") && !outcome.has_ended("d"));
     }
 
     #[test]

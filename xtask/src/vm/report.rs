@@ -157,14 +157,22 @@ fn exceptions(exceptions: &[Exception]) -> String {
 }
 
 fn failures(rows: &[Row<'_>]) -> String {
-    let failed = rows.iter().flat_map(|(kernel, run)| {
-        run.outcome.failed.iter().map(move |test| format!("| {} | `{test}` |\n", kernel.name))
+    listed("What failed", rows, |it| &it.outcome.failed)
+        + &listed("What passed by itself, after it had failed beside another test", rows, |it| {
+            &it.outcome.passed_again
+        })
+}
+
+/// Tests of some kind, by kernel.
+fn listed(what: &str, rows: &[Row<'_>], tests: impl Fn(&Run) -> &[String]) -> String {
+    let lines = rows.iter().flat_map(|(kernel, run)| {
+        tests(run).iter().map(move |test| format!("| {} | `{test}` |\n", kernel.name))
     });
-    let failed = failed.collect::<String>();
-    if failed.is_empty() {
-        return failed;
+    let lines = lines.collect::<String>();
+    if lines.is_empty() {
+        return lines;
     }
-    format!("\nWhat failed:\n\n| kernel | test |\n| --- | --- |\n{failed}")
+    format!("\n{what}:\n\n| kernel | test |\n| --- | --- |\n{lines}")
 }
 
 fn heading(first: &str, rows: &[Row<'_>]) -> String {
@@ -234,6 +242,7 @@ mod tests {
             .into(),
             figures: [("a thread writes".to_owned(), "written=0".to_owned())].into(),
             passed: vec!["a::c".to_owned()],
+            passed_again: vec!["a::c".to_owned()],
             failed: vec!["a::d".to_owned()],
         }
     }
@@ -255,6 +264,7 @@ mod tests {
             "| a thread writes | written=0 |",
             "1 was booted with `lsm=bpf`.",
             "| 1 | `a::d` |",
+            "| 1 | `a::c` |",
             "## Without",
             "1 was booted with `lsm=bpf lsm=none`.",
             "| tests of a passed | 1 of 1 |",
