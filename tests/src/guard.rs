@@ -124,7 +124,13 @@ pub fn enforcing() -> &'static Agent {
 /// Another one, which a test may disturb, for containers of its own.
 #[track_caller]
 pub fn enforcing_own() -> Agent {
-    Setup::default().config(&ENFORCING.replace("\"stop-", "\"own-")).start()
+    enforcing_own_with("")
+}
+
+/// Such a one with more in its configuration.
+#[track_caller]
+pub fn enforcing_own_with(more: &str) -> Agent {
+    Setup::default().config(&(ENFORCING.replace("\"stop-", "\"own-") + more)).start()
 }
 
 /// Starts a container and waits until what it does is stopped.

@@ -6,8 +6,8 @@ use plimsoll_tests::{
     docker::{BUSYBOX, Docker},
     event::number,
     guard::{
-        OWN_ALL, OWN_PROGRAMS, Stop, counted, enforcing_own, guarded, is_stopped, show,
-        wait_until_guarded,
+        OWN_ALL, OWN_PROGRAMS, Stop, counted, enforcing_own, enforcing_own_with, guarded,
+        is_stopped, show, wait_until_guarded,
     },
     poll,
 };
@@ -18,13 +18,14 @@ use serde_json::json;
 #[test]
 fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
     const TRIES: u32 = 200;
-    let agent = enforcing_own();
+    const RINGS: &str = "[probe]\npriority_ring_bytes = \"256KiB\"\nbulk_ring_bytes = \"256KiB\"\n";
+    let agent = enforcing_own_with(RINGS);
     let stop = Stop::of(&agent, "exec");
     let container = guarded(BUSYBOX, OWN_PROGRAMS, &["--tmpfs=/scratch:exec"]);
     container.exec(&["/usr/bin/breach", "marker", "/opt/marker"]);
     // Far more than both rings hold, then what must not run.
     let script = format!(
-        "breach exec-often /usr/bin/hello 6000 > /dev/null; acts spin-open /scratch 20000
+        "breach exec-often /usr/bin/hello 2000 > /dev/null; acts spin-open /scratch 5000
          breach exec-often /opt/marker {TRIES}"
     );
     agent.halt();

@@ -75,7 +75,6 @@ fn whatever_call_opens_a_file_for_writing_is_stopped() {
         "echo >> /etc/passwd",
         "echo > /proc/self/root/opt/x",
         "ln -s /opt/target /scratch/link; echo > /scratch/link",
-        "/usr/bin/acts tmpfile /opt /scratch/x",
         "/usr/bin/acts empty /etc/passwd",
         "/usr/bin/acts open-write /usr/bin/hello 1",
     ] {
@@ -84,6 +83,15 @@ fn whatever_call_opens_a_file_for_writing_is_stopped() {
     let alert = expect_alert(agent, &container, "image_program_changed", "/usr/bin/hello");
     assert_eq!(text(&alert, "outcome"), stop.outcome());
     container.exec(&["/usr/bin/hello"]);
+}
+
+#[test]
+fn a_file_without_a_name_is_stopped_like_one_with() {
+    let agent = enforcing();
+    let stop = Stop::of(agent, "file");
+    let container = guarded(BUSYBOX, FILES, &["--tmpfs=/scratch"]);
+    stop.assert_stopped(&container.attempt(&["/usr/bin/acts", "tmpfile", "/opt", "/opt/x"]));
+    container.exec(&["/usr/bin/acts", "tmpfile", "/scratch", "/scratch/x"]);
 }
 
 /// A process that is killed at the end of such a call has done it already: without BPF LSM these
