@@ -15,12 +15,12 @@ use super::{
     kernels::{Kernel, List, Tier},
     outcome::Outcome,
 };
-use crate::{build, cmd, docker::Docker, images, paths, say};
+use crate::{build, cmd, docker::Docker, images, paths};
 
 /// By how much an emulated machine is allowed to be slower.
 const PATIENCE: u32 = 4;
-/// How many guests the tests of a kernel are given.
-const BOOTS: u32 = 3;
+/// How many guests in a row may die before any test has ended.
+const BARREN: u32 = 3;
 
 /// What a guest runs; all of it stays as it is while the guests run.
 pub(super) struct Suite<'l> {
@@ -57,7 +57,8 @@ impl<'l> Suite<'l> {
         let mut left = self.list.tests_for(kernel, starts, &self.tests);
         let out = paths::made().join("vm/results").join(&kernel.name);
         let mut outcome = Outcome::default();
-        for _ in 0..BOOTS {
+        let mut barren = 0;
+        while !left.is_empty() && barren < BARREN {
             let job = Job {
                 command: &self.command(&left),
                 out: &out,
@@ -72,13 +73,11 @@ impl<'l> Suite<'l> {
                 Ok(part) => outcome.add(part),
                 // The exit code of the tests says no more than what is read here.
                 Err(error) if matches!(end, End::Code(_)) => return Err(error),
-                Err(_) => continue,
+                Err(_) => {}
             }
+            let before = left.len();
             left.retain(|test| !outcome.has_ended(test));
-            if left.is_empty() {
-                break;
-            }
-            say(&format!("{}: {} tests did not end", kernel.name, left.len()));
+            barren = if left.len() < before { 0 } else { barren + 1 };
         }
         let name = &kernel.name;
         ensure!(!outcome.release.is_empty(), "{name}: no guest got as far as the tests");
