@@ -51,10 +51,11 @@ pub fn until<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T
 /// Asks until something holds.
 ///
 /// # Panics
-/// When it does not within [`PATIENCE`].
+/// When it does not within [`PATIENCE`], as it is [`scaled`].
 #[track_caller]
 pub fn holds(what: &str, mut ask: impl FnMut() -> bool) {
-    assert!(until(PATIENCE, || ask().then_some(())).is_some(), "not within {PATIENCE:?}: {what}");
+    let holds = until(PATIENCE, || ask().then_some(())).is_some();
+    assert!(holds, "not within {:?}: {what}", scaled(PATIENCE));
 }
 
 #[cfg(test)]

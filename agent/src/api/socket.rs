@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 /// Members of this group may ask, as root may.
 const GROUP: &str = "plimsoll";
@@ -26,7 +26,8 @@ pub fn bind(path: &Path) -> anyhow::Result<tokio::net::UnixListener> {
             .with_context(|| format!("making the directory {}", parent.display()))?;
     }
     if UnixStream::connect(path).is_ok() {
-        bail!("another plimsoll answers on {}", path.display());
+        let told = format!("another plimsoll answers on {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, told).into());
     }
     let listener = make(path).with_context(|| format!("listening on {}", path.display()))?;
     Ok(tokio::net::UnixListener::from_std(listener)?)

@@ -69,11 +69,12 @@ impl<'l> Suite<'l> {
                 limit,
             };
             let end = guest::boot(kernel, fetched, &job)?;
-            match Outcome::read(&out) {
-                Ok(part) => outcome.add(part),
+            match (Outcome::read(&out), end) {
                 // The exit code of the tests says no more than what is read here.
-                Err(error) if matches!(end, End::Code(_)) => return Err(error),
-                Err(_) => {}
+                (part, End::Code(_)) => outcome.add(part?),
+                // What failed was to be tried again.
+                (Ok(part), _) => outcome.add(Outcome { failed: Vec::new(), ..part }),
+                (Err(_), _) => {}
             }
             let before = left.len();
             left.retain(|test| !outcome.has_ended(test));

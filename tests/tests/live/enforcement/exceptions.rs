@@ -71,7 +71,7 @@ const LIFE: Duration = Duration::from_secs(20);
 
 /// The end of such a life, as the configuration writes it.
 fn soon() -> String {
-    let date = format!("--date={} seconds", LIFE.as_secs());
+    let date = format!("--date={} seconds", poll::scaled(LIFE).as_secs());
     let output = Command::new("date").args(["--utc", &date, "+%FT%TZ"]).output();
     let output = output.expect("every system has this program");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
