@@ -29,13 +29,22 @@ impl Node {
 
     /// What is below a name, made where nothing is; tells whether it was.
     pub(super) fn child_or_new(&mut self, name: &str) -> (&mut Self, bool) {
+        self.child_or_made(name, Pattern::at_first_sight)
+    }
+
+    /// The same, where a new name is known by this pattern, if there is one.
+    pub(super) fn child_or_made(
+        &mut self,
+        name: &str,
+        known_by: impl FnOnce(&str) -> Option<Pattern>,
+    ) -> (&mut Self, bool) {
         if self.literals.contains_key(name) {
             return (self.literals.entry(name.into()).or_default(), false);
         }
         if let Some(at) = self.patterns.iter().position(|(pattern, _)| pattern.matches(name)) {
             return (&mut self.patterns[at].1, false);
         }
-        if let Some(pattern) = Pattern::at_first_sight(name) {
+        if let Some(pattern) = known_by(name) {
             let at = self.place_of(pattern);
             return (&mut self.patterns[at].1, true);
         }

@@ -65,6 +65,12 @@ impl Pattern {
         varies.then_some(Self(parts))
     }
 
+    /// Hexadecimal digits, as many as those of a name.
+    pub(super) fn hexadecimal(name: &str) -> Self {
+        let length = name.len();
+        Self(vec![Part::Run { charset: Charset::Hex, least: length, most: length }])
+    }
+
     /// A name that begins so, goes on at random, and ends so.
     pub fn random(start: &str, charset: Charset, length: usize, end: &str) -> Self {
         let mut parts = Vec::new();

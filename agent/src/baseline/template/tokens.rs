@@ -4,6 +4,8 @@
 const LONG_NUMBER: usize = 6;
 /// Hexadecimal digits from which a mixed run is an identifier.
 const LONG_HEX: usize = 16;
+/// Letters of a word that a short number may follow without a separator: `ibtmp8`.
+const WORD: usize = 3;
 /// The groups of a UUID.
 const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 /// Longest ending that is taken for a type of file though it holds a digit, as `mp3`.
@@ -29,7 +31,7 @@ pub enum Charset {
 pub enum Token<'a> {
     /// What is said: letters, or what stands between pieces.
     Literal(&'a str),
-    /// What may vary: a run that holds a digit, or one hexadecimal letter.
+    /// What may vary: a run that holds a digit, or one letter alone.
     Varying(&'a str, Charset),
     /// What varies for sure: a UUID, a date, a long number, a long identifier.
     Masked(&'a str, Mask),
@@ -106,9 +108,24 @@ pub fn tokens<'a>(name: &'a str, take: &mut dyn FnMut(Token<'a>)) {
         };
         let (run, after) = rest.split_at(length);
         let is_said = after.is_empty() && is_ending_said && run == ending;
+        if let Some(word) = numbered(run).filter(|_| !is_said) {
+            take(Token::Literal(&run[..word]));
+            rest = &rest[word..];
+            continue;
+        }
         take(if is_said { Token::Literal(run) } else { of_run(run) });
         rest = after;
     }
+}
+
+/// How long the word is that a number follows in a run. What may be hexadecimal is none, nor are one
+/// or two letters before a short number: they may be at random.
+fn numbered(run: &str) -> Option<usize> {
+    let (word, number) = run.split_at(run.find(|it: char| it.is_ascii_digit())?);
+    let is_word = word.is_ascii() && word.bytes().any(|it| !it.is_ascii_hexdigit());
+    let is_number = number.bytes().all(|it| it.is_ascii_digit());
+    let is_long = word.len() >= WORD || number.len() >= LONG_NUMBER;
+    (is_word && is_number && is_long).then_some(word.len())
 }
 
 /// A path without what varies in its names: alike for paths that differ in numbers and identifiers.
@@ -127,11 +144,10 @@ pub fn shape(path: &str) -> String {
 fn of_run(run: &str) -> Token<'_> {
     let is_ascii = run.is_ascii();
     let has_digit = run.bytes().any(|it| it.is_ascii_digit());
-    let is_one_hex = run.len() == 1 && run.bytes().all(|it| it.is_ascii_hexdigit());
-    if !is_ascii || !(has_digit || is_one_hex) {
+    // One letter alone is most likely the first of many names.
+    if !is_ascii || !(has_digit || run.len() == 1 && run.as_bytes()[0].is_ascii_alphabetic()) {
         return Token::Literal(run);
     }
-    // One letter alone is most likely the first of a tree of hashes.
     let charset = Charset::of(run);
     if charset == Charset::Digit && run.len() >= LONG_NUMBER {
         return Token::Masked(run, Mask::Number);
@@ -216,7 +232,19 @@ mod tests {
         assert_eq!(shown("access.log.1"), "access.log.<Digit 1>");
         assert_eq!(shown("etc"), "etc");
         assert_eq!(shown("c"), "<Hex c>");
+        assert_eq!(shown("y"), "<Alnum y>");
         assert_eq!(shown("tmpa8f3k2"), "<Alnum tmpa8f3k2>");
+    }
+
+    #[test]
+    fn a_word_that_is_numbered_is_said_and_its_number_varies() {
+        assert_eq!(shown("ibtmp8"), "ibtmp<Digit 8>");
+        assert_eq!(shown("jna5867953458090863820.tmp"), "jna<number>.tmp");
+        assert_eq!(shown("z15681245544029.gz"), "z<number>.gz");
+        assert_eq!(shown("ruby20261126-302"), "ruby<date>-<Digit 302>");
+        for at_random in ["fab123", "xk29", "bd1"] {
+            assert!(shown(at_random).starts_with('<'), "{at_random}");
+        }
     }
 
     #[test]
@@ -245,6 +273,6 @@ mod tests {
         assert_eq!(shape("/base/16384/16410_fsm"), shape("/base/5/2_fsm"));
         assert_eq!(shape("/tmp/z15681245544029.gz"), shape("/tmp/z1568124554402.gz"));
         assert_ne!(shape("/base/16384/16410_fsm"), shape("/base/16384/16410_vm"));
-        assert_ne!(shape("/etc/a"), shape("/etc/z"));
+        assert_ne!(shape("/etc/ab"), shape("/etc/yz"));
     }
 }

@@ -5,6 +5,7 @@ use super::{
     mining::mine,
     node::{Merge, Node},
     pattern::{Pattern, escaped},
+    tokens::{Mask, Token, tokens},
 };
 
 /// Nodes that a trie has at most.
@@ -45,7 +46,8 @@ impl Trie {
         fresh: &mut dyn FnMut() -> Option<u32>,
         merge: &mut Merge<'_>,
     ) -> Inserted {
-        if names(path).count() > MOST_DEPTH || names(path).any(|name| name.len() > MOST_NAME) {
+        let Some(all) = SmallNames::of(path) else { return Inserted::Refused };
+        if all.all().iter().any(|name| name.len() > MOST_NAME) {
             return Inserted::Refused;
         }
         if self.nodes >= MOST_NODES {
@@ -53,8 +55,12 @@ impl Trie {
         }
         let mut node = &mut self.root;
         let mut made = 0;
-        for name in names(path) {
-            let (child, is_new) = node.child_or_new(name);
+        for (at, name) in all.all().iter().enumerate() {
+            let (child, is_new) = if spreads_hashes(&all.all()[at..]) {
+                node.child_or_made(name, |name| Some(Pattern::hexadecimal(name)))
+            } else {
+                node.child_or_new(name)
+            };
             made += usize::from(is_new);
             node = child;
         }
@@ -150,6 +156,24 @@ impl<'a> SmallNames<'a> {
     fn all(&self) -> &[&'a str] {
         &self.names[..self.count]
     }
+}
+
+/// Digits of a directory that hashes are spread over, at most.
+const MOST_SPREAD: usize = 3;
+
+/// Whether the first of these names is a directory that files named by hashes are spread over, as
+/// `3/fd/79d8746aa3c7aeba8bf415df1bd2746c` are: the next are such directories too, until a hash comes.
+fn spreads_hashes(names: &[&str]) -> bool {
+    let is_spread =
+        |name: &&&str| name.len() <= MOST_SPREAD && name.bytes().all(|it| it.is_ascii_hexdigit());
+    let directories = names.iter().take_while(is_spread).count();
+    directories > 0 && names.get(directories).is_some_and(|name| is_hash(name))
+}
+
+fn is_hash(name: &str) -> bool {
+    let mut first = None;
+    tokens(name, &mut |token| first = first.or(Some(token)));
+    matches!(first, Some(Token::Masked(_, Mask::Identifier)))
 }
 
 /// What is said comes first, then each pattern that matches.
@@ -264,6 +288,20 @@ mod tests {
             );
         }
         assert_eq!(learned.trie.find("/base/1/shell.sh"), None);
+    }
+
+    #[test]
+    fn directories_that_hashes_are_spread_over_are_known_at_first_sight() {
+        let learned = Learned::of(&["/cache/3/fd/79d8746aa3c7aeba8bf415df1bd2746c"]);
+        assert_eq!(learned.templates(), ["/cache/<h 1-1>/<h 2-2>/<id>"]);
+        assert!(learned.trie.find("/cache/a/1b/0489382db6c48b97a4750f4883fa6750").is_some());
+        for path in
+            ["/cache/3/fd/x", "/cache/3/fd.sh", "/cache/3/fff/0489382db6c48b97a4750f4883fa6750"]
+        {
+            assert_eq!(learned.trie.find(path), None, "{path}");
+        }
+        // A word may look like such a directory: only what lies above a hash is one.
+        assert_eq!(Learned::of(&["/data/db/x"]).templates(), ["/data/db/x"]);
     }
 
     #[test]
