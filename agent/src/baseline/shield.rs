@@ -5,9 +5,9 @@ use plimsoll_ebpf::{events::privilege::op, layer::code};
 use super::{dimension::Context, program::base};
 
 /// Endings of files that something may run or obey.
-const ENDINGS: [&str; 16] = [
-    ".so", ".sh", ".bash", ".py", ".pth", ".php", ".phtml", ".jsp", ".pl", ".rb", ".lua", ".cgi",
-    ".service", ".timer", ".cron", ".ko",
+const ENDINGS: [&str; 22] = [
+    "so", "sh", "bash", "py", "pth", "php", "phtml", "phar", "jsp", "jspx", "war", "asp", "aspx",
+    "ashx", "pl", "rb", "lua", "cgi", "service", "timer", "cron", "ko",
 ];
 /// Files, and directories with all that is below them, that decide who may do what or what runs.
 const PLACES: [&str; 22] = [
@@ -35,7 +35,9 @@ const PLACES: [&str; 22] = [
     "/usr/lib/systemd",
 ];
 /// Names that mean the same wherever they lie.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
+    ".htaccess",
+    ".user.ini",
     "authorized_keys",
     "authorized_keys2",
     ".bashrc",
@@ -109,12 +111,10 @@ pub fn is_shielded(path: &str, created_mode: u32) -> bool {
         return true;
     }
     let name = path.rsplit('/').next().unwrap_or(path);
-    let has_ending = ENDINGS.iter().any(|ending| {
-        name.strip_suffix(ending).is_some_and(|stem| !stem.is_empty())
-            // A library's version follows its ending.
-            || *ending == ".so" && name.contains(".so.")
-    });
-    has_ending
+    let ending = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, it)| it);
+    ending.is_some_and(|it| ENDINGS.contains(&it))
+        // A library's version follows its ending.
+        || name.contains(".so.")
         || path.split('/').any(|component| NAMES.contains(&component))
         || PLACES.iter().any(|place| {
             path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -191,6 +191,8 @@ mod tests {
         for path in [
             "/data/x.sh",
             "/up/shell.php",
+            "/webapps/x.war",
+            "/var/www/.htaccess",
             "/opt/libevil.so.1",
             "/etc/cron.d/job",
             "/root/.ssh/authorized_keys",
