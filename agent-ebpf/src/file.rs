@@ -50,18 +50,21 @@ impl File {
     /// stands what the process has opened: since 6.5 beside it, before as its own path.
     #[inline(always)]
     pub fn mapped(file: usize) -> Self {
-        let mut dentry = member!(file, file_dentry, usize);
-        let mut mount = member!(file, file_mnt, usize);
-        let real = mount.wrapping_sub(offset!(mount_mnt));
-        // Of two signs neither alone is enough: overlayfs mounts its layers for itself.
-        if has!(backing_user_dentry)
-            && member!(file, file_mode, u32) & setting!(fmode_backing) != 0
-            && member!(real, mount_ns, usize) == MNT_NS_INTERNAL
-        {
-            dentry = member!(file, backing_user_dentry, usize);
-            mount = member!(file, backing_user_mnt, usize);
+        let own = Self::at(file);
+        let real = own.mount.wrapping_sub(offset!(mount_mnt));
+        if has!(backing_user_dentry) && member!(real, mount_ns, usize) == MNT_NS_INTERNAL {
+            // Overlayfs mounts its layers for itself, others do the same. Only behind one of a layer
+            // lies the path that was opened, a directory entry and a mount of one file system. The
+            // bit of `f_mode` that says so is not the same in all kernels, not even of one version.
+            let dentry = member!(file, backing_user_dentry, usize);
+            let mount = member!(file, backing_user_mnt, usize);
+            let inode = member!(dentry, dentry_inode, usize);
+            let system = member!(inode, inode_sb, usize);
+            if system != 0 && system == member!(mount, vfsmount_sb, usize) {
+                return Self { dentry, mount, inode };
+            }
         }
-        Self { dentry, mount, inode: member!(dentry, dentry_inode, usize) }
+        Self { inode: member!(own.dentry, dentry_inode, usize), ..own }
     }
 
     /// Inode number.

@@ -150,8 +150,8 @@ pub struct Settings {
     pub has_typed_task: u32,
     /// 1 where programs may be preempted, so that a processor's scratch is not theirs alone.
     pub is_preemptible: u32,
-    /// Bit of `struct file.f_mode` that tells of a file of a layer, opened for one of an overlay.
-    pub fmode_backing: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Value of the map `POLICIES`, by container: what is stopped there. A container without an entry

@@ -26,7 +26,7 @@ pub static SETTINGS: Settings = Settings {
     agent_pid: 0,
     has_typed_task: 0,
     is_preemptible: 0,
-    fmode_backing: 0,
+    reserved: 0,
 };
 
 /// Filled by the agent at load.

@@ -38,12 +38,17 @@ fn guard_exec(ctx: LsmContext) -> i32 {
     } else {
         rules::of_program(layer, bits, is_changed)
     };
-    let Some(rule) = rule else { return 0 };
+    let Some(rule) = rule else {
+        // The loader is mapped before the kernel tells that the program runs.
+        setup::executes(layer, bits);
+        return 0;
+    };
     if setup::is_running() && setup::goes_on(layer, bits) {
         return 0;
     }
     let slot = Slot::claim();
     if !guard.stops(rule, &file, bits, slot.as_ref()) {
+        setup::executes(layer, bits);
         return 0;
     }
     let mut header = task::header(container);

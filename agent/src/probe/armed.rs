@@ -80,7 +80,7 @@ impl Armed {
                 agent_pid,
                 has_typed_task: u32::from(load::has_typed_task()),
                 is_preemptible: u32::from(load::is_preemptible(lsm.is_ok())),
-                fmode_backing: load::fmode_backing(),
+                reserved: 0,
             },
         };
         let mut loaded = load::load(options)?;

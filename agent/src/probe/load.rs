@@ -140,11 +140,6 @@ pub fn is_preemptible(has_lsm: bool) -> bool {
     has_lsm || kernel_version().is_none_or(|version| version >= (7, 0))
 }
 
-/// `FMODE_BACKING` of the kernel's `include/linux/fs.h`: it was moved in 6.14.
-pub fn fmode_backing() -> u32 {
-    if kernel_version().is_none_or(|version| version >= (6, 14)) { 1 << 24 } else { 1 << 25 }
-}
-
 /// Major and minor number of the running kernel.
 fn kernel_version() -> Option<(u32, u32)> {
     let uname = rustix::system::uname();
