@@ -21,19 +21,12 @@ const TESTED: (u32, u32) = (5, 10);
 /// Maps count as locked memory before this version.
 const MEMCG: (u32, u32) = (5, 11);
 
-const BPF_FS: &str = "/sys/fs/bpf";
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
-const TRACE_FS: &str = "/sys/kernel/tracing";
-const TRACE_FS_MAGIC: i64 = 0x7472_6163;
-
 pub(super) fn items() -> Vec<Item> {
     let release = uname().release().to_string_lossy().into_owned();
     let machine = uname().machine().to_string_lossy().into_owned();
     let mut items = vec![kernel(&release), architecture(&machine), types(Path::new(btf::VMLINUX))];
     items.push(programs());
     items.extend(version(&release).filter(|it| *it < MEMCG).map(|_| locked_memory()));
-    items.push(trace_fs(mounted(TRACE_FS, TRACE_FS_MAGIC)));
-    items.push(bpf_fs(mounted(BPF_FS, BPF_FS_MAGIC)));
     items
 }
 
@@ -118,22 +111,6 @@ fn locked_memory() -> Item {
     }
 }
 
-fn mounted(path: &str, magic: i64) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|it| it.f_type == magic)
-}
-
-fn trace_fs(is_mounted: bool) -> Item {
-    let found = if is_mounted { "mounted at" } else { "not mounted at" };
-    let why = "not needed: programs are attached by the kernel's types";
-    Item::pass("tracefs", format!("{found} {TRACE_FS}; {why}"))
-}
-
-fn bpf_fs(is_mounted: bool) -> Item {
-    let found = if is_mounted { "mounted at" } else { "not mounted at" };
-    let why = "not needed: everything detaches with the agent";
-    Item::pass("bpffs", format!("{found} {BPF_FS}; {why}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::item::Status, *};
@@ -164,11 +141,5 @@ mod tests {
     fn another_architecture_fails() {
         assert_eq!(architecture("riscv64").status, Status::Fail);
         assert_eq!(architecture("x86_64").status, Status::Pass);
-    }
-
-    #[test]
-    fn file_systems_are_told_by_their_magic() {
-        assert!(!mounted("/proc", BPF_FS_MAGIC));
-        assert!(mounted("/proc", 0x9fa0));
     }
 }
