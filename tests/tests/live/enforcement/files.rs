@@ -1,9 +1,11 @@
 //! Files that must not change.
 
 use plimsoll_tests::{
+    agent::Agent,
     docker::{BUSYBOX, Container},
-    event::text,
+    event::{number, text},
     guard::{FILES, Stop, counted, enforcing, expect_alert, guarded, show},
+    poll,
 };
 
 use super::TRIES;
@@ -43,8 +45,19 @@ fn a_second_thread_may_write_before_its_process_is_killed() {
     show("a second thread writes", stop, &report);
     match stop {
         Stop::Refused => assert_eq!(counted(&report, "written"), 0, "{report}"),
-        Stop::Killed => assert_eq!(counted(&report, "killed"), TRIES, "{report}"),
+        Stop::Killed => {
+            let got_by = TRIES - counted(&report, "killed");
+            let is_told = || missed(agent) >= i64::from(got_by);
+            poll::holds(&format!("what was not killed is told as missed: {report}"), is_told);
+        }
     }
+}
+
+/// How often the kernel skipped a program. From Linux 7.0 on one at a tracepoint can be preempted, and
+/// is skipped on that processor meanwhile.
+fn missed(agent: &Agent) -> i64 {
+    let gaps = agent.events(&["--kind", "gap", "--where", "gap.reason = 'probe_missed'"]);
+    gaps.iter().map(|gap| number(gap, "gap.lost")).sum()
 }
 
 /// A second thread that is quick enough to close the descriptor keeps its process alive, where
