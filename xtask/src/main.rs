@@ -1,5 +1,6 @@
 //! The project's own commands: set up, build, run and test Plimsoll.
 
+mod apt;
 mod bench;
 mod build;
 mod cmd;
@@ -7,6 +8,7 @@ mod dashboards;
 mod deb;
 mod debian;
 mod docker;
+mod engine;
 mod eval;
 mod image;
 mod images;

@@ -1,4 +1,4 @@
-//! Runs the tests by parts: lint, unit, monitoring, package, live, deny.
+//! Runs the tests by parts: lint, unit, monitoring, package, live, engine, deny.
 
 use std::{
     process::Command,
@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
 use crate::{
-    build, cmd, deb, debian, docker::Docker, image, images, monitoring, receivers, say, vm,
+    build, cmd, deb, debian, docker::Docker, engine, image, images, monitoring, receivers, say, vm,
 };
 
 #[derive(clap::Args)]
@@ -38,9 +38,25 @@ enum Part {
     Package,
     /// What needs root and Docker: real containers under a real agent.
     Live,
+    /// What depends on Docker, under the newest there is, whose images containerd keeps.
+    Engine,
     /// What needs a kernel with BPF LSM, which is booted: containers whose acts are refused.
     Deny,
 }
+
+/// How the live tests begin that a change in Docker may break.
+const OF_DOCKER: [&str; 10] = [
+    "attribution::",
+    "deploy::",
+    "docker_restart::",
+    "earlier::",
+    "evasions::programs::a_program_that_was_changed",
+    "foreign_scripts::",
+    "gate::",
+    "names::",
+    "posture::",
+    "rules::harmless::",
+];
 
 struct Outcome {
     part: Part,
@@ -73,6 +89,7 @@ fn run(part: Part, args: &Args) -> Outcome {
         Part::Monitoring => monitoring::check(),
         Part::Package => package(),
         Part::Live => live(args),
+        Part::Engine => engine(),
         Part::Deny => deny(),
     };
     Outcome { part, took: start.elapsed(), result }
@@ -145,6 +162,20 @@ fn package() -> Result<()> {
     deb::prove(&build::agent(build::Profile::Release)?)
 }
 
+/// Runs those live tests in which Docker has the greater part under another.
+fn engine() -> Result<()> {
+    if !cmd::is_root() {
+        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test engine");
+    }
+    // All that has to be fetched: that place has no way out.
+    build::object()?;
+    build::agent(build::Profile::Release)?;
+    receivers::ensure()?;
+    cmd::run(cmd::cargo().args(["test", "--no-run", "--quiet", "--package", "plimsoll-tests"]))?;
+    images::ensure(&Docker::ensure()?)?;
+    cmd::run(&mut engine::alone(&[&["test", "live", "--"], &OF_DOCKER[..]].concat())?)
+}
+
 fn deny() -> Result<()> {
     if !cmd::is_root() {
         bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test deny");
@@ -182,6 +213,7 @@ impl Part {
             Self::Monitoring => "monitoring",
             Self::Package => "package",
             Self::Live => "live",
+            Self::Engine => "engine",
             Self::Deny => "deny",
         }
     }
@@ -195,7 +227,15 @@ mod tests {
     fn all_parts_run_when_none_is_named() {
         assert_eq!(
             selected(&[]),
-            [Part::Lint, Part::Unit, Part::Monitoring, Part::Package, Part::Live, Part::Deny]
+            [
+                Part::Lint,
+                Part::Unit,
+                Part::Monitoring,
+                Part::Package,
+                Part::Live,
+                Part::Engine,
+                Part::Deny
+            ]
         );
     }
 

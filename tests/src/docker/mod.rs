@@ -84,6 +84,16 @@ impl Docker {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// The number of the engine's version before its first point.
+    ///
+    /// # Panics
+    /// When it tells none.
+    pub fn engine(&self) -> u32 {
+        let version = self.run(&["version", "--format", "{{.Server.Version}}"]);
+        let number = version.split('.').next().and_then(|it| it.parse().ok());
+        number.expect("a version begins with a number")
+    }
+
     /// Starts a container that goes on.
     #[track_caller]
     pub fn start(&self, image: &str, options: &[&str], command: &[&str]) -> Container {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{cmd, debian, paths};
+use crate::{apt, cmd, debian, paths};
 
 /// Unpacks the packages and the libraries they need.
 pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
@@ -38,28 +38,7 @@ pub(crate) fn unpack(packages: &[&str], root: &Path) -> Result<()> {
 
 /// The packages and all libraries under them.
 fn closure(packages: &[&str]) -> Result<BTreeSet<String>> {
-    let mut all = BTreeSet::new();
-    let mut open: Vec<String> = packages.iter().map(|&name| name.to_owned()).collect();
-    while let Some(package) = open.pop() {
-        if all.contains(&package) {
-            continue;
-        }
-        let mut depends = Command::new("apt-cache");
-        depends.args(["depends", "--no-recommends", "--no-suggests", &package]);
-        open.extend(libraries(&cmd::output(&mut depends)?).map(str::to_owned));
-        all.insert(package);
-    }
-    Ok(all)
-}
-
-/// The libraries that `apt-cache depends` lists; other packages are for the installation only.
-fn libraries(depends: &str) -> impl Iterator<Item = &str> {
-    depends
-        .lines()
-        .filter_map(|line| {
-            line.trim().strip_prefix("Depends: ").or(line.trim().strip_prefix("PreDepends: "))
-        })
-        .filter(|name| name.starts_with("lib") || name.starts_with("zlib"))
+    apt::closure(|| Command::new("apt-cache"), packages, apt::libraries)
 }
 
 fn download(packages: &BTreeSet<String>, directory: &Path) -> Result<()> {
@@ -101,16 +80,4 @@ fn unpack_one(deb: &Path, root: &Path) -> Result<()> {
     cmd::run(&mut tar)?;
     ensure!(archive.wait()?.success(), "dpkg-deb failed");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_libraries_are_followed() {
-        let depends = "nginx\n  Depends: libc6\n |Depends: debconf\n  Depends: <debconf-2.0>\n    cdebconf\n  \
-            PreDepends: libacl1\n  Depends: zlib1g\n  Depends: iproute2\n  Breaks: libold\n";
-        assert_eq!(libraries(depends).collect::<Vec<_>>(), ["libc6", "libacl1", "zlib1g"]);
-    }
 }

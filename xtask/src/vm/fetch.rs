@@ -1,4 +1,4 @@
-//! Gets a kernel and its modules from Debian, by an apt that leaves the host's own alone.
+//! Gets a kernel and its modules from Debian.
 
 use std::{
     fs,
@@ -10,11 +10,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::kernels::Kernel;
-use crate::{cmd, debian, paths, say};
+use crate::{apt::Apt, cmd, debian, paths, say};
 
 /// Depends on the newest kernel of its suite: the one for virtual machines, small and complete.
 const PACKAGE: &str = "linux-image-cloud-amd64";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The parts that a kernel's package depends on; the rest is for its installation.
 const PARTS: &[&str] = &["linux-image-", "linux-base-", "linux-binary-", "linux-modules-"];
 const STAMP: &str = "release";
@@ -70,7 +69,7 @@ fn fetch(kernel: &Kernel) -> Result<Fetched> {
     }
     let apt = Apt::set_up(&directory.join("apt"), &kernel.sources)?;
     let root = directory.join("root");
-    for package in apt.parts()? {
+    for package in parts(&apt)? {
         let deb = apt.download(&package)?;
         cmd::run(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(&root))?;
     }
@@ -95,72 +94,11 @@ fn release(modules: &Path) -> Result<String> {
     Ok(names.concat())
 }
 
-/// An apt with lists and settings of its own, which installs nothing.
-struct Apt {
-    directory: PathBuf,
-}
-
-impl Apt {
-    fn set_up(directory: &Path, sources: &[String]) -> Result<Self> {
-        for part in ["state/lists", "cache", "etc/apt.conf.d", "etc/preferences.d"] {
-            fs::create_dir_all(directory.join(part)).with_context(|| format!("creating {part}"))?;
-        }
-        let apt = Self { directory: directory.to_owned() };
-        let lines = sources.iter().map(|it| format!("deb [signed-by={KEYRING}] {it} main\n"));
-        apt.write("etc/sources.list", &lines.collect::<String>())?;
-        apt.write("state/status", "")?;
-        let at = |name: &str| directory.join(name).display().to_string();
-        let settings = [
-            ("Dir::State", at("state")),
-            ("Dir::State::status", at("state/status")),
-            ("Dir::Cache", at("cache")),
-            ("Dir::Etc", at("etc")),
-            ("APT::Architecture", "amd64".to_owned()),
-            // The user that apt downloads as cannot write here.
-            ("APT::Sandbox::User", "root".to_owned()),
-            ("Acquire::Languages", "none".to_owned()),
-            // Lists of releases that get no more updates are past their date.
-            ("Acquire::Check-Valid-Until", "false".to_owned()),
-        ];
-        let lines = settings.map(|(key, value)| format!("{key} \"{value}\";\n"));
-        apt.write("apt.conf", &lines.concat())?;
-        cmd::run(apt.command(debian::apt_get()).args(["update", "--quiet=2"]))
-            .context("reading Debian's package lists: is there a network?")?;
-        Ok(apt)
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        fs::write(self.directory.join(name), text).with_context(|| format!("writing {name}"))
-    }
-
-    fn command(&self, mut command: Command) -> Command {
-        command.env("APT_CONFIG", self.directory.join("apt.conf")).current_dir(&self.directory);
-        command
-    }
-
-    /// The packages that hold the kernel and its modules.
-    fn parts(&self) -> Result<Vec<String>> {
-        let mut parts: Vec<String> = Vec::new();
-        let mut open = vec![PACKAGE.to_owned()];
-        while let Some(package) = open.pop() {
-            let mut depends = self.command(Command::new("apt-cache"));
-            let depends = cmd::output(depends.args(["depends", &package]))?;
-            let new = parts_of(&depends).filter(|it| !parts.contains(it)).collect::<Vec<_>>();
-            open.extend(new.clone());
-            parts.extend(new);
-        }
-        ensure!(!parts.is_empty(), "{PACKAGE} names no kernel");
-        Ok(parts)
-    }
-
-    fn download(&self, package: &str) -> Result<PathBuf> {
-        let debs = self.directory.join(package);
-        fs::create_dir_all(&debs).with_context(|| format!("creating {}", debs.display()))?;
-        let mut download = self.command(debian::apt_get());
-        cmd::run(download.args(["--quiet=2", "download", package]).current_dir(&debs))?;
-        let mut files = fs::read_dir(&debs)?;
-        Ok(files.next().with_context(|| format!("{package} was not downloaded"))??.path())
-    }
+/// The packages that hold the kernel and its modules.
+fn parts(apt: &Apt) -> Result<Vec<String>> {
+    let parts = apt.closure(&[PACKAGE], |depends| parts_of(depends).collect())?;
+    ensure!(parts.len() > 1, "{PACKAGE} names no kernel");
+    Ok(parts.into_iter().filter(|it| it != PACKAGE).collect())
 }
 
 fn parts_of(depends: &str) -> impl Iterator<Item = String> {

@@ -6,16 +6,6 @@ use plimsoll_tests::{
     require,
 };
 
-/// The engine's number before the first point.
-fn engine(docker: &Docker) -> u32 {
-    let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
-    version
-        .split('.')
-        .next()
-        .and_then(|it| it.parse().ok())
-        .expect("a version begins with a number")
-}
-
 #[test]
 fn an_engine_that_would_drop_privileges_is_sent_nothing() {
     let docker = Docker::host();
@@ -32,7 +22,7 @@ fn an_engine_that_would_drop_privileges_is_sent_nothing() {
     };
     let output = harden(&[]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    if engine(&docker) < 25 {
+    if docker.engine() < 25 {
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         for part in ["the engine is ", "from 25 on: nothing was changed", "plimsoll check"] {
             assert!(told.contains(part), "{part} is not in {told}");

@@ -122,6 +122,19 @@ fn a_stack_is_healthy_names_services_and_is_replaced_without_a_moment_of_weaknes
     assert_eq!(stack.drifted(&shop), drifted, "drifted programs ran while the agent was replaced");
     let lost = stack.told(&next, &["events", "--kind=gap", "--service=shop_web"]);
     assert!(lost.is_empty(), "{lost:#?}");
+
+    let hardened = stack.docker.attempt(&["exec", &next, "plimsoll", "swarm", "harden"]);
+    if stack.docker.engine() < 25 {
+        assert_eq!(hardened.status.code(), Some(3), "{hardened:?}");
+        return;
+    }
+    assert!(hardened.status.success(), "{hardened:?}");
+    let third = stack.agent_after(&next);
+    let options = stack.docker.run(&["inspect", "--format", "{{.HostConfig.SecurityOpt}}", &third]);
+    assert!(options.contains("no-new-privileges"), "{options}");
+    let before = denied(&third);
+    poll::holds("with less it stops them as well", || denied(&third) > before);
+    assert_eq!(stack.drifted(&shop), drifted, "drifted programs ran while the agent was hardened");
 }
 
 #[test]
