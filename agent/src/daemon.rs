@@ -313,7 +313,10 @@ fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(Learning, Sh
         orders: give_order,
         wake: Arc::new(move || waker.wake()),
     };
-    Ok((Learning::new(baseline, orders, profiles, Surveyor::start()?), shelf))
+    Ok((
+        Learning::new(baseline, orders, profiles, Surveyor::start(config.host.proc_root())?),
+        shelf,
+    ))
 }
 
 /// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.

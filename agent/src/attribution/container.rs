@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -59,7 +60,7 @@ pub struct Container {
     pub user: String,
     /// Process id of its first process in the host's namespace; 0 before it starts.
     pub init_pid: u32,
-    /// The layers of its root file system; `None` where that is no overlay.
+    /// The layers of its root file system, as far as Docker tells them: [`Self::find_layers`].
     pub layers: Option<Layers>,
 }
 
@@ -87,6 +88,13 @@ pub enum MountKind {
 }
 
 impl Container {
+    /// The layers of its root file system: those that Docker tells, or those that are mounted. `None`
+    /// where it is no overlay, and where nobody tells and it does not run. `procfs` is the host's
+    /// process file system.
+    pub fn find_layers(&self, procfs: &Path) -> Option<Layers> {
+        self.layers.clone().or_else(|| Layers::mounted(procfs, &self.id))
+    }
+
     /// Whether it announces that it waits for peers at a port.
     pub fn announces(&self, port: u16, protocol: u8) -> bool {
         self.announced.contains(&(port, protocol))

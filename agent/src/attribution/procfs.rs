@@ -40,8 +40,9 @@ const DELETED: &[u8] = b" (deleted)";
 pub struct Procfs {
     root: PathBuf,
     tick_ns: u64,
-    /// What was found out of the files of containers, by their ids.
-    overlays: HashMap<String, Overlay>,
+    /// What was found out of the files of containers, by their ids and first processes; `None` where
+    /// there is no overlay.
+    overlays: HashMap<(String, u32), Option<Overlay>>,
 }
 
 impl Procfs {
@@ -161,13 +162,15 @@ impl Host for Procfs {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer> {
-        let layers = container.layers.as_ref()?;
-        if self.overlays.len() >= MOST_OVERLAYS && !self.overlays.contains_key(&container.id) {
+        let key = (container.id.clone(), container.init_pid);
+        if self.overlays.len() >= MOST_OVERLAYS && !self.overlays.contains_key(&key) {
             self.overlays.clear();
         }
-        let overlay = self.overlays.entry(container.id.clone());
-        let overlay = overlay
-            .or_insert_with(|| Overlay::new(layers.clone()).comparing_at_most(MOST_COMPARED_BYTES));
+        let overlay = self.overlays.entry(key).or_insert_with(|| {
+            let layers = container.find_layers(&self.root)?;
+            Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
+        });
+        let overlay = overlay.as_mut()?;
         let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
         let named = Named { pid, init_pid, cwd: directory, path };
         // Of a process that is gone, the container's first one mostly sees the same.

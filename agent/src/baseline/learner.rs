@@ -174,12 +174,7 @@ impl Baseline {
             return;
         }
         let (subject, wanted) = (profile.subject.clone(), profile.programs());
-        if let Some(layers) = container.layers.clone() {
-            self.wishes.push(Wish { subject, layers, wanted });
-        } else {
-            let found = Found { subject, executables: None, gone: HashSet::new() };
-            self.known.look_into(found, self.now_ms / 1000);
-        }
+        self.wishes.push(Wish { subject, container: container.clone(), wanted });
     }
 
     /// Images that are to be looked into, since the last call.

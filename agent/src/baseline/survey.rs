@@ -1,11 +1,14 @@
 //! What images hold, as far as it says how alike two versions are: asked for here, found elsewhere.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::subject::Subject;
-use crate::{attribution::overlay::Layers, stable_hash::stable_hash};
+use crate::{attribution::container::Container, stable_hash::stable_hash};
 
 /// Executables that are kept of an image, as hashes of their paths. Of more, those with the least
 /// hashes are kept, which say as much of two images as all would.
@@ -19,10 +22,17 @@ const HASH_BYTES: usize = 16;
 pub struct Wish {
     /// Whose profile needs it.
     pub subject: Subject,
-    /// Where the image lies.
-    pub layers: Layers,
+    /// A container of the image, which runs.
+    pub container: Arc<Container>,
     /// Files that are looked for.
     pub wanted: Vec<String>,
+}
+
+impl Wish {
+    /// The answer where the image cannot be read.
+    pub fn unfulfilled(self) -> Found {
+        Found { subject: self.subject, executables: None, gone: HashSet::new() }
+    }
 }
 
 /// What was found.

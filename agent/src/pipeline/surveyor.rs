@@ -1,7 +1,11 @@
 //! Looks into images on a thread of its own: that reads directories, for which the pipeline does
 //! not wait.
 
-use std::{collections::HashSet, io, thread};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -27,13 +31,14 @@ impl Surveyor {
     ///
     /// # Errors
     /// When there is no thread.
-    pub fn start() -> anyhow::Result<Self> {
+    pub fn start(procfs: PathBuf) -> anyhow::Result<Self> {
         let (ask, asked) = bounded::<Wish>(WAITING);
         let (tell, told) = bounded(WAITING);
         let work = move || {
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
             // Who asked may be gone.
-            asked.iter().take_while(|wish| tell.send(look(wish)).is_ok()).for_each(drop);
+            let mut found = asked.iter().map(|wish| look(&procfs, wish));
+            found.all(|it| tell.send(it).is_ok());
         };
         let thread = thread::Builder::new().name("survey".to_owned()).spawn(work);
         thread.context("starting the surveyor of images")?;
@@ -54,19 +59,22 @@ impl Surveyor {
     }
 }
 
-fn look(wish: &Wish) -> Found {
-    let subject = wish.subject.clone();
-    match survey(wish) {
-        Ok((executables, gone)) => Found { subject, executables: Some(executables), gone },
+fn look(procfs: &Path, wish: Wish) -> Found {
+    match survey(procfs, &wish) {
+        Ok((executables, gone)) => {
+            Found { subject: wish.subject, executables: Some(executables), gone }
+        }
         Err(error) => {
-            tracing::warn!(%subject, %error, "an image could not be looked into");
-            Found { subject, executables: None, gone: HashSet::new() }
+            let error = format!("{error:#}");
+            tracing::warn!(subject = %wish.subject, error, "an image could not be looked into");
+            wish.unfulfilled()
         }
     }
 }
 
-fn survey(wish: &Wish) -> io::Result<(Executables, HashSet<String>)> {
-    let image = Image::open(&wish.layers)?;
+fn survey(procfs: &Path, wish: &Wish) -> anyhow::Result<(Executables, HashSet<String>)> {
+    let layers = wish.container.find_layers(procfs);
+    let image = Image::open(&layers.context("its container is no overlay, or is gone")?)?;
     let mut executables = Executables::new();
     if !image.executables(&mut |path| executables.insert(path))? {
         executables.are_not_all();

@@ -150,6 +150,10 @@ impl Replay {
             };
             assess::observe(Some(baseline), judge, observation, &mut tell);
         });
+        // The images are those of another machine or another day.
+        for wish in baseline.take_wishes() {
+            baseline.look_into(wish.unfulfilled());
+        }
     }
 
     /// Lets the time pass in which alerts that are alike are counted, after the last observation.

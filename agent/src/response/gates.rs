@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use plimsoll_ebpf::{
     catalog::{TailBuilder, encode},
@@ -65,11 +66,12 @@ impl Gates {
         container: &Container,
         ruling: Ruling,
     ) -> anyhow::Result<()> {
-        let Some(layers) = container.layers.clone() else { return Ok(()) };
         let ruling = Arc::new(ruling);
         if let Some(guard) = self.guarded.get_mut(&cgroup_id) {
             *guard.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;
         } else {
+            let layers = container.find_layers(self.gate.procfs());
+            let layers = layers.context("its root file system is no overlay that is mounted")?;
             let ruling = Arc::new(RwLock::new(ruling));
             let asked = ruling.clone();
             let allows = move |rule: Rule, path: &[u8]| {

@@ -30,6 +30,10 @@ const GROUP: u64 = 7;
 const REFUSED: &str = "Operation not permitted";
 
 fn layers(container: &Container) -> Layers {
+    if container.inspect("{{.GraphDriver.Name}}") != "overlay2" {
+        let id = container.inspect("{{.Id}}");
+        return Layers::mounted(Path::new("/proc"), &id).expect("it is mounted");
+    }
     let of = |name: &str| container.inspect(&format!("{{{{.GraphDriver.Data.{name}}}}}"));
     Layers {
         upper: of("UpperDir").into(),

@@ -10,7 +10,7 @@ use std::{
 use plimsoll_ebpf::layer::code;
 
 /// Bytes of a table of mounts that are read.
-const MOST_MOUNTS_BYTES: u64 = 4 << 20;
+pub(super) const MOST_MOUNTS_BYTES: u64 = 4 << 20;
 
 /// What a file system is to the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

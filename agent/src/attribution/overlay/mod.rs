@@ -10,6 +10,7 @@ pub mod filesystem;
 mod identity;
 pub mod image;
 mod lookup;
+mod mounted;
 pub mod script;
 
 use std::{collections::HashMap, os::fd::AsFd, path::PathBuf};

@@ -17,9 +17,18 @@ const WHAT: &str = "Docker";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Storage drivers whose layers can be told apart.
-const LAYERED: [&str; 3] = ["overlay2", "overlayfs", "overlay"];
+const LAYERED: [&str; 3] = ["overlay2", CONTAINERDS, "overlay"];
 
-pub(super) async fn items(config: &Docker) -> Vec<Item> {
+/// The driver where containerd keeps the images, as newer engines have it do.
+const CONTAINERDS: &str = "overlayfs";
+
+/// Where containerd keeps its directories: one of the host's, and one that Docker starts itself.
+const CONTAINERD: [&str; 2] = ["/var/lib/containerd", "/var/lib/docker/containerd/daemon"];
+
+/// Its layers, below that.
+const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
+
+pub(super) async fn items(config: &Docker, proc_root: &Path) -> Vec<Item> {
     let path = &config.socket;
     if let Err(error) = UnixStream::connect(path) {
         return vec![unreachable(path, &error)];
@@ -28,7 +37,7 @@ pub(super) async fn items(config: &Docker) -> Vec<Item> {
         Ok(Ok((engine, info))) => {
             let found = format!("{engine} at {}", path.display());
             let mut items = vec![Item::pass(WHAT, found), storage(&info)];
-            items.extend(layers(&info));
+            items.extend(layers(&info, proc_root));
             items.extend([cgroups(&info), swarm(&info)]);
             items
         }
@@ -80,40 +89,65 @@ fn storage(info: &SystemInfo) -> Item {
 }
 
 /// Whether the directories of images and containers are there, and those that are still to come.
-fn layers(info: &SystemInfo) -> Option<Item> {
+fn layers(info: &SystemInfo, proc_root: &Path) -> Option<Item> {
     let driver = info.driver.as_deref().filter(|driver| LAYERED.contains(driver))?;
-    let root = Path::new(info.docker_root_dir.as_deref()?).join(driver);
+    let root = Path::new(info.docker_root_dir.as_deref()?);
+    let first = proc_root.join("1");
+    let mounts_of = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
+    let own = mounts_of(Path::new("/proc/self"));
+    let is_host = own.is_some() && own == mounts_of(&first);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    Some(layers_at(&root, root.is_dir(), comes_through(&mounts, &root)))
+    let receives = |place: &Path| is_host || comes_through(&mounts, place);
+    if driver != CONTAINERDS {
+        let layers = root.join(driver);
+        return Some(layers_at(root, &layers, layers.is_dir(), receives(&layers)));
+    }
+    // What this process does not see is looked for in the host's first one.
+    let host = first.join("root");
+    let on_host = |place: &Path| host.join(place.strip_prefix("/").unwrap_or(place)).is_dir();
+    let mut places = CONTAINERD.into_iter().map(|it| Path::new(it).join(SNAPSHOTS));
+    let found = places.find(|it| it.is_dir() || on_host(it));
+    let roots = root.join("rootfs");
+    let arrive = roots.is_dir() && receives(&roots) || on_host(&roots);
+    let shown = found.clone().unwrap_or_else(|| Path::new(CONTAINERD[0]).join(SNAPSHOTS));
+    let mount = if found.is_some() { root } else { Path::new(CONTAINERD[0]) };
+    Some(layers_at(mount, &shown, found.is_some(), arrive))
 }
 
-fn layers_at(root: &Path, is_there: bool, comes_through: bool) -> Item {
+/// `mount` is what to mount where layers are not there or do not come through.
+fn layers_at(mount: &Path, layers: &Path, are_there: bool, come_through: bool) -> Item {
     const WHAT: &str = "Docker layers";
-    let shown = root.display();
-    let mount = format!("`-v {shown}:{shown}:ro,rslave`");
-    if !is_there {
+    let (shown, mount) = (layers.display(), mount.display());
+    let mount = format!("`-v {mount}:{mount}:ro,rslave`");
+    if !are_there {
         return Item::warn(WHAT, format!("{shown} is not there"))
             .so("whether a script or changed program is the image's cannot be told, and fanotify \
                  guards nothing")
             .remedy(format!("mount it under its own path: {mount}"));
     }
-    if !comes_through {
-        return Item::warn(WHAT, format!("{shown}; mounts below it do not come through"))
-            .so("fanotify guards no container that starts later")
-            .remedy(format!("mount it with propagation: {mount}"));
+    if !come_through {
+        return Item::warn(
+            WHAT,
+            format!("{shown}; mounts that are made later do not come through"),
+        )
+        .so("fanotify guards no container that starts later")
+        .remedy(format!("mount it with propagation: {mount}"));
     }
     Item::pass(WHAT, shown.to_string())
 }
 
-/// Whether mounts that the host makes below a directory come to this process: it is not a mount of
-/// this container's own, or one that receives (`shared:` or `master:` in `proc_pid_mountinfo(5)`).
+/// Whether mounts that the host makes below a directory come to this process, which has mounts of its
+/// own: what is mounted there or nearest above receives (`shared:` or `master:` in
+/// `proc_pid_mountinfo(5)`).
 fn comes_through(mountinfo: &str, directory: &Path) -> bool {
-    let of_directory = mountinfo.lines().rev().find_map(|line| {
+    let above = mountinfo.lines().filter_map(|line| {
         let (mount, _) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(4);
-        (fields.next()? == directory.to_str()?).then(|| fields.skip(1).collect::<Vec<_>>())
+        let place = Path::new(fields.next()?);
+        directory.starts_with(place).then(|| (place, fields.skip(1).collect::<Vec<_>>()))
     });
-    of_directory.is_none_or(|told| {
+    // Of those at one place the last is on top.
+    above.max_by_key(|(place, _)| place.components().count()).is_some_and(|(_, told)| {
         told.iter().any(|it| it.starts_with("master:") || it.starts_with("shared:"))
     })
 }
@@ -154,7 +188,7 @@ mod tests {
     use super::{super::item::Status, *};
 
     async fn item_at(path: &Path) -> Item {
-        items(&Docker { socket: path.to_owned() }).await.remove(0)
+        items(&Docker { socket: path.to_owned() }, Path::new("/proc")).await.remove(0)
     }
 
     #[tokio::test]
@@ -191,17 +225,36 @@ mod tests {
 
     #[test]
     fn layers_that_do_not_come_through_warn_with_the_mount() {
-        let root = Path::new("/var/lib/docker/overlay2");
+        let (root, layers) = (Path::new("/var/lib/docker"), Path::new("/var/lib/docker/overlay2"));
+        let root_line = "30 1 0:7 / / rw - overlay overlay rw\n";
         let line =
-            |told: &str| format!("40 30 8:1 /x /var/lib/docker/overlay2 ro {told}- ext4 d rw");
-        assert!(comes_through(&line("master:7 "), root));
-        assert!(!comes_through(&line(""), root));
-        assert!(comes_through("30 1 8:1 / / rw - ext4 d rw", root), "no mount of its own");
-        assert_eq!(layers_at(root, true, true).status, Status::Pass);
-        for item in [layers_at(root, false, true), layers_at(root, true, false)] {
-            let mount = "-v /var/lib/docker/overlay2:/var/lib/docker/overlay2:ro,rslave";
+            |told: &str| format!("{root_line}40 30 8:1 /x /var/lib/docker ro {told}- ext4 d rw\n");
+        assert!(comes_through(&line("master:7 "), layers));
+        assert!(!comes_through(&line(""), layers));
+        assert!(!comes_through(root_line, layers), "it is a directory of the image");
+        let on_top = format!("{}41 40 8:1 /x /var/lib/docker ro - ext4 d rw", line("shared:7 "));
+        assert!(!comes_through(&on_top, layers));
+        assert_eq!(layers_at(root, layers, true, true).status, Status::Pass);
+        for item in [layers_at(root, layers, false, true), layers_at(root, layers, true, false)] {
+            let mount = "-v /var/lib/docker:/var/lib/docker:ro,rslave";
             assert!(item.remedy.is_some_and(|remedy| remedy.contains(mount)));
         }
+    }
+
+    #[test]
+    fn layers_that_containerd_keeps_are_looked_for_in_the_hosts_first_process() {
+        let proc_root = tempfile::tempdir().expect("a directory");
+        let info = SystemInfo {
+            driver: Some(CONTAINERDS.to_owned()),
+            docker_root_dir: Some("/nonexistent/docker".to_owned()),
+            ..SystemInfo::default()
+        };
+        let host = proc_root.path().join("1/root");
+        let found = || layers(&info, proc_root.path()).expect("it has layers");
+        fs::create_dir_all(host.join("var/lib/containerd").join(SNAPSHOTS)).expect("is made");
+        assert_eq!(found().status, Status::Warn, "where roots are mounted is not there");
+        fs::create_dir_all(host.join("nonexistent/docker/rootfs")).expect("is made");
+        assert_eq!(found().status, Status::Pass);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn items(config: &Config) -> Result<Vec<Item>, Failure> {
     items.extend(privilege::items());
     items.extend(security::items());
     items.extend(host::items(&config.host));
-    items.extend(runtime.block_on(docker::items(&config.docker)));
+    items.extend(runtime.block_on(docker::items(&config.docker, &config.host.proc_root())));
     items.extend(agent::items(config));
     items.extend(sinks::items(config));
     items.extend(enforcement::items(config));

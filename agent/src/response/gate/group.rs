@@ -10,7 +10,7 @@ use rustix::{
 };
 
 use crate::attribution::overlay::{
-    file::{link, look},
+    file::{link, look, name},
     filesystem::Kind,
 };
 
@@ -82,27 +82,29 @@ fn plain(error: nix::errno::Errno) -> Errno {
 pub(super) struct Merged {
     /// Its root, opened as a mere place.
     pub place: OwnedFd,
-    /// Where that is, without a slash at the end.
+    /// What the kernel calls it, without a slash at the end.
     pub path: Vec<u8>,
     /// Number of the mount.
     pub mount: u64,
 }
 
 impl Merged {
-    /// Opens the root of a mounted overlay.
+    /// Opens the root of an overlay that is mounted for this process, or for the first one of
+    /// `procfs`.
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, procfs: &Path) -> Result<Self> {
         let opening = || format!("opening the overlay at {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let place = openat(CWD, path, flags, Mode::empty()).with_context(opening)?;
         let told = look(&place).with_context(opening)?;
         let is_root = told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
-        let kind =
-            Kind::of_mount(Path::new("/proc/self"), told.stx_mnt_id).with_context(opening)?;
-        ensure!(is_root && kind == Kind::Overlay, "no overlay is mounted at {}", path.display());
-        let path = path.as_os_str().as_encoded_bytes().to_vec();
+        let is_overlay = [Path::new("/proc/self"), &procfs.join("1")].into_iter().any(|process| {
+            Kind::of_mount(process, told.stx_mnt_id).is_ok_and(|kind| kind == Kind::Overlay)
+        });
+        ensure!(is_root && is_overlay, "no overlay is mounted at {}", path.display());
+        let path = name(&place).with_context(opening)?;
         Ok(Self { place, path, mount: told.stx_mnt_id })
     }
 }

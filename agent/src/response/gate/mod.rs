@@ -99,6 +99,11 @@ impl Gate {
         Ok(Self { procfs, report, counters: Arc::default(), watches: HashMap::new() })
     }
 
+    /// The host's process file system.
+    pub fn procfs(&self) -> &Path {
+        &self.procfs
+    }
+
     /// Guards a container's root file system.
     ///
     /// # Errors
@@ -107,7 +112,7 @@ impl Gate {
         let Guarded { cgroup_id, layers, allows } = guarded;
         ensure!(!self.is_guarded(cgroup_id), "the container is guarded already");
         layers.check()?;
-        let merged = Merged::open(&layers.merged)?;
+        let merged = Merged::open(&layers.merged, &self.procfs)?;
         let judge = Judge::new(Overlay::new(layers), allows, &merged);
         let (report, counters) = (self.report.clone(), Arc::clone(&self.counters));
         let watch = Watch::start(cgroup_id, judge, report, counters)?;
