@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     agent::{Agent, Setup},
-    docker::{Container, Docker},
+    docker::{Container, Docker, unique},
     event::text,
     poll,
 };
@@ -101,12 +101,6 @@ pub const NETWORK: &str = "--label=com.docker.compose.service=stop-network";
 /// Both are stopped.
 pub const ALL: &str = "--label=com.docker.compose.service=stop-all";
 
-/// Like [`PROGRAMS`] and [`ALL`], for the agent of a test's own: the shared one lets such a
-/// container alone.
-pub const OWN_PROGRAMS: &str = "--label=com.docker.compose.service=own-programs";
-/// See [`OWN_PROGRAMS`].
-pub const OWN_ALL: &str = "--label=com.docker.compose.service=own-all";
-
 /// The agent that alerts every broken rule and stops nothing.
 #[track_caller]
 pub fn monitoring() -> &'static Agent {
@@ -121,16 +115,37 @@ pub fn enforcing() -> &'static Agent {
     SHARED.get_or_init(|| Setup::default().config(ENFORCING).start())
 }
 
-/// Another one, which a test may disturb, for containers of its own.
-#[track_caller]
-pub fn enforcing_own() -> Agent {
-    enforcing_own_with("")
-}
+/// Services of one test, for agents that it may disturb: no other agent stops what they do.
+pub struct Own(String);
 
-/// Such a one with more in its configuration.
-#[track_caller]
-pub fn enforcing_own_with(more: &str) -> Agent {
-    Setup::default().config(&(ENFORCING.replace("\"stop-", "\"own-") + more)).start()
+impl Own {
+    /// Such services.
+    #[expect(clippy::new_without_default, reason = "each has another name")]
+    pub fn new() -> Self {
+        Self(unique("own"))
+    }
+
+    /// The label of a container of these: `programs`, `files`, `network` or `all`, as [`PROGRAMS`].
+    pub fn label(&self, stopped: &str) -> String {
+        format!("--label=com.docker.compose.service={}-{stopped}", self.0)
+    }
+
+    /// What a configuration says of services that the shared agent guards, of these.
+    pub fn config(&self, of_shared: &str) -> String {
+        of_shared.replace("\"stop-", &format!("\"{}-", self.0))
+    }
+
+    /// An agent that stops what they do.
+    #[track_caller]
+    pub fn agent(&self) -> Agent {
+        self.agent_with("")
+    }
+
+    /// Such a one with more in its configuration.
+    #[track_caller]
+    pub fn agent_with(&self, more: &str) -> Agent {
+        Setup::default().config(&(self.config(ENFORCING) + more)).start()
+    }
 }
 
 /// Starts a container and waits until what it does is stopped.

@@ -5,10 +5,7 @@ use std::thread;
 use plimsoll_tests::{
     docker::{BUSYBOX, Docker},
     event::number,
-    guard::{
-        OWN_ALL, OWN_PROGRAMS, Stop, counted, enforcing_own, enforcing_own_with, guarded,
-        is_stopped, show, wait_until_guarded,
-    },
+    guard::{Own, Stop, counted, guarded, is_stopped, show, wait_until_guarded},
     poll,
 };
 use serde_json::json;
@@ -19,9 +16,10 @@ use serde_json::json;
 fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
     const TRIES: u32 = 200;
     const RINGS: &str = "[probe]\npriority_ring_bytes = \"256KiB\"\nbulk_ring_bytes = \"256KiB\"\n";
-    let agent = enforcing_own_with(RINGS);
+    let own = Own::new();
+    let agent = own.agent_with(RINGS);
     let stop = Stop::of(&agent, "exec");
-    let container = guarded(BUSYBOX, OWN_PROGRAMS, &["--tmpfs=/scratch:exec"]);
+    let container = guarded(BUSYBOX, &own.label("programs"), &["--tmpfs=/scratch:exec"]);
     container.exec(&["/usr/bin/breach", "marker", "/opt/marker"]);
     // Far more than both rings hold, then what must not run.
     let script = format!(
@@ -32,7 +30,7 @@ fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
     let (report, has_waited) = thread::scope(|scope| {
         let tries = scope.spawn(|| container.shell(&script));
         // What Docker starts meanwhile is known to nobody: documented, not wanted.
-        let late = Docker::host().start(BUSYBOX, &[OWN_PROGRAMS], &[]);
+        let late = Docker::host().start(BUSYBOX, &[&own.label("programs")], &[]);
         let unguarded = late.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]);
         let ended = || tries.is_finished().then_some(());
         let has_waited = poll::until(poll::PATIENCE, ended).is_none();
@@ -58,9 +56,10 @@ fn what_is_guarded_stays_so_while_the_agent_is_halted_and_its_rings_are_full() {
 /// Fails open: that is the documented choice for now.
 #[test]
 fn when_the_agent_is_killed_containers_run_on_freely() {
-    let agent = enforcing_own();
+    let own = Own::new();
+    let agent = own.agent();
     let stop = Stop::of(&agent, "exec");
-    let container = guarded(BUSYBOX, OWN_ALL, &["--tmpfs=/scratch:exec"]);
+    let container = guarded(BUSYBOX, &own.label("all"), &["--tmpfs=/scratch:exec"]);
     let tried = || container.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]);
     stop.assert_stopped(&tried());
     agent.kill();
@@ -68,7 +67,7 @@ fn when_the_agent_is_killed_containers_run_on_freely() {
     container.shell("cp /usr/bin/hello /opt/x; /opt/x");
     assert_eq!(container.inspect("{{.State.Running}}"), "true");
     // The next one takes over what runs.
-    let agent = enforcing_own();
+    let agent = own.agent();
     wait_until_guarded(&container);
     stop.assert_stopped(&container.attempt(&["/opt/x"]));
     let alert = json!({"rule": "new_executable", "alert.path": "/opt/x"});
@@ -78,8 +77,9 @@ fn when_the_agent_is_killed_containers_run_on_freely() {
 
 #[test]
 fn an_agent_that_ends_in_good_order_leaves_containers_running() {
-    let agent = enforcing_own();
-    let container = guarded(BUSYBOX, OWN_ALL, &[]);
+    let own = Own::new();
+    let agent = own.agent();
+    let container = guarded(BUSYBOX, &own.label("all"), &[]);
     agent.stop();
     poll::holds("nothing is stopped any more", || {
         container.attempt(&["/usr/bin/acts", "memfd", "/usr/bin/hello"]).status.success()

@@ -6,7 +6,7 @@ use plimsoll_tests::{
     agent::Setup,
     docker::{BUSYBOX, Container},
     event::text,
-    guard::{FILES, OWN_PROGRAMS, PROGRAMS, Stop, enforcing, exec_alerts, guarded},
+    guard::{FILES, Own, PROGRAMS, Stop, enforcing, exec_alerts, guarded},
     poll,
 };
 
@@ -88,12 +88,14 @@ fn an_exception_ends_when_it_says_so_and_takes_no_other_with_it() {
         .map(|(path, is_brief)| {
             let expires = if is_brief { format!("expires = \"{soon}\"\n") } else { String::new() };
             format!(
-                "[[exception]]\nservice = \"own-*\"\nrule = \"new_executable\"\npath = \"{path}\"\n{expires}reason = \"a test\"\n"
+                "[[exception]]\nservice = \"stop-*\"\nrule = \"new_executable\"\npath = \"{path}\"\n{expires}reason = \"a test\"\n"
             )
         });
-    let policy = "[[policy]]\nservice = \"own-programs\"\nexec = \"enforce\"\n";
-    let _agent = Setup::default().config(&[policy, &exceptions.concat()].concat()).start();
-    let container = guarded(BUSYBOX, OWN_PROGRAMS, &[]);
+    let policy = "[[policy]]\nservice = \"stop-programs\"\nexec = \"enforce\"\n";
+    let own = Own::new();
+    let config = own.config(&[policy, &exceptions.concat()].concat());
+    let _agent = Setup::default().config(&config).start();
+    let container = guarded(BUSYBOX, &own.label("programs"), &[]);
     container.shell("mkdir -p /opt/all/brief");
     for path in ["/opt/brief", "/opt/all/x", "/opt/all/brief/x"] {
         container.shell(&format!("cp /usr/bin/hello {path}"));

@@ -8,7 +8,7 @@ use plimsoll_tests::{
     bpffs::BpfFs,
     docker::{BUSYBOX, Container, Docker},
     event::text,
-    guard::{Stop, alerts, is_stopped, says_refused, wait_until_guarded},
+    guard::{Own, Stop, alerts, is_stopped, says_refused, wait_until_guarded},
     http, poll, require,
 };
 use serde_json::json;
@@ -18,12 +18,12 @@ const HELLO: &str = "/usr/bin/hello";
 
 const POLICY: &str = r#"
 [[policy]]
-service = "held"
+service = "stop-all"
 exec = "enforce"
 file = "enforce"
 network = "enforce"
 [[exception]]
-service = "held"
+service = "stop-all"
 rule = "write_outside_volumes"
 path = "/opt/allowed"
 reason = "is allowed"
@@ -34,20 +34,32 @@ struct Host {
     binary: PathBuf,
     pins: BpfFs,
     data: tempfile::TempDir,
+    own: Own,
 }
 
 impl Host {
     fn new() -> Self {
         let binary = require::binary();
         let data = tempfile::tempdir().expect("a data directory");
-        Self { binary, pins: BpfFs::mount(), data }
+        Self { binary, pins: BpfFs::mount(), data, own: Own::new() }
     }
 
     fn agent(&self) -> Agent {
         let pins = self.pins.path().join("plimsoll");
-        let config =
-            format!("[response]\nwhen_gone = \"hold\"\npins = \"{}\"\n{POLICY}", pins.display());
+        let config = format!(
+            "[response]\nwhen_gone = \"hold\"\npins = \"{}\"\n{}",
+            pins.display(),
+            self.own.config(POLICY)
+        );
         Setup::default().config(&config).data_dir(self.data.path()).start()
+    }
+
+    /// A container that they guard.
+    fn held(&self) -> Container {
+        let options = [&*self.own.label("all"), "--tmpfs=/scratch:exec"];
+        let container = Docker::host().start(BUSYBOX, &options, &[]);
+        wait_until_guarded(&container);
+        container
     }
 
     /// `plimsoll release` for these agents.
@@ -70,13 +82,6 @@ impl Drop for Host {
     }
 }
 
-fn held() -> Container {
-    let options = ["--label=com.docker.compose.service=held", "--tmpfs=/scratch:exec"];
-    let container = Docker::host().start(BUSYBOX, &options, &[]);
-    wait_until_guarded(&container);
-    container
-}
-
 /// Each class broken once.
 fn assert_all_stopped(container: &Container, exec: Stop, file: Stop) {
     exec.assert_stopped(&container.attempt(&[ACTS, "memfd", HELLO]));
@@ -95,7 +100,7 @@ fn killed_the_agent_leaves_every_class_stopped_and_the_next_one_takes_over() {
     let host = Host::new();
     let agent = host.agent();
     let (exec, file) = (Stop::of(&agent, "exec"), Stop::of(&agent, "file"));
-    let container = held();
+    let container = host.held();
     assert_all_stopped(&container, exec, file);
     agent.kill();
     assert_all_stopped(&container, exec, file);
@@ -120,7 +125,7 @@ fn what_was_stopped_while_no_agent_ran_is_told_by_the_next() {
     let host = Host::new();
     let agent = host.agent();
     let stop = Stop::of(&agent, "exec");
-    let container = held();
+    let container = host.held();
     agent.kill();
     stop.assert_stopped(&container.attempt(&[ACTS, "memfd", HELLO]));
     container.shell("echo > /opt/allowed");
@@ -138,7 +143,7 @@ fn ended_in_good_order_it_leaves_them_too_until_they_are_released() {
     let host = Host::new();
     let agent = host.agent();
     let (exec, file) = (Stop::of(&agent, "exec"), Stop::of(&agent, "file"));
-    let container = held();
+    let container = host.held();
     let refused = host.release();
     assert_eq!(refused.status.code(), Some(3), "while the agent runs: {refused:?}");
     agent.stop();

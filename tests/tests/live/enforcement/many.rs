@@ -4,7 +4,7 @@ use std::thread;
 
 use plimsoll_tests::{
     docker::{BUSYBOX, Container, Docker, unique},
-    guard::{OWN_PROGRAMS, Stop, counted, enforcing_own, guarded, show},
+    guard::{Own, Stop, counted, guarded, show},
     maps, poll,
 };
 
@@ -65,9 +65,10 @@ impl Drop for Tries<'_> {
 
 #[test]
 fn policies_of_a_thousand_containers_come_and_go_and_no_act_slips_through() {
-    let agent = enforcing_own();
+    let own = Own::new();
+    let agent = own.agent();
     let stop = Stop::of(&agent, "exec");
-    let container = guarded(BUSYBOX, OWN_PROGRAMS, &["--tmpfs=/scratch:exec"]);
+    let container = guarded(BUSYBOX, &own.label("programs"), &["--tmpfs=/scratch:exec"]);
     container.exec(&["/usr/bin/breach", "marker", "/opt/marker"]);
     let before = maps::orders(agent.pid());
     let script = "while [ ! -e /scratch/over ]; do
