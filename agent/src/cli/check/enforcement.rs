@@ -18,16 +18,18 @@ pub(super) fn items(config: &Config) -> Vec<Item> {
     let usable = lsm::usable();
     let gate = if config.response.fanotify { gate(config.host.proc_root()) } else { Gate::Off };
     let metrics = running::metrics(&config.metrics);
-    let mut items = vec![bpf_lsm(&security::read("lsm"), &usable), fanotify(&gate), signals()];
+    let proves = |class| metrics.as_deref().and_then(|metrics| denies(metrics, class));
+    let is_proved = [Class::Exec, Class::File].map(proves).contains(&Some(true));
+    let bpf_lsm = bpf_lsm(&security::read("lsm"), &usable, is_proved);
+    let mut items = vec![bpf_lsm, fanotify(&gate), signals()];
     items.extend(pinning(config));
     for class in Class::ALL {
-        let proved = metrics.as_deref().and_then(|metrics| denies(metrics, class));
-        items.push(enforcement(class, &usable, &gate, proved));
+        items.push(enforcement(class, &usable, &gate, proves(class)));
     }
     items
 }
 
-fn bpf_lsm(list: &Result<String, String>, usable: &Result<(), String>) -> Item {
+fn bpf_lsm(list: &Result<String, String>, usable: &Result<(), String>, is_proved: bool) -> Item {
     const WHAT: &str = "BPF LSM";
     const SO: &str = "acts are not refused before they have an effect; see the classes below";
     let list = list.as_deref().map(str::trim).map_err(String::as_str);
@@ -45,6 +47,7 @@ fn bpf_lsm(list: &Result<String, String>, usable: &Result<(), String>) -> Item {
             ))
         }
         (Ok(list), Ok(())) => Item::pass(WHAT, format!("usable; security modules: {list}")),
+        (Err(_), Ok(())) if is_proved => Item::pass(WHAT, "usable; proved by the running agent"),
         (Err(unknown), Ok(())) => Item::warn(WHAT, unknown)
             .so(format!("if `{BPF}` is not among the security modules: {SO}"))
             .remedy(format!("mount -t securityfs securityfs {}", security::SECURITY_FS)),
@@ -183,7 +186,7 @@ mod tests {
 
     fn lsm(list: Result<&str, &str>, usable: Result<(), &str>) -> Item {
         let list = list.map(str::to_owned).map_err(str::to_owned);
-        bpf_lsm(&list, &usable.map_err(str::to_owned))
+        bpf_lsm(&list, &usable.map_err(str::to_owned), false)
     }
 
     #[test]
@@ -211,6 +214,9 @@ mod tests {
         let item = lsm(Err("unknown: securityfs is not mounted"), Ok(()));
         assert_eq!((item.status, item.remedy.is_some()), (Status::Warn, true));
         assert_eq!(item.found, "unknown: securityfs is not mounted");
+        let proved = |usable| bpf_lsm(&Err("unknown".to_owned()), &usable, true).status;
+        assert_eq!(proved(Ok(())), Status::Pass);
+        assert_eq!(proved(Err("it refuses".to_owned())), Status::Warn);
     }
 
     #[test]
