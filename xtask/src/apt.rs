@@ -58,8 +58,21 @@ impl Apt {
         command
     }
 
+    /// Fetches packages and unpacks them into a root file system, without installing them.
+    pub(crate) fn unpack(
+        &self,
+        packages: impl IntoIterator<Item = String>,
+        root: &Path,
+    ) -> Result<()> {
+        for package in packages {
+            let deb = self.download(&package)?;
+            cmd::run(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(root))?;
+        }
+        Ok(())
+    }
+
     /// Fetches a package and returns where it lies.
-    pub(crate) fn download(&self, package: &str) -> Result<PathBuf> {
+    fn download(&self, package: &str) -> Result<PathBuf> {
         let debs = self.directory.join(package);
         fs::create_dir_all(&debs).with_context(|| format!("creating {}", debs.display()))?;
         let mut download = self.command(debian::apt_get());

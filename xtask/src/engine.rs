@@ -83,10 +83,7 @@ fn fetch(directory: &Path, programs: &Path) -> Result<()> {
         }
     }
     let apt = Apt::set_up(&settings, &SOURCES)?;
-    for package in apt.closure(&PACKAGES, apt::libraries)? {
-        let deb = apt.download(&package)?;
-        cmd::run(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(&root))?;
-    }
+    apt.unpack(apt.closure(&PACKAGES, apt::libraries)?, &root)?;
     fs::remove_dir_all(&settings).context("removing what apt left")?;
     // Under another name until all are there.
     let made = directory.join("bin.new");

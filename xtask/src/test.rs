@@ -1,6 +1,7 @@
 //! Runs the tests by parts: lint, unit, monitoring, package, live, engine, deny.
 
 use std::{
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -44,7 +45,7 @@ enum Part {
     Deny,
 }
 
-/// How the live tests begin that a change in Docker may break.
+/// What the names of those live tests hold that a change in Docker may break.
 const OF_DOCKER: [&str; 10] = [
     "attribution::",
     "deploy::",
@@ -130,13 +131,23 @@ pub(crate) fn fuzz() -> Result<()> {
     shown(cmd::cargo().args(test).args(long))
 }
 
-fn live(args: &Args) -> Result<()> {
-    if !cmd::is_root() {
-        bail!("they need root: sudo -E env PATH=\"$PATH\" cargo xtask test live");
-    }
+fn need_root(part: Part) -> Result<()> {
+    let part = part.name();
+    ensure!(cmd::is_root(), "it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test {part}");
+    Ok(())
+}
+
+/// Sees to it that there is what the live tests need but for Docker; returns the agent.
+fn prepare_live() -> Result<PathBuf> {
     build::object()?;
     let agent = build::agent(build::Profile::Release)?;
     receivers::ensure()?;
+    Ok(agent)
+}
+
+fn live(args: &Args) -> Result<()> {
+    need_root(Part::Live)?;
+    let agent = prepare_live()?;
     let docker = Docker::ensure()?;
     let images = images::ensure(&docker).and_then(|()| image::ensure(&docker, &agent));
     let result = images.and_then(|()| {
@@ -155,31 +166,23 @@ fn live(args: &Args) -> Result<()> {
 }
 
 fn package() -> Result<()> {
-    if !cmd::is_root() {
-        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test package");
-    }
+    need_root(Part::Package)?;
     build::object()?;
     deb::prove(&build::agent(build::Profile::Release)?)
 }
 
 /// Runs those live tests in which Docker has the greater part under another.
 fn engine() -> Result<()> {
-    if !cmd::is_root() {
-        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test engine");
-    }
+    need_root(Part::Engine)?;
     // All that has to be fetched: that place has no way out.
-    build::object()?;
-    build::agent(build::Profile::Release)?;
-    receivers::ensure()?;
+    prepare_live()?;
     cmd::run(cmd::cargo().args(["test", "--no-run", "--quiet", "--package", "plimsoll-tests"]))?;
     images::ensure(&Docker::ensure()?)?;
     cmd::run(&mut engine::alone(&[&["test", "live", "--"], &OF_DOCKER[..]].concat())?)
 }
 
 fn deny() -> Result<()> {
-    if !cmd::is_root() {
-        bail!("it needs root: sudo -E env PATH=\"$PATH\" cargo xtask test deny");
-    }
+    need_root(Part::Deny)?;
     vm::prove()
 }
 

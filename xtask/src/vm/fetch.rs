@@ -69,10 +69,7 @@ fn fetch(kernel: &Kernel) -> Result<Fetched> {
     }
     let apt = Apt::set_up(&directory.join("apt"), &kernel.sources)?;
     let root = directory.join("root");
-    for package in parts(&apt)? {
-        let deb = apt.download(&package)?;
-        cmd::run(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(&root))?;
-    }
+    apt.unpack(parts(&apt)?, &root)?;
     if !root.join("lib").exists() {
         symlink("usr/lib", root.join("lib")).context("linking lib")?;
     }

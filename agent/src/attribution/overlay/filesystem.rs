@@ -10,7 +10,7 @@ use std::{
 use plimsoll_ebpf::layer::code;
 
 /// Bytes of a table of mounts that are read.
-pub(super) const MOST_MOUNTS_BYTES: u64 = 4 << 20;
+const MOST_MOUNTS_BYTES: u64 = 4 << 20;
 
 /// What a file system is to the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,7 @@ impl Kind {
     /// # Errors
     /// When its table of mounts cannot be read.
     pub fn of_mount(process: &Path, mount: u64) -> io::Result<Self> {
-        let mut table = Vec::new();
-        File::open(process.join("mountinfo"))?.take(MOST_MOUNTS_BYTES).read_to_end(&mut table)?;
+        let table = mounts(process)?;
         let mut kinds = table.split(|&byte| byte == b'\n').filter_map(parse);
         Ok(kinds.find(|&(number, _)| number == mount).map_or(Self::Distant, |(_, kind)| kind))
     }
@@ -65,6 +64,14 @@ impl Kind {
             Self::Overlay | Self::Disk | Self::Distant => code::MOUNT,
         }
     }
+}
+
+/// The table of mounts that a process sees (`proc_pid_mountinfo(5)`), as far as it is read. `process` is
+/// its directory in a process file system.
+pub(super) fn mounts(process: &Path) -> io::Result<Vec<u8>> {
+    let mut table = Vec::new();
+    File::open(process.join("mountinfo"))?.take(MOST_MOUNTS_BYTES).read_to_end(&mut table)?;
+    Ok(table)
 }
 
 /// Number and kind of a mount, of a line of `proc_pid_mountinfo(5)`.

@@ -1,24 +1,15 @@
 //! The layers of an overlay as its mount tells them: Docker itself tells none where containerd keeps
-//! its images, as it does from version 29 on.
+//! its images, as it does in new installations from version 29 on.
 
 use std::{
-    fs::File,
-    io::Read as _,
     os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
 use super::{
     Layers,
-    filesystem::{Kind, MOST_MOUNTS_BYTES},
+    filesystem::{Kind, mounts},
 };
-
-fn table(process: &Path) -> Option<Vec<u8>> {
-    let mut table = Vec::new();
-    let file = File::open(process.join("mountinfo")).ok()?;
-    file.take(MOST_MOUNTS_BYTES).read_to_end(&mut table).ok()?;
-    Some(table)
-}
 
 /// The overlay that is mounted at a directory with the name of the container, of a table of mounts
 /// (`proc_pid_mountinfo(5)`).
@@ -27,7 +18,7 @@ fn in_table(table: &[u8], id: &str) -> Option<Layers> {
     table.split(|&byte| byte == b'\n').find_map(|line| {
         let mut words = line.split(|&byte| byte == b' ');
         let merged = path(words.nth(4)?);
-        if id.is_empty() || merged.file_name()? != id {
+        if merged.file_name()? != id {
             return None;
         }
         words.find(|&word| word == b"-")?;
@@ -79,7 +70,7 @@ impl Layers {
     pub fn mounted(procfs: &Path, id: &str) -> Option<Self> {
         let first = procfs.join("1");
         [Path::new("/proc/self"), &first].into_iter().find_map(|process| {
-            let layers = in_table(&table(process)?, id)?;
+            let layers = in_table(&mounts(process).ok()?, id)?;
             let elsewhere = layers.below(&first.join("root"));
             [layers, elsewhere].into_iter().find_map(Self::resolved)
         })
@@ -129,7 +120,7 @@ mod tests {
         let place = format!("/var/lib/docker/rootfs/overlayfs/{ID}");
         let table = [
             line("/var/lib/other", "lowerdir=/x,upperdir=/y,workdir=/z"),
-            format!("75 64 0:41 / /elsewhere/{ID} rw - tmpfs tmpfs rw,size=1k\n"),
+            format!("75 64 0:41 / /elsewhere/{ID} rw - fuse.x x rw,lowerdir=/x,upperdir=/y\n"),
             line(&place, "lowerdir=/s/19/fs:/s/4/fs,upperdir=/s/412/fs,workdir=/s/412/work"),
         ];
         let layers = in_table(table.concat().as_bytes(), ID).expect("is there");

@@ -21,7 +21,6 @@ use crate::{
         container::Container,
         node::Node,
         observation::Observation,
-        overlay::Layers,
         process::{Ancestor, Lineage, Origin, Process},
     },
     baseline::{
@@ -60,7 +59,6 @@ fn container(number: u64) -> Arc<Container> {
         image_digest: format!("sha256:{version:02}ffaa"),
         entrypoint: "/app".to_owned(),
         announced: vec![(80, 6)],
-        layers: Some(Layers::default()),
         ..Container::default()
     })
 }

@@ -22,8 +22,11 @@ const LAYERED: [&str; 3] = ["overlay2", CONTAINERDS, "overlay"];
 /// The driver where containerd keeps the images, as newer engines have it do.
 const CONTAINERDS: &str = "overlayfs";
 
-/// Where containerd keeps its directories: one of the host's, and one that Docker starts itself.
-const CONTAINERD: [&str; 2] = ["/var/lib/containerd", "/var/lib/docker/containerd/daemon"];
+/// Where a containerd of the host keeps its directories.
+const CONTAINERD: &str = "/var/lib/containerd";
+
+/// The same below Docker's, of one that Docker starts itself.
+const DOCKERS_CONTAINERD: &str = "containerd/daemon";
 
 /// Its layers, below that.
 const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
@@ -98,20 +101,29 @@ fn layers(info: &SystemInfo, proc_root: &Path) -> Option<Item> {
     let is_host = own.is_some() && own == mounts_of(&first);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let receives = |place: &Path| is_host || comes_through(&mounts, place);
-    if driver != CONTAINERDS {
-        let layers = root.join(driver);
-        return Some(layers_at(root, &layers, layers.is_dir(), receives(&layers)));
+    if driver == CONTAINERDS {
+        return Some(of_containerd(Path::new(CONTAINERD), root, &first.join("root"), receives));
     }
-    // What this process does not see is looked for in the host's first one.
-    let host = first.join("root");
+    let layers = root.join(driver);
+    Some(layers_at(root, &layers, layers.is_dir(), receives(&layers)))
+}
+
+/// The same where containerd keeps the images, and Docker mounts roots of containers below its own
+/// directory. What this process does not see is looked for in the host's file system.
+fn of_containerd(
+    containerd: &Path,
+    root: &Path,
+    host: &Path,
+    receives: impl Fn(&Path) -> bool,
+) -> Item {
     let on_host = |place: &Path| host.join(place.strip_prefix("/").unwrap_or(place)).is_dir();
-    let mut places = CONTAINERD.into_iter().map(|it| Path::new(it).join(SNAPSHOTS));
-    let found = places.find(|it| it.is_dir() || on_host(it));
+    let places = [containerd, &root.join(DOCKERS_CONTAINERD)].map(|it| it.join(SNAPSHOTS));
+    let Some(found) = places.iter().find(|it| it.is_dir() || on_host(it)) else {
+        return layers_at(containerd, &places[0], false, false);
+    };
     let roots = root.join("rootfs");
     let arrive = roots.is_dir() && receives(&roots) || on_host(&roots);
-    let shown = found.clone().unwrap_or_else(|| Path::new(CONTAINERD[0]).join(SNAPSHOTS));
-    let mount = if found.is_some() { root } else { Path::new(CONTAINERD[0]) };
-    Some(layers_at(mount, &shown, found.is_some(), arrive))
+    layers_at(root, found, true, arrive)
 }
 
 /// `mount` is what to mount where layers are not there or do not come through.
@@ -242,19 +254,26 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_containerd_keeps_are_looked_for_in_the_hosts_first_process() {
-        let proc_root = tempfile::tempdir().expect("a directory");
-        let info = SystemInfo {
-            driver: Some(CONTAINERDS.to_owned()),
-            docker_root_dir: Some("/nonexistent/docker".to_owned()),
-            ..SystemInfo::default()
+    fn layers_that_containerd_keeps_are_looked_for_on_the_host_and_below_dockers() {
+        let host = tempfile::tempdir().expect("a directory");
+        let [containerd, root] = ["/nonexistent/containerd", "/nonexistent/docker"].map(Path::new);
+        let found = || {
+            let item = of_containerd(containerd, root, host.path(), |_| true);
+            (item.status, item.found)
         };
-        let host = proc_root.path().join("1/root");
-        let found = || layers(&info, proc_root.path()).expect("it has layers");
-        fs::create_dir_all(host.join("var/lib/containerd").join(SNAPSHOTS)).expect("is made");
-        assert_eq!(found().status, Status::Warn, "where roots are mounted is not there");
-        fs::create_dir_all(host.join("nonexistent/docker/rootfs")).expect("is made");
-        assert_eq!(found().status, Status::Pass);
+        let make = |place: &Path| {
+            let place = place.strip_prefix("/").expect("is absolute");
+            fs::create_dir_all(host.path().join(place)).expect("is made");
+        };
+        assert_eq!(found().0, Status::Warn, "there is no containerd");
+        make(&root.join(DOCKERS_CONTAINERD).join(SNAPSHOTS));
+        assert_eq!(found().0, Status::Warn, "where roots are mounted is not there");
+        make(&root.join("rootfs"));
+        let (status, place) = found();
+        assert_eq!(status, Status::Pass);
+        assert!(place.starts_with("/nonexistent/docker/"), "Docker started one: {place}");
+        make(&containerd.join(SNAPSHOTS));
+        assert!(found().1.starts_with("/nonexistent/containerd/"), "{}", found().1);
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub(super) fn items(config: &Config) -> Vec<Item> {
     let metrics = running::metrics(&config.metrics);
     let proves = |class| metrics.as_deref().and_then(|metrics| denies(metrics, class));
     let is_proved = [Class::Exec, Class::File].map(proves).contains(&Some(true));
-    let bpf_lsm = bpf_lsm(&security::read("lsm"), &usable, is_proved);
-    let mut items = vec![bpf_lsm, fanotify(&gate), signals()];
+    let list = security::read("lsm");
+    let mut items = vec![bpf_lsm(&list, &usable, is_proved), fanotify(&gate), signals()];
     items.extend(pinning(config));
     for class in Class::ALL {
         items.push(enforcement(class, &usable, &gate, proves(class)));
