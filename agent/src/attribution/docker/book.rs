@@ -88,7 +88,11 @@ impl Book {
                 outbox.push(Notice::Gone { id });
             }
         }
-        outbox.push(Notice::Listed { ids: running.iter().chain(&resting).cloned().collect() });
+        // One that was told before, by an event that came before the list, is only told again if it
+        // has changed.
+        let is_told = |id: &&String| self.entries.get(*id).is_some_and(|it| it.told.is_some());
+        let untold = running.iter().chain(&resting).filter(|id| !is_told(id)).cloned();
+        outbox.push(Notice::Listed { ids: untold.collect() });
         for id in resting {
             self.entries.entry(id.clone()).or_default();
             self.inspect(&id);
@@ -338,6 +342,27 @@ mod tests {
         book.next();
         book.inspected("ab", Some(container(1, 7)), &mut outbox);
         assert_eq!(words(&hear), ["listed", "known 7", "start"]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_container_that_was_told_before_the_list() {
+        let (mut book, mut outbox, hear) = fresh();
+        book.begin();
+        book.happened(event("start"), &mut outbox);
+        book.next();
+        book.inspected("ab", Some(container(1, 7)), &mut outbox);
+        hear.try_iter().for_each(drop);
+        book.listed(vec!["ab".to_owned()], vec!["cd".to_owned()], &mut outbox);
+        let listed = hear
+            .try_iter()
+            .find_map(|notice| if let Notice::Listed { ids } = notice { Some(ids) } else { None });
+        assert_eq!(listed, Some(vec!["cd".to_owned()]));
+        let mut told = Vec::new();
+        while let Some(id) = book.next() {
+            book.inspected(&id, Some(Container { id: id.clone(), ..container(2, 7) }), &mut outbox);
+            told.extend(words(&hear));
+        }
+        assert_eq!(told, ["known 7"], "the other one");
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub enum Notice {
         /// Why.
         error: String,
     },
-    /// Which containers there are as a connection begins, those at rest among them; what each is
-    /// follows.
+    /// Which containers there are as a connection begins, those at rest among them, but for those that
+    /// were told before; what each is follows.
     Listed {
         /// Their ids.
         ids: Vec<String>,

@@ -112,11 +112,12 @@ fn a_stack_is_healthy_names_services_and_is_replaced_without_a_moment_of_weaknes
 
     stack.docker.run(&["service", "update", "--force", "--detach", "plimsoll_agent"]);
     let next = stack.agent_after(&agent);
-    let took_over = || {
+    let log = || {
         let output = stack.docker.attempt(&["logs", &next]);
-        String::from_utf8_lossy(&output.stderr).contains("took over")
+        String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    poll::holds("the next agent takes over", took_over);
+    let took_over = poll::until(poll::PATIENCE, || log().contains("took over").then_some(()));
+    assert!(took_over.is_some(), "the next agent does not take over: {}", log());
     let before = denied(&next);
     poll::holds("it stops them as well", || denied(&next) > before);
     assert_eq!(stack.drifted(&shop), drifted, "drifted programs ran while the agent was replaced");
