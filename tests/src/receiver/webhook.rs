@@ -91,13 +91,14 @@ fn process(home: &Path, address: SocketAddr, token: &str, certificate: &Path) ->
 }
 
 impl Certificates {
-    /// Makes them, for 127.0.0.1.
+    /// Makes them, for 127.0.0.1 and for a server that is called so.
     ///
     /// # Panics
     /// When openssl cannot.
-    pub fn make() -> Self {
+    pub fn make(server: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory for certificates");
-        fs::write(home.path().join("san"), "subjectAltName=IP:127.0.0.1\n").expect("is written");
+        let names = format!("subjectAltName=IP:127.0.0.1,DNS:{server}\n");
+        fs::write(home.path().join("san"), names).expect("is written");
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
         let run = |arguments: &[&str]| {
             let mut command = Command::new(require::program("openssl"));

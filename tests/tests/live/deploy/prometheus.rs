@@ -66,7 +66,7 @@ fn queries() -> Vec<String> {
 
 #[test]
 fn an_attack_reaches_alertmanager_by_the_rules_and_dashboards_have_data() {
-    let certificates = Certificates::make();
+    let certificates = Certificates::make("localhost");
     let home = tempfile::tempdir().expect("a directory");
     let token = home.path().join("token");
     fs::write(&token, TOKEN).expect("the directory is its own");

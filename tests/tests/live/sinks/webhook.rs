@@ -92,7 +92,7 @@ fn what_a_receiver_refuses_does_not_hold_up_the_rest_and_is_counted() {
 
 #[test]
 fn over_tls_only_who_is_trusted_gets_the_secret_and_nobody_is_shown_it() {
-    let certificates = Certificates::make();
+    let certificates = Certificates::make("localhost");
     let server = Webhook::start_tls(&certificates, "s3cret-token");
     let home = tempfile::tempdir().expect("a directory");
     let secret = home.path().join("token");
