@@ -187,8 +187,13 @@ impl Known {
             }
             return Looked::Open;
         }
-        if profile.learned[dimension as usize].is_full {
+        let learned = &profile.learned[dimension as usize];
+        if learned.is_full {
             return Looked::Open;
+        }
+        let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
+        if !is_denied && moved.is_some_and(|entry| profile.vouches(entry, asked_in)) {
+            return Looked::Known;
         }
         let kind = match entry {
             Some(entry) if entry.is_denied => DepartureKind::Denied,

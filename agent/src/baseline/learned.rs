@@ -9,7 +9,11 @@ use super::{
     dimension::Dimension,
     entries::{ENTRY_BYTES, Entries, Entry, Occasion},
     peer,
-    template::trie::{Inserted, Trie},
+    template::{
+        tokens,
+        trie::{Inserted, Trie},
+    },
+    write::scope_of_moving,
 };
 
 /// Writers, with what they do and where, that paths are kept of; and programs, with who starts them,
@@ -64,6 +68,16 @@ impl Learned {
             }
             (scope, _) => self.index.get(format!("{scope} {}", it.key).as_str()).copied(),
         }
+    }
+
+    /// Of the removal of a file, the entry of its being moved there by the same program, where its name
+    /// is one of many: who rotates files ends with removing the oldest.
+    pub fn find_moved(&self, it: &Behaviour<'_>) -> Option<u32> {
+        let name = it.key.rsplit('/').next().unwrap_or_default();
+        if it.learning != Learning::AsTemplate || !tokens::varies(name) {
+            return None;
+        }
+        self.tries.get(scope_of_moving(it.scope)?.as_str())?.find(it.key)
     }
 
     /// The entry of a number.

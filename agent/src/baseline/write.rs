@@ -41,6 +41,13 @@ pub(super) const fn class_of(change: u8) -> &'static str {
     }
 }
 
+/// The scope of putting files where the one of this scope removes them, by the same program.
+pub(super) fn scope_of_moving(scope: &str) -> Option<String> {
+    let (rest, place) = scope.rsplit_once(' ')?;
+    let writer = rest.strip_suffix(" remove")?;
+    Some(format!("{writer} move {place}"))
+}
+
 /// What lies in memory without a name is no place; what is on another file system is.
 const fn place_of(layer: u8) -> Option<&'static str> {
     match layer {

@@ -141,6 +141,13 @@ pub fn shape(path: &str) -> String {
     shape
 }
 
+/// Whether something in a name varies: it is one of many.
+pub fn varies(name: &str) -> bool {
+    let mut varies = false;
+    tokens(name, &mut |token| varies |= !matches!(token, Token::Literal(_)));
+    varies
+}
+
 fn of_run(run: &str) -> Token<'_> {
     let is_ascii = run.is_ascii();
     let has_digit = run.bytes().any(|it| it.is_ascii_digit());

@@ -36,6 +36,13 @@ fn change(path: &str, op: u8) -> Vec<u8> {
     encode(Header::default(), body, texts.bytes())
 }
 
+fn moved(to: &str) -> Vec<u8> {
+    let mut texts = TailBuilder::default();
+    let (path, to) = (texts.push(b"/logs/new"), texts.push(to.as_bytes()));
+    let body = FileChange { path, to, op: op::RENAME, layer: code::TMPFS, ..FileChange::default() };
+    encode(Header::default(), body, texts.bytes())
+}
+
 #[test]
 fn whatever_is_done_with_a_file_departs_once() {
     let mut stage = Stage::learned();
@@ -48,6 +55,32 @@ fn whatever_is_done_with_a_file_departs_once() {
     assert_eq!(print(&change("/data/errors", op::CHMOD)), first);
     assert_eq!(print(&change("/data/errors", op::UNLINK)), first);
     assert_ne!(print(&change("/data/others", op::UNLINK)), first);
+}
+
+#[test]
+fn who_rotates_files_may_remove_the_oldest() {
+    let mut stage = Stage::new();
+    let rotate = process("/rotate", None, Origin::Init);
+    stage.start(1);
+    stage.start(2);
+    for _ in 0..80 {
+        for number in [1, 2] {
+            stage.work(number);
+            for name in ["error.log.2.gz", "error.log.3.gz", "error.log"] {
+                stage.see(number, Some(&rotate), &moved(&format!("/logs/{name}")), None);
+            }
+        }
+        stage.pass(1);
+    }
+    assert!(stage.is_monitored(Dimension::Write));
+    let mut removes = |who: &str, path| {
+        let process = process(who, None, Origin::Init);
+        rule(stage.see(1, Some(&process), &change(path, op::UNLINK), None))
+    };
+    assert_eq!(removes("/rotate", "/logs/error.log.5.gz"), None);
+    assert_eq!(removes("/rotate", "/logs/error.log"), Some(Rule::NewWrite), "it is the only one");
+    assert_eq!(removes("/rotate", "/logs/audit.log.5.gz"), Some(Rule::NewWrite));
+    assert_eq!(removes("/app", "/logs/error.log.5.gz"), Some(Rule::NewWrite), "it moves none");
 }
 
 #[test]
