@@ -104,6 +104,9 @@ pub mod flags {
     /// What a program reads from is a connection, or a port: an IPv4 or IPv6 socket.
     pub const INPUT_SOCKET: u32 = 1 << 13;
 
+    /// The file is a directory.
+    pub const DIRECTORY: u32 = 1 << 14;
+
     /// With any of these a path is not known well enough to be compared with an exception's.
     pub const PATH_UNSURE: u32 = PATH_TRUNCATED | DETACHED | PATH_AS_GIVEN | PATH_UNREADABLE;
 }

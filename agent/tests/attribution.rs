@@ -39,6 +39,10 @@ impl Host for Gone {
     fn layer_of(&mut self, _: &Container, _: u32, _: &[u8], _: &[u8]) -> Option<Layer> {
         None
     }
+
+    fn is_directory(&mut self, _: &Container, _: u32, _: &[u8]) -> bool {
+        false
+    }
 }
 
 fn attributor() -> Attributor {

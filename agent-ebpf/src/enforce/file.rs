@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext as _, macros::lsm, programs::LsmContext};
 use plimsoll_ebpf::{
-    events::file_change::{FileChange, op},
+    events::file_change::{FileChange, SETID, op},
     layer::code,
     record::{Header, Span, Wire},
     rules::{self, Class, Rule, outcome},
@@ -17,9 +17,6 @@ use crate::{
     scratch::Slot,
     task,
 };
-
-/// `include/uapi/linux/stat.h`: set-user-id and set-group-id.
-const SETID: u32 = 0o6000;
 
 /// `include/linux/fs.h`
 const FMODE_WRITE: u32 = 1 << 1;
@@ -211,7 +208,7 @@ fn guard_truncate(ctx: LsmContext) -> i32 {
 #[lsm(hook = "path_chmod")]
 fn guard_chmod(ctx: LsmContext) -> i32 {
     let mode = ctx.arg::<u64>(1) & 0xffff;
-    let special = if mode as u32 & SETID != 0 { Some(Rule::SetuidMade) } else { None };
+    let special = if mode & SETID != 0 { Some(Rule::SetuidMade) } else { None };
     change_file(op::CHMOD, &ctx, mode, false, special)
 }
 

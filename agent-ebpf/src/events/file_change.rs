@@ -59,6 +59,9 @@ pub mod op {
     }
 }
 
+/// Set-user-id and set-group-id, of a mode (`include/uapi/linux/stat.h`).
+pub const SETID: u64 = 0o6000;
+
 /// Raised after the system call has succeeded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -170,6 +173,12 @@ mod meaning {
                 ValueType::Flag,
                 "Whether the path is the caller's, symbolic links unresolved; absent where it is the kernel's.",
                 |e, _| (e.flags & flags::PATH_AS_GIVEN != 0).then_some(Value::Flag(true)),
+            ),
+            Field::noted(
+                "file.directory",
+                ValueType::Flag,
+                "Whether it is a directory that was given a set-user-id or set-group-id bit; absent for all else.",
+                |e, _| (e.flags & flags::DIRECTORY != 0).then_some(Value::Flag(true)),
             ),
         ];
     }

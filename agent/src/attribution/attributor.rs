@@ -8,7 +8,13 @@ use std::{net::IpAddr, sync::Arc};
 use plimsoll_ebpf::{
     catalog::{DecodeError, Record, split},
     events::{
-        accept::Accept, connect::Connect, exec::Exec, exit::Exit, fork::Fork, listen::Listen,
+        accept::Accept,
+        connect::Connect,
+        exec::Exec,
+        exit::Exit,
+        file_change::{FileChange, SETID, op},
+        fork::Fork,
+        listen::Listen,
     },
     layer::code,
     orders::SELF_TEST,
@@ -56,6 +62,8 @@ pub trait Host {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer>;
+    /// Whether what a process of a container calls by a path is a directory, as far as that can be seen.
+    fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool;
 }
 
 /// Receives observations.
@@ -321,8 +329,18 @@ impl Attributor {
     }
 
     /// Looks for what the kernel side does not tell of an exec: where its script lies, and whether a
-    /// program that was copied up and looks like the image's is it.
+    /// program that was copied up and looks like the image's is it; and of a change of mode, whether it
+    /// is a directory's.
     fn look(&mut self, record: &Record<'_>, container: &Container, host: &mut dyn Host) -> Looked {
+        if let Some((change, tail)) = record.read::<FileChange>() {
+            if self.lookups == 0 || change.op != op::CHMOD || change.number & SETID == 0 {
+                return Looked::default();
+            }
+            self.lookups -= 1;
+            let is_directory =
+                host.is_directory(container, record.header.pid, tail.get(change.path));
+            return Looked { is_directory, ..Looked::default() };
+        }
         let Some((exec, tail)) = record.read::<Exec>() else { return Looked::default() };
         let (script, pid) = (tail.get(exec.script), record.header.pid);
         let is_doubtful = exec.layer == code::COPIED_UP && exec.flags & flags::CONTENT_CHANGED == 0;
@@ -336,7 +354,8 @@ impl Attributor {
         let mut layer_of = |path| host.layer_of(container, pid, tail.get(exec.cwd), path);
         let script = if is_script { layer_of(script) } else { None };
         let program = if is_doubtful { layer_of(tail.get(exec.path)) } else { None };
-        Looked { script, is_changed: program.is_some_and(|it| it.is_changed) }
+        let is_changed = program.is_some_and(|it| it.is_changed);
+        Looked { script, is_changed, is_directory: false }
     }
 
     /// Lets the process table follow the life of processes; returns one that began a program.

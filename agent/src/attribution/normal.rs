@@ -49,13 +49,15 @@ fn is_plain(path: &[u8]) -> bool {
         && !path.starts_with(b"/proc/")
 }
 
-/// What was found out about the files of an exec.
+/// What was found out about the files of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     /// Where its script lies.
     pub script: Option<Layer>,
     /// Whether its program is the image's with another content.
     pub is_changed: bool,
+    /// Whether the file whose metadata was changed is a directory.
+    pub is_directory: bool,
 }
 
 /// Rewrites the record into `buffer` where it holds paths as they were given, or where more was
@@ -71,11 +73,14 @@ pub fn rewrite<'b>(
     if let Some((mut event, old)) = record.read::<FileChange>() {
         let (path, to) = (old.get(event.path), old.get(event.to));
         // A text is no path of this place.
-        let is_to_plain = to.is_empty() || op::has_text(event.op) || is_plain(to);
-        if event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path) && is_to_plain {
+        let is_as_given = event.flags & flags::PATH_AS_GIVEN != 0;
+        let is_to_plain = !is_as_given || to.is_empty() || op::has_text(event.op) || is_plain(to);
+        let is_path_plain = !is_as_given || is_plain(path);
+        if is_path_plain && is_to_plain && !looked.is_directory {
             return None;
         }
-        event.path = tail.push(&normalise(path));
+        event.flags |= if looked.is_directory { flags::DIRECTORY } else { 0 };
+        event.path = if is_path_plain { tail.push(path) } else { tail.push(&normalise(path)) };
         event.to = if is_to_plain { tail.push(to) } else { tail.push(&normalise(to)) };
         file_change = event;
         body = file_change.as_bytes();
@@ -153,13 +158,29 @@ mod tests {
         let record = Record::decode(&bytes).expect("decodes");
         let mut buffer = Vec::new();
         let script = Some(Layer { code: code::TMPFS, is_changed: false });
-        let looked = Looked { script, is_changed: false };
+        let looked = Looked { script, ..Looked::default() };
         let (header, body) = rewrite(&record, looked, &mut buffer).expect("changes");
         let record = Record::from_parts(header, body).expect("decodes");
         let (event, tail) = record.read::<Exec>().expect("an exec");
         assert_eq!(tail.get(event.script), b"/srv/app/run.sh");
         assert_eq!(tail.get(event.path), b"/bin/sh");
         assert_eq!(event.script_layer, code::TMPFS);
+    }
+
+    #[test]
+    fn a_directory_whose_mode_is_changed_is_told_as_one() {
+        let mut tail = TailBuilder::default();
+        let event =
+            FileChange { path: tail.push(b"/run/db"), op: op::CHMOD, ..FileChange::default() };
+        let bytes = encode(Header::default(), event, tail.bytes());
+        let record = Record::decode(&bytes).expect("decodes");
+        let mut buffer = Vec::new();
+        assert!(rewrite(&record, Looked::default(), &mut buffer).is_none());
+        let looked = Looked { is_directory: true, ..Looked::default() };
+        let (header, body) = rewrite(&record, looked, &mut buffer).expect("changes");
+        let record = Record::from_parts(header, body).expect("decodes");
+        let (event, tail) = record.read::<FileChange>().expect("a change");
+        assert_eq!((event.flags, tail.get(event.path)), (flags::DIRECTORY, &b"/run/db"[..]));
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use super::{
     container::Container,
     overlay::{
         Layer, Overlay,
-        script::{Named, layer_of_script},
+        script::{Named, layer_of_script, resolve},
     },
     process::Process,
     process_table::Found,
@@ -176,6 +176,14 @@ impl Host for Procfs {
         // Of a process that is gone, the container's first one mostly sees the same.
         layer_of_script(overlay, &self.root, &named)
             .or_else(|| layer_of_script(overlay, &self.root, &Named { pid: init_pid, ..named }))
+    }
+
+    fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool {
+        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
+        let named = Named { pid, init_pid, cwd: b"/", path };
+        let found = resolve(&self.root, &named)
+            .or_else(|_| resolve(&self.root, &Named { pid: init_pid, ..named }));
+        found.is_ok_and(|it| it.is_directory())
     }
 }
 

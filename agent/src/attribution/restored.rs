@@ -117,7 +117,9 @@ fn file_change(get: &Get<'_, '_>, header: Header) -> Vec<u8> {
         to: texts.push(text(get, "file.to")),
         layer: layer(get, "file.layer"),
         number: number(get, "file.mode"),
-        flags: path_flags(get) | bit(get, "file.unreadable", flags::PATH_UNREADABLE),
+        flags: path_flags(get)
+            | bit(get, "file.unreadable", flags::PATH_UNREADABLE)
+            | bit(get, "file.directory", flags::DIRECTORY),
         op: (op::RENAME..=op::REMOVE_XATTR).find(is_told).unwrap_or_default(),
         ..FileChange::default()
     };

@@ -142,7 +142,8 @@ pub fn behaviours(
 }
 
 /// Whether an exec makes its process, and all that descends from it, one that nothing is learned
-/// of: its program or script is not the image's.
+/// of: its program or script is not the image's, nor what whoever started the container gave it to
+/// begin with.
 pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let Some((exec, tail)) = observation.record.read::<Exec>() else { return false };
     let (path, script) = (tail.get(exec.path), tail.get(exec.script));
@@ -152,9 +153,29 @@ pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let is_changed = |bit| exec.flags & bit != 0;
     let layer = observation.layer_of(exec.layer, path);
     let program = rules::of_program(layer, exec.flags, is_changed(flags::CONTENT_CHANGED));
-    let layer = observation.layer_of(exec.script_layer, script);
-    let script = rules::of_script(layer, 0, is_changed(flags::SCRIPT_CHANGED));
-    program.or(script).is_some()
+    let script_layer = observation.layer_of(exec.script_layer, script);
+    let of_script = rules::of_script(script_layer, 0, is_changed(flags::SCRIPT_CHANGED));
+    let is_given = |layer, path| {
+        matches!(layer, code::VOLUME | code::BIND | code::MOUNT) && is_given(observation, path)
+    };
+    program.is_some() && !is_given(layer, path)
+        || of_script.is_some() && !is_given(script_layer, script)
+}
+
+/// Whether a program is named where its container was made, and not by what runs in it: the first one,
+/// or a health check's.
+fn is_given(observation: &Observation<'_>, path: &[u8]) -> bool {
+    let (Some(container), Some(process)) = (observation.container, observation.process) else {
+        return false;
+    };
+    let name = |path: &[u8]| path.rsplit(|it| *it == b'/').next().map(<[u8]>::to_vec);
+    let names = |text: &str| text.split_whitespace().any(|it| name(it.as_bytes()) == name(path));
+    let is_first = || process.lineage.ancestors.iter().all(|it| is_docker_init(&it.exe));
+    match process.origin {
+        Origin::Init => is_first() && (names(&container.entrypoint) || names(&container.arguments)),
+        Origin::Health => container.health_command.iter().any(|it| names(it)),
+        Origin::Exec | Origin::Unknown => false,
+    }
 }
 
 /// Returns whether its arguments are to be looked at: that it runs, and by whose doing, may be learned

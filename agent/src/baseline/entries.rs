@@ -54,8 +54,8 @@ pub struct Occasion {
     pub unit: u64,
     /// The container, as a hash of its id.
     pub container: u64,
-    /// When it was started, in seconds since the Unix epoch.
-    pub start_s: u64,
+    /// When it was started, in seconds since the Unix epoch; `None` where nobody saw that.
+    pub start_s: Option<u64>,
     /// The moment, likewise.
     pub now_s: u64,
     /// How far two starts must lie apart to be told apart, in seconds.
@@ -91,10 +91,14 @@ impl Entry {
         {
             *free = at.container;
         }
-        let is_apart = self.starts == 0 || at.start_s.abs_diff(self.last_start_s) >= at.apart_s;
-        if self.starts < 2 && is_apart && (self.starts == 0 || at.start_s != self.last_start_s) {
+        // That the agent comes anew makes no second start of who runs on.
+        let start_s = at.start_s.unwrap_or(at.now_s);
+        let is_apart = at.start_s.is_some_and(|start_s| {
+            start_s != self.last_start_s && start_s.abs_diff(self.last_start_s) >= at.apart_s
+        });
+        if self.starts == 0 || self.starts < 2 && is_apart {
             self.starts += 1;
-            self.last_start_s = at.start_s;
+            self.last_start_s = start_s;
         }
     }
 
@@ -112,7 +116,8 @@ impl Entry {
                 *free = supporter;
             }
         }
-        self.is_denied &= other.is_denied;
+        // What resembles a denied one so much that both become one template is not told from it.
+        self.is_denied |= other.is_denied;
         self.is_inherited &= other.is_inherited;
         self.starts = self.starts.max(other.starts);
         self.last_start_s = self.last_start_s.max(other.last_start_s);
@@ -280,7 +285,7 @@ mod tests {
             context: Context::Steady,
             unit,
             container,
-            start_s: container,
+            start_s: Some(container),
             now_s: unit,
             apart_s: 3600,
         }
@@ -305,7 +310,9 @@ mod tests {
         (1..50).for_each(|unit| entries.record(entry, &at(unit, 7)));
         let is_confirmed = |entries: &Entries| entries.get(entry).expect("is there").is_confirmed();
         assert!(!is_confirmed(&entries));
-        entries.record(entry, &Occasion { start_s: 8 + 3600, ..at(51, 7) });
+        entries.record(entry, &Occasion { start_s: None, now_s: 9000, ..at(51, 7) });
+        assert!(!is_confirmed(&entries), "the agent was started, and not the container");
+        entries.record(entry, &Occasion { start_s: Some(8 + 3600), ..at(52, 7) });
         assert!(is_confirmed(&entries));
     }
 

@@ -1,6 +1,6 @@
 //! A container at work: how far it has started, its unit, and the processes nothing is learned of.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     dimension::{Context, Dimension},
@@ -14,6 +14,8 @@ use crate::attribution::{
 
 /// Processes remembered of one container of which nothing is learned.
 const MOST_FOREIGN: usize = 1024;
+/// How long one is remembered after its end, in milliseconds: its acts may be told later.
+const LINGER_MS: u64 = 10_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,14 +29,17 @@ pub struct Instance {
     pub start_ms: u64,
     /// When its start is over; `None` while nobody can tell. Of one that ran before, 0.
     pub started_ms: Option<u64>,
+    /// Whether nothing was told of it yet but how much it uses.
+    pub is_quiet: bool,
     /// Its part in the profiles of its image and its service.
     pub members: [Option<Member>; 2],
     /// How much it uses.
     pub track: Track,
     /// Whom it addressed.
     pub contacts: Contacts,
-    /// Processes by id and start whose program is not the image's, and their descendants.
-    foreign: HashSet<(u32, u64)>,
+    /// Processes by id and start whose program is not the image's, and their descendants, each with its
+    /// end in milliseconds since the Unix epoch.
+    foreign: HashMap<(u32, u64), Option<u64>>,
     /// Whether there were more of those than are remembered, so that nothing is learned any more.
     is_lost: bool,
 }
@@ -68,10 +73,11 @@ impl Instance {
             hash,
             start_ms: now_ms,
             started_ms: (!sees_start).then_some(0),
+            is_quiet: false,
             members: [None; 2],
             track: Track::default(),
             contacts: Contacts::default(),
-            foreign: HashSet::new(),
+            foreign: HashMap::new(),
             is_lost: false,
         }
     }
@@ -79,6 +85,11 @@ impl Instance {
     /// Whether its start was seen.
     pub fn saw_start(&self) -> bool {
         self.started_ms != Some(0)
+    }
+
+    /// When it was started, in seconds since the Unix epoch, where that was seen.
+    pub fn start_s(&self) -> Option<u64> {
+        self.saw_start().then_some(self.start_ms / 1000)
     }
 
     /// When its start is over at the latest.
@@ -107,12 +118,23 @@ impl Instance {
         }
     }
 
-    /// Takes note that a process runs a program that is not the image's.
-    pub fn note_foreign(&mut self, process: &Process) {
+    /// Takes note that a process runs a program that is not the image's, or was made by one that does.
+    pub fn note_foreign(&mut self, process: &Process, now_ms: u64) {
+        if self.foreign.len() >= MOST_FOREIGN {
+            let goes_on = |ended_ms: u64| now_ms.saturating_sub(ended_ms) < LINGER_MS;
+            self.foreign.retain(|_, ended_ms| ended_ms.is_none_or(goes_on));
+        }
         if self.foreign.len() < MOST_FOREIGN {
-            self.foreign.insert((process.pid, process.start_ns));
+            self.foreign.insert((process.pid, process.start_ns), None);
         } else {
             self.is_lost = true;
+        }
+    }
+
+    /// A process is at its end.
+    pub fn note_exit(&mut self, process: &Process, now_ms: u64) {
+        if let Some(ended_ms) = self.foreign.get_mut(&(process.pid, process.start_ns)) {
+            *ended_ms = Some(now_ms);
         }
     }
 
@@ -124,7 +146,7 @@ impl Instance {
         if self.foreign.is_empty() {
             return false;
         }
-        let is_noted = |pid, start_ns| self.foreign.contains(&(pid, start_ns));
+        let is_noted = |pid, start_ns| self.foreign.contains_key(&(pid, start_ns));
         is_noted(process.pid, process.start_ns)
             || process.lineage.ancestors.iter().any(|it| is_noted(it.pid, it.start_ns))
     }
@@ -176,11 +198,28 @@ mod tests {
     fn what_a_foreign_program_starts_is_foreign() {
         let mut instance = instance(true);
         let dropped = Process { pid: 7, start_ns: 70, ..Process::default() };
-        instance.note_foreign(&dropped);
+        instance.note_foreign(&dropped, 0);
         let parent = Ancestor { pid: 7, start_ns: 70, ..Ancestor::default() };
         let child = Process { pid: 8, lineage: Lineage::of([parent]), ..Process::default() };
         let other = Process { pid: 7, start_ns: 71, ..Process::default() };
         assert!(instance.is_foreign(&dropped) && instance.is_foreign(&child));
         assert!(!instance.is_foreign(&other));
+    }
+
+    #[test]
+    fn foreign_processes_that_came_and_went_do_not_make_all_others_foreign() {
+        let mut instance = instance(true);
+        let other = Process { pid: 9, start_ns: 90, ..Process::default() };
+        for number in 0..3 * MOST_FOREIGN as u64 {
+            let brief = Process { pid: 7, start_ns: number, ..Process::default() };
+            instance.note_foreign(&brief, number * 100);
+            instance.note_exit(&brief, number * 100 + 50);
+            assert!(instance.is_foreign(&brief), "its acts may be told later");
+        }
+        assert!(!instance.is_foreign(&other));
+        for number in 0..=MOST_FOREIGN as u64 {
+            instance.note_foreign(&Process { pid: 8, start_ns: number, ..Process::default() }, 0);
+        }
+        assert!(instance.is_foreign(&other), "more are at work than are remembered");
     }
 }

@@ -180,21 +180,37 @@ impl Known {
             return if is_monitored { Looked::Known } else { Looked::Open };
         }
         if (!is_monitored || is_addition) && !is_denied {
-            if may_learn {
-                self.learn(it, member, at, is_addition);
-            } else {
-                self.counts.unlearnable += 1;
+            let is_unfit = may_learn && self.learn(it, member, at, is_addition) == Learnt::Unfit;
+            self.counts.unlearnable += u64::from(!may_learn);
+            // What a release adds and nobody can learn departs from what was known before.
+            if !is_monitored || !is_unfit {
+                return Looked::Open;
             }
-            return Looked::Open;
         }
-        let learned = &profile.learned[dimension as usize];
-        if learned.is_full {
+        let learned = &self.profiles[member.profile].learned[dimension as usize];
+        if learned.is_full && !is_denied && it.learning != Learning::Shielded {
             return Looked::Open;
         }
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
-        if !is_denied && moved.is_some_and(|entry| profile.vouches(entry, asked_in)) {
+        let vouches = |entry| self.profiles[member.profile].vouches(entry, asked_in);
+        if !is_denied && moved.is_some_and(vouches) {
             return Looked::Known;
         }
+        self.depart(it, member.profile, number, context)
+    }
+
+    /// What is to be told of a behaviour that is not known; `number` is that of its entry, if it has
+    /// one.
+    fn depart(
+        &mut self,
+        it: &Behaviour<'_>,
+        place: usize,
+        number: Option<u32>,
+        context: Context,
+    ) -> Looked {
+        let dimension = it.dimension;
+        let profile = &mut self.profiles[place];
+        let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let kind = match entry {
             Some(entry) if entry.is_denied => DepartureKind::Denied,
             Some(entry) if profile.is_doubted(entry) => DepartureKind::OneContainer,
@@ -213,7 +229,7 @@ impl Known {
             dimension,
             context,
             rule: rule_of(it, context),
-            profile: member.profile,
+            profile: place,
             kind,
             scope: it.scope.to_owned(),
             key: it.key.to_owned(),
@@ -251,7 +267,13 @@ impl Known {
     }
 
     /// Learns a behaviour, which may be what a release adds.
-    fn learn(&mut self, it: &Behaviour<'_>, member: &mut Member, at: &Occasion, is_addition: bool) {
+    fn learn(
+        &mut self,
+        it: &Behaviour<'_>,
+        member: &mut Member,
+        at: &Occasion,
+        is_addition: bool,
+    ) -> Learnt {
         let profile = &mut self.profiles[member.profile];
         let is_first = profile.exposure[at.context as usize].units < FIRST_UNITS && !is_addition;
         let most = if is_first { MOST_FRESH_FIRST } else { MOST_FRESH };
@@ -267,13 +289,13 @@ impl Known {
             if is_addition {
                 profile.note_unlearned();
             }
-            return;
+            return Learnt::Refused;
         }
         let room = MOST_BYTES
             .saturating_sub(profile.bytes())
             .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
         let learnt = profile.learned[it.dimension as usize].learn(it, at, room);
-        if is_addition && learnt != Learnt::Refused {
+        if is_addition && matches!(learnt, Learnt::Known | Learnt::New) {
             profile.note_addition(it, at.context, at.now_s);
         }
         match learnt {
@@ -285,8 +307,9 @@ impl Known {
                 profile.is_unsaved = true;
                 self.counts.learned[it.dimension as usize] += 1;
             }
-            Learnt::Refused => self.counts.refused += 1,
+            Learnt::Unfit | Learnt::Refused => self.counts.refused += 1,
         }
+        learnt
     }
 
     /// Ends units whose time is over, and a start that is.
@@ -295,21 +318,21 @@ impl Known {
         let start_ends_ms = instance.start_ends_ms(&self.settings);
         let saw_start = instance.saw_start();
         let begins_ms = if saw_start { start_ends_ms } else { instance.start_ms };
-        let (hash, start_ms) = (instance.hash, instance.start_ms);
+        let (hash, began_ms, start_s) = (instance.hash, instance.start_ms, instance.start_s());
         for member in instance.members.iter_mut().flatten() {
             let profile = &mut self.profiles[member.profile];
             let at = |context, unit| Occasion {
                 context,
                 unit,
                 container: hash,
-                start_s: start_ms / 1000,
+                start_s,
                 now_s: now_ms / 1000,
                 apart_s: self.settings.apart_s(),
             };
             if saw_start && !member.is_start_counted && now_ms >= start_ends_ms {
                 member.is_start_counted = true;
                 let at = at(Context::Start, member.start_unit);
-                profile.count_unit(&at, &instance.container.id, start_ms / 1000);
+                profile.count_unit(&at, &instance.container.id, began_ms / 1000);
             }
             if member.unit_began_ms == 0 {
                 profile.last_unit += 1;
@@ -332,6 +355,32 @@ impl Known {
                 fresh: Default::default(),
                 ..*member
             };
+        }
+    }
+
+    /// Takes note of the units that a container at its end did not work through: those of several that
+    /// live shorter than a unit make a whole one together.
+    pub fn carry(&mut self, instance: &Instance, now_ms: u64) {
+        let unit_ms = self.settings.unit_ms();
+        for member in instance.members.iter().flatten() {
+            let profile = &mut self.profiles[member.profile];
+            if member.unit_began_ms == 0 || !member.is_active {
+                continue;
+            }
+            profile.carried_ms += now_ms.saturating_sub(member.unit_began_ms);
+            if profile.carried_ms < unit_ms {
+                continue;
+            }
+            profile.carried_ms %= unit_ms;
+            let at = Occasion {
+                context: Context::Steady,
+                unit: member.unit,
+                container: instance.hash,
+                start_s: instance.start_s(),
+                now_s: now_ms / 1000,
+                apart_s: self.settings.apart_s(),
+            };
+            profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum Learnt {
     Known,
     /// It is there now.
     New,
+    /// It is longer or deeper than what is kept: it is never learned.
+    Unfit,
     /// There is no room.
     Refused,
 }
@@ -96,19 +98,23 @@ impl Learned {
             self.entries.record(number, at);
             return Learnt::Known;
         }
-        let needed = it.scope.len() + it.key.len() + ENTRY_BYTES;
-        if it.scope.len() + it.key.len() > MOST_KEY || needed > room {
-            self.is_full = true;
-            return Learnt::Refused;
+        let length = it.scope.len() + it.key.len();
+        if length > MOST_KEY {
+            return Learnt::Unfit;
         }
-        let number = match (it.dimension, it.learning) {
+        let inserted = match (it.dimension, it.learning) {
+            _ if length + ENTRY_BYTES > room => Inserted::Full,
             (Dimension::Write, Learning::AsTemplate) => self.learn_path(it),
-            (Dimension::Arguments, _) => self.learn_arguments(it, at),
-            _ => self.learn_key(it),
+            (Dimension::Arguments, _) => made(self.learn_arguments(it, at)),
+            _ => made(self.learn_key(it)),
         };
-        let Some(number) = number else {
-            self.is_full = true;
-            return Learnt::Refused;
+        let number = match inserted {
+            Inserted::Entry(number) => number,
+            Inserted::Unfit => return Learnt::Unfit,
+            Inserted::Full => {
+                self.is_full = true;
+                return Learnt::Refused;
+            }
         };
         self.entries.record(number, at);
         if it.dimension == Dimension::Peer {
@@ -126,9 +132,9 @@ impl Learned {
         Some(number)
     }
 
-    fn learn_path(&mut self, it: &Behaviour<'_>) -> Option<u32> {
+    fn learn_path(&mut self, it: &Behaviour<'_>) -> Inserted {
         if !self.tries.contains_key(it.scope) && self.tries.len() >= MOST_SCOPES {
-            return None;
+            return Inserted::Full;
         }
         let Self { entries, tries, .. } = self;
         let trie = tries.entry(it.scope.into()).or_default();
@@ -138,10 +144,7 @@ impl Learned {
         for (stays, goes) in merged {
             self.entries.merge(stays, goes);
         }
-        match inserted {
-            Inserted::Entry(number) => Some(number),
-            Inserted::Refused => None,
-        }
+        inserted
     }
 
     fn learn_arguments(&mut self, it: &Behaviour<'_>, at: &Occasion) -> Option<u32> {
@@ -175,7 +178,12 @@ impl Learned {
         let joined = self.alike.remove(template.as_str()).unwrap_or_default();
         let mut stays = None;
         for key in joined {
-            let Some(number) = self.index.remove(&key) else { continue };
+            let Some(number) = self.index.get(&key).copied() else { continue };
+            // What was denied stays so, whatever it resembles.
+            if self.entries.get(number).is_some_and(|it| it.is_denied) {
+                continue;
+            }
+            self.index.remove(&key);
             self.key_bytes -= key.len();
             match stays {
                 None => stays = Some(number),
@@ -286,6 +294,10 @@ impl Learned {
     }
 }
 
+fn made(entry: Option<u32>) -> Inserted {
+    entry.map_or(Inserted::Full, Inserted::Entry)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -305,7 +317,7 @@ mod tests {
             context: Context::Steady,
             unit,
             container: 1,
-            start_s: 0,
+            start_s: Some(0),
             now_s: unit,
             apart_s: 3600,
         }

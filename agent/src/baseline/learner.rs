@@ -7,8 +7,8 @@ use std::{
 
 use plimsoll_ebpf::{
     events::{
-        accept::Accept, connect::Connect, container as lifecycle, exec::Exec, gap::Gap,
-        listen::Listen,
+        accept::Accept, connect::Connect, container as lifecycle, exec::Exec, exit::Exit,
+        fork::Fork, gap::Gap, listen::Listen,
     },
     rules::{Rule, outcome},
     value::address,
@@ -124,14 +124,16 @@ impl Baseline {
             return Judged::default();
         }
         let key = header.cgroup_id;
-        if !self.instances.contains_key(&key) {
-            let is_first = observation.process.is_some_and(|process| {
-                process.origin == Origin::Init && process.lineage.ancestors.is_empty()
-            });
-            let sees_start = is_first && observation.record.read::<Exec>().is_some();
-            self.meet(key, container, sees_start, now_ms);
+        let met = self.instances.get(&key);
+        if met.is_none_or(|it| it.is_quiet) {
+            let sees_start = is_start(observation);
+            // One that was measured before its first program ran starts only now.
+            if met.is_none() || sees_start {
+                self.meet(key, container, sees_start, now_ms);
+            }
         }
         let Some(instance) = self.instances.get_mut(&key) else { return Judged::default() };
+        instance.is_quiet = false;
         follow(&mut self.known, instance, observation, now_ms);
         let judged = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
         if let Some((connect, _)) = observation.record.read::<Connect>() {
@@ -245,6 +247,7 @@ impl Baseline {
                 // What ends while it starts has started as far as it ever will.
                 instance.is_ready(now_ms, &Settings { start_least_s: 0, ..self.known.settings });
                 self.known.roll(&mut instance, now_ms);
+                self.known.carry(&instance, now_ms);
                 for member in instance.members.iter().flatten() {
                     let profile = &mut self.known.profiles[member.profile];
                     profile.good_exits =
@@ -288,6 +291,14 @@ impl Baseline {
     }
 }
 
+/// Whether a container begins its first program.
+fn is_start(observation: &Observation<'_>) -> bool {
+    let is_first = observation.process.is_some_and(|process| {
+        process.origin == Origin::Init && process.lineage.ancestors.is_empty()
+    });
+    is_first && observation.record.read::<Exec>().is_some()
+}
+
 /// Follows what an observation says of its container: its unit, its use, its readiness.
 fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<'_>, now_ms: u64) {
     let record = &observation.record;
@@ -324,10 +335,24 @@ fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<
     {
         instance.is_ready(now_ms, &known.settings);
     }
-    if let Some(process) = process
-        && is_foreign(observation)
-    {
-        instance.note_foreign(process);
+    if let Some(process) = process {
+        follow_foreign(instance, observation, process, now_ms);
+    }
+}
+
+/// Follows which processes run what is not the image's, and what descends from them.
+fn follow_foreign(
+    instance: &mut Instance,
+    observation: &Observation<'_>,
+    process: &Process,
+    now_ms: u64,
+) {
+    let record = &observation.record;
+    let is_made_by_one = record.read::<Fork>().is_some() && instance.is_foreign(process);
+    if is_made_by_one || is_foreign(observation) {
+        instance.note_foreign(process, now_ms);
+    } else if record.read::<Exit>().is_some() {
+        instance.note_exit(process, now_ms);
     }
 }
 
@@ -350,14 +375,14 @@ fn judge(
     let (mut known_ones, mut all) = (0, 0);
     behaviours(observation, context, scratch, &mut |behaviour| {
         let member = usize::from(behaviour.dimension.is_of_service());
-        let (hash, start_ms) = (instance.hash, instance.start_ms);
+        let (hash, start_s) = (instance.hash, instance.start_s());
         all += 1;
         let Some(member) = instance.members[member].as_mut() else { return true };
         let at = Occasion {
             context,
             unit: member.unit_of(context),
             container: hash,
-            start_s: start_ms / 1000,
+            start_s,
             now_s: now_ms / 1000,
             apart_s: known.settings.apart_s(),
         };

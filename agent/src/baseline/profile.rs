@@ -103,6 +103,8 @@ pub struct Profile {
     pub seen: u64,
     /// Observations that were lost.
     pub lost: u64,
+    /// Work of containers that ended within a unit, short of a whole one, in milliseconds. Not kept.
+    pub carried_ms: u64,
     /// The number of the latest unit.
     pub last_unit: u64,
     /// When an operator said that enough is known, in seconds since the Unix epoch; 0 for never.
@@ -134,6 +136,7 @@ impl Profile {
             good_exits: 0,
             seen: 0,
             lost: 0,
+            carried_ms: 0,
             last_unit: 0,
             approved_s: 0,
             heritage: None,
@@ -322,7 +325,9 @@ impl Profile {
         self.settle(now_s);
         for dimension in self.dimensions() {
             for &context in dimension.contexts() {
-                let is_seen = self.evidence(dimension, context, now_s).units > 0;
+                let learned = self.learned[dimension as usize].entries();
+                let is_seen = self.evidence(dimension, context, now_s).units > 0
+                    || learned.iter().any(|(_, it)| it.seen[context as usize].units > 0);
                 let since = &mut self.standing[dimension as usize].monitored_s[context as usize];
                 if *since == 0 && is_seen && !self.learned[dimension as usize].is_full {
                     *since = now_s.max(1);

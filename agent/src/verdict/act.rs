@@ -6,7 +6,7 @@ use plimsoll_ebpf::{
         container::Container as Lifecycle,
         exec::Exec,
         exec_map::ExecMap,
-        file_change::{FileChange, op},
+        file_change::{FileChange, SETID, op},
         file_write::{self, FileWrite},
         listen::Listen,
         privilege::{self, Privilege},
@@ -23,9 +23,6 @@ use crate::{
     baseline::program,
     policy::{peers::Endpoint, place::Object},
 };
-
-/// Set-user-id and set-group-id (`include/uapi/linux/stat.h`).
-const SETID: u64 = 0o6000;
 
 /// Directories in which images keep programs and libraries.
 const PROGRAM_DIRS: [&[u8]; 13] = [
@@ -232,7 +229,9 @@ fn of_change<'a>(
     change: &FileChange,
     names: [&'a [u8]; 2],
 ) -> Option<Breach<'a>> {
-    let is_setid = change.op == op::CHMOD && change.number & SETID != 0;
+    // On a directory the bits mean something harmless: whose group what is made there is of.
+    let is_file = change.flags & flags::DIRECTORY == 0;
+    let is_setid = change.op == op::CHMOD && change.number & SETID != 0 && is_file;
     let mut worst: Option<Breach<'a>> = None;
     // Of a link, only what it adds changes anything.
     let names = if change.op == op::LINK { [b"".as_slice(), names[1]] } else { names };

@@ -5,7 +5,7 @@ use std::{fs::File, io, os::fd::OwnedFd, path::Path};
 
 use plimsoll_ebpf::layer::code;
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, openat, openat2},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Statx, StatxAttributes, openat, openat2},
     io::Errno,
 };
 
@@ -47,6 +47,11 @@ impl Resolved {
     /// Number of the mount it lies on.
     pub fn mount(&self) -> u64 {
         self.told.stx_mnt_id
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        FileType::from_raw_mode(self.told.stx_mode.into()) == FileType::Directory
     }
 
     /// Whether it is where something is mounted.

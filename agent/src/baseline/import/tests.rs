@@ -27,7 +27,7 @@ fn profile(behaviours: &[(Dimension, &str, &str, Learning)]) -> Profile {
             context: Context::ALL[unit % 2],
             unit: unit as u64 + 1,
             container: 1,
-            start_s: 1,
+            start_s: Some(1),
             now_s: 1,
             apart_s: 1,
         };

@@ -26,8 +26,10 @@ const MOST_STEPS: usize = 512;
 pub enum Inserted {
     /// It belongs to this entry, which may have been made for it.
     Entry(u32),
-    /// It is too deep, or there is no room.
-    Refused,
+    /// It is too deep, or a name is too long: it is no path of any template.
+    Unfit,
+    /// There is no room.
+    Full,
 }
 
 impl Trie {
@@ -46,12 +48,12 @@ impl Trie {
         fresh: &mut dyn FnMut() -> Option<u32>,
         merge: &mut Merge<'_>,
     ) -> Inserted {
-        let Some(all) = SmallNames::of(path) else { return Inserted::Refused };
+        let Some(all) = SmallNames::of(path) else { return Inserted::Unfit };
         if all.all().iter().any(|name| name.len() > MOST_NAME) {
-            return Inserted::Refused;
+            return Inserted::Unfit;
         }
         if self.nodes >= MOST_NODES {
-            return self.find(path).map_or(Inserted::Refused, Inserted::Entry);
+            return self.find(path).map_or(Inserted::Full, Inserted::Entry);
         }
         let mut node = &mut self.root;
         let mut made = 0;
@@ -65,14 +67,14 @@ impl Trie {
             node = child;
         }
         if node.leaf.is_none() {
-            let Some(entry) = fresh() else { return Inserted::Refused };
+            let Some(entry) = fresh() else { return Inserted::Full };
             node.leaf = Some(entry);
         }
         self.nodes += made;
         if made > 0 && mine_along(&mut self.root, path, merge) {
             self.nodes = self.root.count();
         }
-        self.find(path).map_or(Inserted::Refused, Inserted::Entry)
+        self.find(path).map_or(Inserted::Full, Inserted::Entry)
     }
 
     /// Nodes it has.

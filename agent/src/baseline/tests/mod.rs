@@ -1,6 +1,7 @@
 //! Learning as a whole, from observations to departures.
 
 mod arguments;
+mod evidence;
 mod known;
 mod release;
 mod shop;
@@ -10,7 +11,10 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
-    events::{accept::Accept, connect::Connect, exec::Exec, file_write::FileWrite, listen::Listen},
+    events::{
+        accept::Accept, connect::Connect, exec::Exec, file_write::FileWrite, fork::Fork,
+        listen::Listen,
+    },
     layer::code,
     record::Header,
     rules::Rule,

@@ -80,8 +80,12 @@ impl Baseline {
         let key = usage.cgroup_id;
         let has_ended = self.ended.iter().any(|(ended, _)| *ended == key);
         if !has_ended && !self.instances.contains_key(&key) {
-            // It was there for a whole round, and did nothing that was told.
+            // It was there for a whole round, and did nothing that was told: it works without a word, or
+            // has not begun yet.
             self.meet(key, container, false, now_ms);
+            if let Some(instance) = self.instances.get_mut(&key) {
+                instance.is_quiet = true;
+            }
         }
         self.now_ms = self.now_ms.max(now_ms);
         let ended = self.ended.iter_mut().find(|(ended, _)| *ended == key);

@@ -96,7 +96,11 @@ fn a_program_of_the_image_that_is_changed_is_told_as_high() {
 fn a_file_that_gives_its_owners_rights_is_told_wherever_it_lies() {
     let agent = monitoring();
     let container = start(&[]);
-    container.shell("cp /usr/bin/hello /opt/a; chmod 755 /opt/a; mkdir /opt/d; chmod 1777 /opt/d");
+    // A directory with the bit gives what is made in it its group, and nobody a right.
+    container.shell(
+        "cp /usr/bin/hello /opt/a; chmod 755 /opt/a; mkdir /opt/d /opt/e; chmod 1777 /opt/d
+         chmod 3775 /opt/d; cd /opt; chmod -R g+s e",
+    );
     let told = alerts(agent, &container);
     assert!(told.iter().all(|it| text(it, "rule") != "setuid_made"), "{told:#?}");
     for mode in ["4755", "2755"] {

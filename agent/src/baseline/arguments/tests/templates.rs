@@ -27,7 +27,7 @@ impl Known {
             context: Context::Steady,
             unit,
             container: 1,
-            start_s: 1,
+            start_s: Some(1),
             now_s: unit,
             apart_s: 1,
         };
