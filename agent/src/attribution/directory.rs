@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::container::Container;
+use super::container::{Container, next_serial};
 
 /// How long a container stays known after its cgroup is gone, in nanoseconds.
 const REMEMBER_NS: u64 = 600_000_000_000;
@@ -78,6 +78,8 @@ struct Cgroup {
     held: Held,
     since_ns: u64,
     gone_ns: Option<u64>,
+    /// The container's first process when it was removed.
+    ended_pid: u32,
 }
 
 /// Records that wait.
@@ -169,6 +171,7 @@ impl Directory {
             held: Held::default(),
             since_ns: now_ns,
             gone_ns: None,
+            ended_pid: 0,
         };
         self.cgroups.entry(cgroup_id).or_insert(cgroup);
         if !self.by_id.contains_key(id) {
@@ -200,11 +203,15 @@ impl Directory {
 
     /// Docker told of a container. Returns the cgroups whose records are released by this: each
     /// start of a container makes another.
-    pub fn known(&mut self, container: Arc<Container>) -> Vec<u64> {
+    pub fn known(&mut self, mut container: Arc<Container>) -> Vec<u64> {
         let id = container.id.clone();
+        let its = self.cgroups.iter().filter(|(_, it)| it.id == id);
+        // It was looked at before that process ended, and is told of after.
+        if its.clone().any(|(_, it)| it.ended_pid == container.init_pid) {
+            container = without_process(&container);
+        }
         let init_pid = container.init_pid;
         self.by_id.insert(id.clone(), container);
-        let its = self.cgroups.iter().filter(|(_, it)| it.id == id);
         let is_there = its.clone().any(|(_, it)| it.gone_ns.is_none());
         let its: Vec<u64> = its.map(|(&cgroup_id, _)| cgroup_id).collect();
         if !is_there && init_pid != 0 {
@@ -299,11 +306,29 @@ impl Directory {
 
     /// A cgroup was removed.
     pub fn removed(&mut self, cgroup_id: u64, now_ns: u64) {
-        if let Some(cgroup) = self.cgroups.get_mut(&cgroup_id) {
+        if let Some(cgroup) = self.cgroups.get_mut(&cgroup_id)
+            && cgroup.gone_ns.is_none()
+        {
             cgroup.gone_ns = Some(now_ns);
+            let id = cgroup.id.clone();
+            self.ended(cgroup_id, &id);
         }
         // An order to watch it may have come after the kernel had removed it.
         self.requests.push(Request::Unwatch { cgroup_id });
+    }
+
+    /// The next start of a container has another first process, and the number of this one may be
+    /// anybody's by then. What is still to come of the old cgroup keeps it.
+    fn ended(&mut self, cgroup_id: u64, id: &str) {
+        if self.cgroups.values().any(|it| it.id == id && it.gone_ns.is_none()) {
+            return;
+        }
+        if let Some(known) = self.by_id.get_mut(id)
+            && let Some(cgroup) = self.cgroups.get_mut(&cgroup_id)
+        {
+            cgroup.ended_pid = known.init_pid;
+            *known = without_process(known);
+        }
     }
 
     /// Gives up on containers that nobody could name for `patience_ns`, and forgets those long
@@ -352,6 +377,14 @@ impl Directory {
             }
         }
     }
+}
+
+/// The same container where its first process is not known.
+fn without_process(container: &Arc<Container>) -> Arc<Container> {
+    if container.init_pid == 0 {
+        return container.clone();
+    }
+    Arc::new(Container { serial: next_serial(), init_pid: 0, ..Container::clone(container) })
 }
 
 #[cfg(test)]
@@ -477,6 +510,29 @@ mod tests {
         directory.tick(700 * SECOND, SECOND);
         assert!(matches!(directory.standing(5), Standing::Unheard));
         assert!(directory.by_id(ID).is_some(), "it still runs");
+    }
+
+    #[test]
+    fn a_container_that_is_started_again_has_another_first_process() {
+        let mut directory = Directory::new(10);
+        let pid = |directory: &Directory, cgroup_id| match directory.standing(cgroup_id) {
+            Standing::Known(it) => it.init_pid,
+            _ => panic!("it is known"),
+        };
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.known(container(7));
+        directory.removed(5, SECOND);
+        directory.made(6, "/docker/aa", Some(ID), 2 * SECOND);
+        assert_eq!((pid(&directory, 5), pid(&directory, 6)), (7, 0));
+        directory.known(container(7));
+        assert_eq!(pid(&directory, 6), 0, "it was looked at before the first one ended");
+        directory.known(container(8));
+        directory.removed(5, 3 * SECOND);
+        assert_eq!(pid(&directory, 6), 8, "a removal that is told twice is no other one");
+        directory.removed(6, 4 * SECOND);
+        directory.tick(700 * SECOND, SECOND);
+        directory.made(9, "/docker/aa", Some(ID), 700 * SECOND);
+        assert_eq!(pid(&directory, 9), 0, "the old cgroups are forgotten");
     }
 
     #[test]

@@ -42,8 +42,16 @@ pub struct Gates {
 /// A guarded container.
 struct Guard {
     ruling: Arc<RwLock<Arc<Ruling>>>,
-    /// Whether what is mounted into it is guarded, too.
-    has_mounts: bool,
+    /// The first process whose mounts are guarded, too; 0 while there is none.
+    mounts_of: u32,
+}
+
+impl Guard {
+    /// Whether the mounts are still to be guarded as this first process has them; asked once each.
+    fn is_news(&mut self, init_pid: u32) -> bool {
+        // What was known of the container at first may be of an earlier start.
+        init_pid != 0 && std::mem::replace(&mut self.mounts_of, init_pid) != init_pid
+    }
 }
 
 impl Gates {
@@ -79,7 +87,7 @@ impl Gates {
                 ruling.allows(rule, path, clock::now_ns())
             };
             self.gate.guard(Guarded { cgroup_id, layers, allows: Arc::new(allows) })?;
-            self.guarded.insert(cgroup_id, Guard { ruling, has_mounts: false });
+            self.guarded.insert(cgroup_id, Guard { ruling, mounts_of: 0 });
         }
         self.guard_mounts(cgroup_id, container)
     }
@@ -87,10 +95,9 @@ impl Gates {
     /// They are there once the container's first process runs.
     fn guard_mounts(&mut self, cgroup_id: u64, container: &Container) -> anyhow::Result<()> {
         let Some(guard) = self.guarded.get_mut(&cgroup_id) else { return Ok(()) };
-        if guard.has_mounts || container.init_pid == 0 {
+        if !guard.is_news(container.init_pid) {
             return Ok(());
         }
-        guard.has_mounts = true;
         let told = container.mounts.iter().map(|it| (it.destination.as_str(), it.kind));
         let mounts: Vec<(&Path, MountKind)> = (told
             .filter(|(place, _)| !DOCKERS_OWN.contains(place)))
@@ -146,5 +153,19 @@ const fn found(rule: Rule) -> (u8, u32) {
         Rule::ForeignScript => (code::BY_PATH, flags::SCRIPT),
         // New executables.
         _ => (code::UPPER, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::book::Book;
+
+    #[test]
+    fn mounts_are_guarded_once_for_each_first_process() {
+        let ruling = Ruling::of(&Book::default(), &Container::default());
+        let mut guard = Guard { ruling: Arc::new(RwLock::new(Arc::new(ruling))), mounts_of: 0 };
+        let asked: Vec<bool> = [0, 7, 7, 0, 7, 8].map(|pid| guard.is_news(pid)).into();
+        assert_eq!(asked, [false, true, false, false, false, true]);
     }
 }
