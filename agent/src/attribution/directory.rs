@@ -238,6 +238,11 @@ impl Directory {
         there.filter_map(|(&cgroup_id, it)| Some((cgroup_id, &*it.path, it.container.as_ref()?)))
     }
 
+    /// The cgroups that were ever watched as containers', and since when.
+    pub fn watched(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.cgroups.iter().map(|(&cgroup_id, it)| (cgroup_id, it.since_ns))
+    }
+
     /// Every container that runs or may be started.
     pub fn expected(&self) -> impl Iterator<Item = &Arc<Container>> {
         self.by_id.values().filter(|it| !self.destroyed.contains(&it.id))

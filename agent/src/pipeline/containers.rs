@@ -358,6 +358,8 @@ impl Containers {
             tracing::debug!(id, "a running container has no cgroup");
             return None;
         };
+        // At once: that it is watched from this moment on is what the takeover goes by.
+        self.watch(place.cgroup_id, place.cgroup_id, losses);
         let now_ns = clock::boot_ns();
         let is_released = attributor.directory.made(place.cgroup_id, &place.path, Some(id), now_ns);
         attributor.processes.has_started(place.cgroup_id);

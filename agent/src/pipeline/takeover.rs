@@ -1,12 +1,20 @@
 //! Takes over from an agent that has ended and whose programs were held: first what they saw since,
 //! then they are let go. This agent's programs stop the same by then.
 
-use plimsoll_ebpf::{catalog::split, rules::outcome};
+use std::collections::{HashMap, HashSet};
+
+use plimsoll_ebpf::{
+    catalog::split,
+    record::{Header, Wire as _},
+    rules::outcome,
+    signals::{CgroupMade, CgroupRemoved},
+};
 
 use super::losses::Losses;
 use crate::{
     attribution::{
         attributor::{Attributor, Out},
+        directory::Directory,
         procfs::Procfs,
     },
     metrics::names::Metrics,
@@ -37,10 +45,10 @@ pub(super) fn from(
     let mut read = 0_u64;
     match predecessor.left() {
         Ok(Some(mut left)) => {
+            let mut seen = Seen::by(&attributor.directory, since_ns);
             left.read(|entry| {
-                // What it stopped later this agent saw pass, if at all: its own had no orders yet.
                 let is_news = split(entry).is_ok_and(|(header, _)| {
-                    header.boot_ns < since_ns || header.outcome != outcome::DONE
+                    seen.lacks(&header, attributor.directory.own(header.cgroup_id))
                 });
                 if is_news && attributor.entry(entry, procfs, out).is_ok() {
                     read += 1;
@@ -58,5 +66,64 @@ pub(super) fn from(
     match predecessor.release() {
         Ok(()) => tracing::info!(agent = pid, records = read, "took over"),
         Err(error) => tracing::warn!(%error, agent = pid, "an earlier agent's programs are left"),
+    }
+}
+
+/// What this agent has seen itself: of each container, from the moment on at which it was watched.
+struct Seen {
+    began_ns: u64,
+    watched_ns: HashMap<u64, u64>,
+    /// Cgroups that were made since, and that this agent was yet to hear of.
+    made: HashSet<u64>,
+}
+
+impl Seen {
+    fn by(directory: &Directory, began_ns: u64) -> Self {
+        // As it is before the earlier agent's signals tell of cgroups, too.
+        let watched_ns = directory.watched().collect();
+        Self { began_ns, watched_ns, made: HashSet::new() }
+    }
+
+    /// Whether this agent does not have a record of the earlier one; `own` is the container's own
+    /// cgroup.
+    fn lacks(&mut self, header: &Header, own: u64) -> bool {
+        // What it stopped this agent saw pass, if at all: its own had no orders yet. A removal that
+        // is told twice is no other one.
+        if header.outcome != outcome::DONE || header.kind == CgroupRemoved::KIND {
+            return true;
+        }
+        if let Some(watched_ns) = self.watched_ns.get(&own) {
+            return header.boot_ns < *watched_ns;
+        }
+        // This agent's programs saw the making themselves, and all that followed.
+        if header.kind == CgroupMade::KIND && header.boot_ns >= self.began_ns {
+            self.made.insert(header.cgroup_id);
+        }
+        !self.made.contains(&header.cgroup_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_ebpf::events::exec::Exec;
+
+    use super::*;
+
+    fn of(cgroup_id: u64, kind: u16, boot_ns: u64) -> Header {
+        Header { cgroup_id, kind, boot_ns, ..Header::default() }
+    }
+
+    #[test]
+    fn what_a_container_did_before_it_was_watched_is_taken_over_and_nothing_twice() {
+        let mut directory = Directory::new(8);
+        directory.made(5, "/docker/aa", Some("aa"), 70);
+        let mut seen = Seen::by(&directory, 50);
+        let mut lacks = |header: Header| seen.lacks(&header, header.cgroup_id);
+        let execs = [40, 60, 69, 70].map(|at_ns| lacks(of(5, Exec::KIND, at_ns)));
+        assert_eq!(execs, [true, true, true, false]);
+        let refused = Header { outcome: outcome::DENIED, ..of(5, Exec::KIND, 80) };
+        assert!(lacks(refused) && lacks(of(5, CgroupRemoved::KIND, 80)));
+        assert!(lacks(of(6, CgroupMade::KIND, 40)) && lacks(of(6, Exec::KIND, 60)), "it is gone");
+        assert!(!lacks(of(7, CgroupMade::KIND, 60)) && !lacks(of(7, Exec::KIND, 61)), "it is new");
     }
 }
