@@ -11,6 +11,9 @@ use std::{
 /// Digits of a container id.
 const ID_DIGITS: usize = 64;
 
+/// The kernel's id of the uppermost cgroup: `kernfs_create_root` gives numbers from 1 on.
+const ROOT_ID: u64 = 1;
+
 /// Most cgroups looked at below one container.
 const MOST_DESCENDANTS: usize = 4096;
 
@@ -52,6 +55,20 @@ impl CgroupRoot {
     pub fn path_of(&self, directory: &Path) -> Option<String> {
         let below = directory.strip_prefix(&self.path).ok()?;
         Some(format!("/{}", below.to_str()?))
+    }
+
+    /// Whether this is the root of the whole hierarchy: paths that the kernel tells begin there.
+    pub fn is_whole(&self) -> bool {
+        id_of(&self.path).is_ok_and(|id| id == ROOT_ID)
+    }
+
+    /// Whether a cgroup is there, by the path that the kernel tells. Where it cannot be looked at, it
+    /// is taken to be.
+    pub fn has(&self, path: &str, cgroup_id: u64) -> bool {
+        match id_of(&self.path.join(path.trim_start_matches('/'))) {
+            Ok(id) => id == cgroup_id,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// The directory of a container's own cgroup, searched by name: the path that a process tells
@@ -159,6 +176,21 @@ mod tests {
         let below: Vec<PathBuf> = descendants(&container).into_iter().map(|it| it.0).collect();
         assert_eq!(below, [inner]);
         assert_eq!(root.directory_of(&"0".repeat(64)), None);
+    }
+
+    #[test]
+    fn a_cgroup_is_there_as_long_as_its_path_leads_to_it() {
+        let host = tempfile::tempdir().expect("a directory");
+        let directory = host.path().join("docker/a");
+        fs::create_dir_all(&directory).expect("is made");
+        let root = CgroupRoot { path: host.path().to_owned() };
+        let id = id_of(&directory).expect("is there");
+        assert!(root.has("/docker/a", id));
+        assert!(!root.has("/docker/a", id + 1), "another one has its name");
+        assert!(!root.has("/docker/b", id));
+        fs::write(host.path().join("file"), "").expect("is written");
+        assert!(root.has("/file/a", id), "nobody can tell");
+        assert!(!root.is_whole());
     }
 
     #[test]

@@ -22,6 +22,10 @@ const SHARE: usize = 2;
 /// Containers that are known at most where some do not run; those that do are bounded by the kernel.
 const MOST_AT_REST: usize = 16_384;
 
+/// How old a cgroup must be before its directory is missed: it is told of a moment before that
+/// can be seen.
+const SETTLED_NS: u64 = 1_000_000_000;
+
 /// Cgroups of no container that are remembered, for records that are under way already.
 const MOST_DISMISSED: usize = 1024;
 
@@ -322,6 +326,20 @@ impl Directory {
         self.requests.push(Request::Unwatch { cgroup_id });
     }
 
+    /// Takes for removed what is not there any more: the signal of that may be lost. Returns how
+    /// many cgroups that are.
+    pub fn sweep(&mut self, now_ns: u64, is_there: impl Fn(&str, u64) -> bool) -> usize {
+        let is_lost = |cgroup_id: u64, it: &Cgroup| {
+            it.gone_ns.is_none()
+                && now_ns.saturating_sub(it.since_ns) > SETTLED_NS
+                && !is_there(&it.path, cgroup_id)
+        };
+        let all = self.cgroups.iter().filter(|(id, it)| is_lost(**id, it));
+        let lost: Vec<u64> = all.map(|(&cgroup_id, _)| cgroup_id).collect();
+        lost.iter().for_each(|&cgroup_id| self.removed(cgroup_id, now_ns));
+        lost.len()
+    }
+
     /// The next start of a container has another first process, and the number of this one may be
     /// anybody's by then. What is still to come of the old cgroup keeps it.
     fn ended(&mut self, cgroup_id: u64, id: &str) {
@@ -538,6 +556,21 @@ mod tests {
         directory.tick(700 * SECOND, SECOND);
         directory.made(9, "/docker/aa", Some(ID), 700 * SECOND);
         assert_eq!(pid(&directory, 9), 0, "the old cgroups are forgotten");
+    }
+
+    #[test]
+    fn a_container_whose_removal_nobody_told_is_swept() {
+        let mut directory = Directory::new(10);
+        directory.known(container(7));
+        directory.made(5, "/docker/aa", Some(ID), 0);
+        directory.take_requests();
+        assert_eq!(directory.sweep(2 * SECOND, |path, id| (path, id) == ("/docker/aa", 5)), 0);
+        assert_eq!(directory.sweep(SECOND, |_, _| false), 0, "it may not be seen yet");
+        assert_eq!((directory.running(), directory.take_requests()), (1, Vec::new()));
+        assert_eq!(directory.sweep(2 * SECOND, |_, _| false), 1);
+        assert_eq!(directory.running(), 0);
+        assert_eq!(directory.take_requests(), [Request::Unwatch { cgroup_id: 5 }]);
+        assert_eq!(directory.sweep(3 * SECOND, |_, _| false), 0, "it is gone once");
     }
 
     #[test]

@@ -369,6 +369,19 @@ impl Containers {
         is_released.then_some(place.cgroup_id)
     }
 
+    /// Lets go of containers whose cgroup is gone without a signal.
+    pub(super) fn sweep(&self, attributor: &mut Attributor) {
+        // Below another root no path would lead anywhere.
+        if !self.cgroups.is_whole() {
+            return;
+        }
+        let is_there = |path: &str, cgroup_id| self.cgroups.has(path, cgroup_id);
+        let lost = attributor.directory.sweep(clock::boot_ns(), is_there);
+        if lost > 0 {
+            tracing::debug!(lost, "cgroups are gone and no signal told");
+        }
+    }
+
     fn ask_waiting(&mut self) {
         while let Some(question) = self.waiting.pop_front() {
             match self.ask.try_send(question) {

@@ -66,7 +66,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Seconds between looks at the runs that the kernel skipped, and after which free memory is given
 /// back.
 const SELDOM: u32 = 10;
-/// How often processes whose end was lost are looked for.
+/// How often processes and cgroups whose end was lost are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long the rings are drained at most once nothing fills them any more.
 const LAST_DRAIN: Duration = Duration::from_secs(2);
@@ -213,6 +213,7 @@ impl Pipeline {
             if now.duration_since(last_sweep) >= SWEEP {
                 last_sweep = now;
                 self.attributor.processes.sweep(|pid| self.procfs.is_alive(pid));
+                self.containers.sweep(&mut self.attributor);
             }
             if count < BATCH {
                 let is_quiet = now.duration_since(last_record) > WAKEUP;
