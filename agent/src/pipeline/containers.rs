@@ -136,7 +136,8 @@ impl Containers {
                 }
             }
             Notice::Known(container) => self.known(container, attributor, procfs, metrics, out),
-            Notice::Unknown { id } | Notice::Gone { id } => self.settle(&id),
+            // Who is late is known when it is told of; nothing else waits for that.
+            Notice::Unknown { id } | Notice::Gone { id } | Notice::Late { id } => self.settle(&id),
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
                 if op == "destroy" {

@@ -41,6 +41,7 @@ struct Entry {
     inspection: Inspection,
     is_running: bool,
     is_asked: bool,
+    is_late: bool,
     is_retired: bool,
     waiting: Vec<Notice>,
 }
@@ -93,12 +94,14 @@ impl Book {
         let is_told = |id: &&String| self.entries.get(*id).is_some_and(|it| it.told.is_some());
         let untold = running.iter().chain(&resting).filter(|id| !is_told(id)).cloned();
         outbox.push(Notice::Listed { ids: untold.collect() });
-        for id in resting {
-            self.entries.entry(id.clone()).or_default();
+        // First those that do something already.
+        for id in running {
+            let entry = self.entries.entry(id.clone()).or_default();
+            (entry.is_running, entry.is_late) = (true, false);
             self.inspect(&id);
         }
-        for id in running {
-            self.entries.entry(id.clone()).or_default().is_running = true;
+        for id in resting {
+            self.entries.entry(id.clone()).or_default().is_late = false;
             self.inspect(&id);
         }
         let is_over = |it: &Entry| !it.is_running && it.inspection == Inspection::Idle;
@@ -171,10 +174,14 @@ impl Book {
         Some(id)
     }
 
-    /// The inspection brought nothing and is to be tried again.
-    pub(super) fn again(&mut self, id: &str) {
+    /// Docker was too slow to answer an inspection, which is to be tried again.
+    pub(super) fn again(&mut self, id: &str, outbox: &mut Outbox) {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.inspection = Inspection::Idle;
+            if !std::mem::replace(&mut entry.is_late, true) {
+                tracing::warn!(id, "docker does not tell of a container; it is asked again");
+                outbox.push(Notice::Late { id: id.to_owned() });
+            }
         }
         self.inspect(id);
     }
@@ -190,6 +197,7 @@ impl Book {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let is_outdated = entry.inspection == Inspection::Outdated;
         entry.inspection = Inspection::Idle;
+        entry.is_late = false;
         let is_asked = std::mem::take(&mut entry.is_asked);
         let is_news = found.is_some_and(|found| entry.learn(found));
         match &entry.told {
@@ -266,6 +274,7 @@ mod tests {
             .map(|notice| match notice {
                 Notice::Known(container) => format!("known {}", container.init_pid),
                 Notice::Unknown { .. } => "unknown".to_owned(),
+                Notice::Late { .. } => "late".to_owned(),
                 Notice::Lifecycle { op, .. } => op,
                 Notice::Gone { .. } => "gone".to_owned(),
                 Notice::Listed { .. } => "listed".to_owned(),
@@ -316,6 +325,28 @@ mod tests {
         book.inspected("ab", None, &mut outbox);
         assert_eq!(words(&hear), ["unknown"]);
         assert!(book.entries.is_empty());
+    }
+
+    #[test]
+    fn who_docker_is_slow_to_tell_of_is_told_once_and_asked_for_again() {
+        let (mut book, mut outbox, hear) = fresh();
+        book.begin();
+        book.listed(vec!["ab".to_owned()], vec![], &mut outbox);
+        for _ in 0..3 {
+            assert_eq!(book.next().as_deref(), Some("ab"));
+            book.again("ab", &mut outbox);
+        }
+        assert_eq!(words(&hear), ["listed", "late"]);
+        book.next();
+        book.inspected("ab", Some(container(1, 7)), &mut outbox);
+        assert_eq!(words(&hear), ["known 7"]);
+    }
+
+    #[test]
+    fn those_that_run_are_asked_for_before_those_at_rest() {
+        let (mut book, mut outbox, _hear) = fresh();
+        book.listed(vec!["runs".to_owned()], vec!["rests".to_owned()], &mut outbox);
+        assert_eq!([book.next(), book.next()].map(Option::unwrap_or_default), ["runs", "rests"]);
     }
 
     #[test]

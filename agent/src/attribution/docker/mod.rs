@@ -71,6 +71,11 @@ pub enum Notice {
         /// The id.
         id: String,
     },
+    /// Docker takes too long to tell of this container; what it is may follow. Told once.
+    Late {
+        /// The id.
+        id: String,
+    },
     /// Something happened to a container. It follows the first `Known` or `Unknown` of it.
     Lifecycle {
         /// The container's id.

@@ -264,7 +264,9 @@ impl Session<'_> {
     fn missed(&mut self, id: String, error: Error) -> Result<(), Error> {
         let told = self.state.book.attributes(&id).cloned();
         match (told, error) {
-            (_, Error::RequestTimeoutError) => self.state.book.again(&id),
+            (_, Error::RequestTimeoutError) => {
+                self.state.book.again(&id, &mut self.state.outbox);
+            }
             (told, error) if is_about_the_question(&error) => {
                 tracing::debug!(%id, %error, "container not inspected");
                 match told {
