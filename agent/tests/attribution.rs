@@ -40,6 +40,10 @@ impl Host for Gone {
         None
     }
 
+    fn take_comparisons(&mut self) -> u32 {
+        0
+    }
+
     fn is_directory(&mut self, _: &Container, _: u32, _: &[u8]) -> bool {
         false
     }

@@ -45,7 +45,7 @@ use super::{
 /// make them necessary.
 const MOST_LOOKUPS: u32 = 2000;
 
-/// Lookups that one comparison of a program with the image's counts for.
+/// Lookups that one comparison of a file with the image's counts for.
 const COMPARISON: u32 = 200;
 
 /// What is asked of the host when a record names something unheard of.
@@ -62,6 +62,8 @@ pub trait Host {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer>;
+    /// Files whose content was compared with the image's for that, since the last call.
+    fn take_comparisons(&mut self) -> u32;
     /// Whether what a process of a container calls by a path is a directory, as far as that can be seen.
     fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool;
 }
@@ -348,12 +350,12 @@ impl Attributor {
         if self.lookups == 0 || !(is_doubtful || is_script) {
             return Looked::default();
         }
-        // To compare a file with the image's takes as long as many looks.
-        let cost = if is_doubtful { COMPARISON } else { 1 };
-        self.lookups = self.lookups.saturating_sub(cost);
         let mut layer_of = |path| host.layer_of(container, pid, tail.get(exec.cwd), path);
         let script = if is_script { layer_of(script) } else { None };
         let program = if is_doubtful { layer_of(tail.get(exec.path)) } else { None };
+        // To compare a file with the image's takes as long as many looks.
+        let cost = 1 + host.take_comparisons().saturating_mul(COMPARISON);
+        self.lookups = self.lookups.saturating_sub(cost);
         let is_changed = program.is_some_and(|it| it.is_changed);
         Looked { script, is_changed, is_directory: false }
     }

@@ -43,13 +43,14 @@ pub struct Procfs {
     /// What was found out of the files of containers, by their ids and first processes; `None` where
     /// there is no overlay.
     overlays: HashMap<(String, u32), Option<Overlay>>,
+    comparisons: u32,
 }
 
 impl Procfs {
     /// The host's process file system, mounted here.
     pub fn at(root: PathBuf) -> Self {
         let ticks = rustix::param::clock_ticks_per_second().max(1);
-        Self { root, tick_ns: 1_000_000_000 / ticks, overlays: HashMap::new() }
+        Self { root, tick_ns: 1_000_000_000 / ticks, overlays: HashMap::new(), comparisons: 0 }
     }
 
     /// Where it is mounted.
@@ -174,8 +175,14 @@ impl Host for Procfs {
         let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
         let named = Named { pid, init_pid, cwd: directory, path };
         // Of a process that is gone, the container's first one mostly sees the same.
-        layer_of_script(overlay, &self.root, &named)
-            .or_else(|| layer_of_script(overlay, &self.root, &Named { pid: init_pid, ..named }))
+        let layer = layer_of_script(overlay, &self.root, &named)
+            .or_else(|| layer_of_script(overlay, &self.root, &Named { pid: init_pid, ..named }));
+        self.comparisons += overlay.take_comparisons();
+        layer
+    }
+
+    fn take_comparisons(&mut self) -> u32 {
+        std::mem::take(&mut self.comparisons)
     }
 
     fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool {

@@ -17,16 +17,32 @@ pub(super) enum Comparison {
     TooLong,
 }
 
+/// What the lengths of two regular files say; else the length of both, whose bytes are to be
+/// compared.
+///
+/// # Errors
+/// What looking at one of them says.
+pub(super) fn compare_lengths(
+    one: impl AsFd,
+    other: impl AsFd,
+    limit: u64,
+) -> io::Result<Result<u64, Comparison>> {
+    let length = |file: &dyn AsFd| rustix::fs::fstat(file.as_fd()).map(|it| it.st_size as u64);
+    Ok(match (length(&one)?, length(&other)?) {
+        (one, other) if one != other => Err(Comparison::Different),
+        (one, _) if one > limit => Err(Comparison::TooLong),
+        (one, _) => Ok(one),
+    })
+}
+
 /// Compares two regular files: first their lengths, then their bytes.
 ///
 /// # Errors
 /// What reading one of them says.
 pub(super) fn compare(one: impl AsFd, other: impl AsFd, limit: u64) -> io::Result<Comparison> {
-    let length = |file: &dyn AsFd| rustix::fs::fstat(file.as_fd()).map(|it| it.st_size as u64);
-    let length = match (length(&one)?, length(&other)?) {
-        (one, other) if one != other => return Ok(Comparison::Different),
-        (one, _) if one > limit => return Ok(Comparison::TooLong),
-        (one, _) => one,
+    let length = match compare_lengths(&one, &other, limit)? {
+        Ok(length) => length,
+        Err(told) => return Ok(told),
     };
     let mut buffers = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
     let mut offset = 0;

@@ -111,19 +111,34 @@ pub struct Layer {
 pub struct Overlay {
     layers: Layers,
     most_compared_bytes: u64,
+    /// Whether files may be written out first, for what is found to be kept.
+    may_wait: bool,
+    comparisons: u32,
     known: HashMap<Identity, Provenance>,
 }
 
 impl Overlay {
     /// The overlay of these layers, which need not be there yet.
     pub fn new(layers: Layers) -> Self {
-        Self { layers, most_compared_bytes: MOST_COMPARED_BYTES, known: HashMap::new() }
+        Self {
+            layers,
+            most_compared_bytes: MOST_COMPARED_BYTES,
+            may_wait: true,
+            comparisons: 0,
+            known: HashMap::new(),
+        }
     }
 
-    /// The same, judging only files of at most this many bytes.
+    /// The same, judging only files of at most this many bytes, and never waiting for one to be
+    /// written out: how long that takes, its container has in its hands.
     #[must_use]
     pub fn comparing_at_most(self, bytes: u64) -> Self {
-        Self { most_compared_bytes: bytes, ..self }
+        Self { most_compared_bytes: bytes, may_wait: false, ..self }
+    }
+
+    /// Files whose bytes were compared since the last call.
+    pub fn take_comparisons(&mut self) -> u32 {
+        std::mem::take(&mut self.comparisons)
     }
 
     /// Where the file comes from that has this path in the container.
@@ -188,12 +203,20 @@ impl Overlay {
     /// Of a file and the image's file of its name, by their contents.
     fn compared(&mut self, file: impl AsFd, lower: &Found) -> Provenance {
         for _ in 0..TRIES {
-            // Pages that are dirty in a mapping change without a new time; once written out, the
-            // next change stamps the file.
-            let is_clean = rustix::fs::fdatasync(&file).is_ok();
+            let limit = self.most_compared_bytes;
+            let is_clean = match content::compare_lengths(&file, &lower.file, limit) {
+                // Pages that are dirty in a mapping change without a new time; once written out, the
+                // next change stamps the file.
+                Ok(Ok(_)) => {
+                    self.comparisons += 1;
+                    self.may_wait && rustix::fs::fdatasync(&file).is_ok()
+                }
+                // No mapping changes a length.
+                _ => true,
+            };
             let Ok(before) = Identity::of(&file) else { break };
             let is_settled = is_clean && before.age_ns(clock::now_ns()) > SETTLED_NS;
-            let is_changed = match content::compare(&file, &lower.file, self.most_compared_bytes) {
+            let is_changed = match content::compare(&file, &lower.file, limit) {
                 Ok(Comparison::Same) => false,
                 Ok(Comparison::Different) => true,
                 Ok(Comparison::TooLong) => return Provenance::Unknown("the file is too long"),

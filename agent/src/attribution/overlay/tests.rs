@@ -211,6 +211,34 @@ fn what_was_found_is_kept_until_the_file_changes() {
 }
 
 #[test]
+fn who_may_not_wait_keeps_only_what_the_lengths_say() {
+    let tree = Tree::new();
+    for name in ["bin/same", "bin/longer"] {
+        tree.write("bottom", name, "content");
+    }
+    tree.write("upper", "bin/same", "content");
+    tree.write("upper", "bin/longer", "content!");
+    let open = |name: &str| fs::File::open(tree.path("upper", name)).expect("is there");
+    let told = |name: &str| file::look(open(name)).expect("is open");
+    let changed_ns = |name: &str| {
+        let changed = told(name).stx_ctime;
+        changed.tv_sec as u64 * 1_000_000_000 + u64::from(changed.tv_nsec)
+    };
+    let start = clock::instant();
+    while clock::now_ns() <= changed_ns("bin/longer") + SETTLED_NS {
+        assert!(clock::since(start) < Duration::from_secs(10), "time passes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut hasty = tree.overlay().comparing_at_most(1 << 20);
+    assert_eq!(hasty.provenance_of(open("bin/longer"), b"/bin/longer"), CHANGED);
+    assert_eq!(hasty.take_comparisons(), 0, "no byte was looked at");
+    assert_eq!(hasty.provenance_of(open("bin/same"), b"/bin/same"), UNCHANGED);
+    assert_eq!((hasty.take_comparisons(), hasty.take_comparisons()), (1, 0));
+    assert_eq!(hasty.known(&told("bin/longer")), Some(CHANGED));
+    assert_eq!(hasty.known(&told("bin/same")), None, "a mapping may change it unseen");
+}
+
+#[test]
 fn what_is_kept_has_a_bound() {
     let tree = Tree::new();
     tree.write("bottom", "bin/a", "a");
