@@ -1,6 +1,6 @@
 //! Sets of exceptions as the kernel side keeps them: containers with the same ones share a set.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use plimsoll_ebpf::rules::Rule;
 
@@ -111,9 +111,11 @@ pub fn prepare(mut entries: Vec<Entry>) -> Vec<Entry> {
             entry.until_ns = until_ns;
         }
     }
-    // Of the same text only one is kept: the one that allows longest.
-    entries.sort_by(|a, b| {
-        (a.rule, &a.text, a.is_whole, b.until_ns).cmp(&(b.rule, &b.text, b.is_whole, a.until_ns))
+    // Of the same text only one is kept: the one of any depth, which covers the others until it ends
+    // and a new set is made; else the one that allows longest.
+    entries.sort_by_key(|it| {
+        let text = it.text.clone();
+        (it.rule, text, it.is_whole, it.components != 0, Reverse(it.until_ns))
     });
     entries.dedup_by(|a, b| (a.rule, &a.text, a.is_whole) == (b.rule, &b.text, b.is_whole));
     entries
@@ -182,6 +184,13 @@ mod tests {
         let given = vec![entry(8, 0, 9), entry(64, 443, 5), entry(64, 443, 5), entry(16, 80, 20)];
         let prepared = prepare_peers(given);
         assert_eq!(prepared, [entry(8, 0, 9), entry(16, 80, 20), entry(64, 443, 9)]);
+    }
+
+    #[test]
+    fn any_depth_is_not_narrowed_by_an_exception_of_the_same_text_that_lasts_longer() {
+        let (any, one) = (entry("/a/", 0, 5), entry("/a/", 2, 9));
+        assert_eq!(prepare(vec![one.clone(), any.clone()]), [any]);
+        assert_eq!(prepare(vec![one.clone(), entry("/a/", 2, 5)]), [one]);
     }
 
     #[test]
