@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::Ordering::Relaxed},
 };
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -68,7 +68,7 @@ pub struct Changed<T> {
     pub unsaved: Option<String>,
 }
 
-/// See the module. Its calls wait for the disk.
+/// See the module. Its calls wait for the disk, but for [`Self::is_due`].
 pub struct Keeper {
     path: PathBuf,
     publisher: Publisher,
@@ -211,9 +211,14 @@ impl Keeper {
         Ok(Changed { value: exception, unsaved: self.replace(&mut state, book, now_ns) })
     }
 
-    /// Whether [`Self::tick`] has something to do.
+    /// Whether [`Self::tick`] has something to do. It has not while a change is being made: this
+    /// call alone never waits.
     pub fn is_due(&self, now_ns: u64) -> bool {
-        let state = self.state();
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
         state.is_untold
             || state.next_expiry_ns.is_some_and(|at| at <= now_ns)
             || state.is_time_to_save(now_ns)
@@ -304,4 +309,27 @@ fn uses(book: &Book) -> u64 {
 fn next_expiry_ns(book: &Book, now_ns: u64) -> Option<u64> {
     let expiries = book.exceptions.iter().filter_map(|it| it.expires_ns);
     expiries.filter(|at| *at > now_ns).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn who_asks_what_is_due_does_not_wait_for_the_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (tell, _hear) = crossbeam_channel::unbounded();
+        let publisher = Publisher { tell, wake: Box::new(|| {}) };
+        let keeper = Arc::new(Keeper::open(Book::default(), dir.path(), publisher, 1));
+        keeper.state().is_untold = true;
+        let (answer, answered) = mpsc::channel();
+        let saving = keeper.state();
+        let asked = Arc::clone(&keeper);
+        thread::spawn(move || answer.send(asked.is_due(1)));
+        assert_eq!(answered.recv_timeout(Duration::from_secs(10)), Ok(false));
+        drop(saving);
+        assert!(keeper.is_due(1));
+    }
 }
