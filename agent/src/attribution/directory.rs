@@ -336,7 +336,9 @@ impl Directory {
         };
         let all = self.cgroups.iter().filter(|(id, it)| is_lost(**id, it));
         let lost: Vec<u64> = all.map(|(&cgroup_id, _)| cgroup_id).collect();
-        lost.iter().for_each(|&cgroup_id| self.removed(cgroup_id, now_ns));
+        for &cgroup_id in &lost {
+            self.removed(cgroup_id, now_ns);
+        }
         lost.len()
     }
 

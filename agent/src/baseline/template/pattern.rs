@@ -46,7 +46,8 @@ impl Pattern {
                 parts.push(Part::Masked(mask));
             }
         });
-        (is_masked || varying == 1 && is_numbered(name)).then_some(Self(parts))
+        let is_one_of_many = is_numbered(name) || is_counter(name);
+        (is_masked || varying == 1 && is_one_of_many).then_some(Self(parts))
     }
 
     /// The pattern of names that say the same and differ in what may vary; `None` where the name
@@ -146,6 +147,11 @@ fn is_numbered(name: &str) -> bool {
         let is_number = number.bytes().all(|it| it.is_ascii_digit());
         !before.is_empty() && (1..=MOST_ROTATED).contains(&number.len()) && is_number
     })
+}
+
+/// Whether a name is a number with zeros before it, as those of files are that are counted: `0001`.
+fn is_counter(name: &str) -> bool {
+    name.len() >= 2 && name.starts_with('0') && name.bytes().all(|it| it.is_ascii_digit())
 }
 
 fn matches(parts: &[Part], name: &str) -> bool {
@@ -327,6 +333,16 @@ mod tests {
         let pattern = Pattern::at_first_sight("error.log.2.gz").expect("is numbered");
         assert!(pattern.matches("error.log.3.gz") && !pattern.matches("error.log.3"));
         for name in ["error.log", "python3.11", "core.1234", ".1", "v1", "report.1.sh", "a.b.1"] {
+            assert_eq!(Pattern::at_first_sight(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn counted_files_are_one_at_first_sight() {
+        let pattern = Pattern::at_first_sight("0000").expect("is counted");
+        assert!(pattern.matches("0001") && pattern.matches("0123"));
+        assert!(!pattern.matches("0001.sh") && !pattern.matches("000x"));
+        for name in ["0", "1000", "7", "0x", "00a"] {
             assert_eq!(Pattern::at_first_sight(name), None, "{name}");
         }
     }
