@@ -542,7 +542,7 @@ mod tests {
         let mut directory = Directory::new(10);
         let pid = |directory: &Directory, cgroup_id| match directory.standing(cgroup_id) {
             Standing::Known(it) => it.init_pid,
-            _ => panic!("it is known"),
+            Standing::Held | Standing::Dismissed | Standing::Unheard => panic!("it is known"),
         };
         directory.made(5, "/docker/aa", Some(ID), 0);
         directory.known(container(7));

@@ -41,7 +41,6 @@ struct Entry {
     inspection: Inspection,
     is_running: bool,
     is_asked: bool,
-    is_late: bool,
     is_retired: bool,
     waiting: Vec<Notice>,
 }
@@ -54,6 +53,8 @@ pub(super) struct Book {
     retired: VecDeque<String>,
     /// Ran when the connection broke, and were not heard of since.
     suspects: HashSet<String>,
+    /// Told to be late since the list was made.
+    late: HashSet<String>,
 }
 
 impl Book {
@@ -80,6 +81,7 @@ impl Book {
         outbox: &mut Outbox,
     ) {
         resting.truncate(MOST_AT_REST);
+        self.late.clear();
         for id in &running {
             self.suspects.remove(id);
         }
@@ -96,12 +98,11 @@ impl Book {
         outbox.push(Notice::Listed { ids: untold.collect() });
         // First those that do something already.
         for id in running {
-            let entry = self.entries.entry(id.clone()).or_default();
-            (entry.is_running, entry.is_late) = (true, false);
+            self.entries.entry(id.clone()).or_default().is_running = true;
             self.inspect(&id);
         }
         for id in resting {
-            self.entries.entry(id.clone()).or_default().is_late = false;
+            self.entries.entry(id.clone()).or_default();
             self.inspect(&id);
         }
         let is_over = |it: &Entry| !it.is_running && it.inspection == Inspection::Idle;
@@ -178,7 +179,7 @@ impl Book {
     pub(super) fn again(&mut self, id: &str, outbox: &mut Outbox) {
         if let Some(entry) = self.entries.get_mut(id) {
             entry.inspection = Inspection::Idle;
-            if !std::mem::replace(&mut entry.is_late, true) {
+            if self.late.insert(id.to_owned()) {
                 tracing::warn!(id, "docker does not tell of a container; it is asked again");
                 outbox.push(Notice::Late { id: id.to_owned() });
             }
@@ -194,10 +195,10 @@ impl Book {
 
     /// An inspection ended: with a container, or with none where Docker has none by this id.
     pub(super) fn inspected(&mut self, id: &str, found: Option<Container>, outbox: &mut Outbox) {
+        self.late.remove(id);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let is_outdated = entry.inspection == Inspection::Outdated;
         entry.inspection = Inspection::Idle;
-        entry.is_late = false;
         let is_asked = std::mem::take(&mut entry.is_asked);
         let is_news = found.is_some_and(|found| entry.learn(found));
         match &entry.told {
