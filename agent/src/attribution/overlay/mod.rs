@@ -34,6 +34,9 @@ const MOST_KNOWN: usize = 4096;
 /// How old a file's last change must be for its provenance to be kept. Kernels before 6.13 stamp
 /// changes by their tick, so that two within one look like one.
 const SETTLED_NS: u64 = 1_000_000_000;
+/// The same where nobody waits for a file to be written out: the kernel does that by itself within half
+/// a minute (`vm.dirty_expire_centisecs`), and stamps the next change.
+const WRITTEN_OUT_NS: u64 = 120_000_000_000;
 
 /// How often a file is compared that changes meanwhile.
 const TRIES: u32 = 3;
@@ -204,18 +207,22 @@ impl Overlay {
     fn compared(&mut self, file: impl AsFd, lower: &Found) -> Provenance {
         for _ in 0..TRIES {
             let limit = self.most_compared_bytes;
-            let is_clean = match content::compare_lengths(&file, &lower.file, limit) {
+            let (is_clean, settled_ns) = match content::compare_lengths(&file, &lower.file, limit) {
                 // Pages that are dirty in a mapping change without a new time; once written out, the
                 // next change stamps the file.
                 Ok(Ok(_)) => {
                     self.comparisons += 1;
-                    self.may_wait && rustix::fs::fdatasync(&file).is_ok()
+                    if self.may_wait {
+                        (rustix::fs::fdatasync(&file).is_ok(), SETTLED_NS)
+                    } else {
+                        (true, WRITTEN_OUT_NS)
+                    }
                 }
                 // No mapping changes a length.
-                _ => true,
+                _ => (true, SETTLED_NS),
             };
             let Ok(before) = Identity::of(&file) else { break };
-            let is_settled = is_clean && before.age_ns(clock::now_ns()) > SETTLED_NS;
+            let is_settled = is_clean && before.age_ns(clock::now_ns()) > settled_ns;
             let is_changed = match content::compare(&file, &lower.file, limit) {
                 Ok(Comparison::Same) => false,
                 Ok(Comparison::Different) => true,
