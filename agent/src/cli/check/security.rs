@@ -26,7 +26,7 @@ pub(super) fn read(name: &str) -> Result<String, String> {
     })
 }
 
-/// The `AppArmor` label of this process.
+/// The `AppArmor` label of this process; on kernels before 5.8 it may be another module's.
 fn label() -> io::Result<String> {
     fs::read_to_string("/proc/self/attr/apparmor/current")
         .or_else(|_| fs::read_to_string("/proc/self/attr/current"))
@@ -36,6 +36,11 @@ fn apparmor(label: io::Result<String>) -> Item {
     const WHAT: &str = "AppArmor";
     let Ok(label) = label else { return Item::pass(WHAT, "not active") };
     let label = label.trim_matches(['\0', '\n', ' ']);
+    // Others' labels have no mode: `kernel`, `system_u:system_r:container_t:s0`.
+    let is_its = label.is_empty() || label.starts_with("unconfined") || label.ends_with(')');
+    if !is_its {
+        return Item::pass(WHAT, "not active");
+    }
     if label.is_empty() || label.starts_with("unconfined") || label.ends_with("(complain)") {
         let label = if label.is_empty() { "unconfined" } else { label };
         return Item::pass(WHAT, label);
@@ -83,6 +88,7 @@ mod tests {
         let of = |label: &str| apparmor(Ok(label.to_owned())).status;
         assert_eq!(of("docker-default (enforce)\n"), Status::Warn);
         assert_eq!(of("unconfined\n"), Status::Pass);
+        assert_eq!(of("system_u:system_r:container_t:s0\0"), Status::Pass, "SELinux's");
         assert_eq!(apparmor(Err(io::ErrorKind::InvalidInput.into())).status, Status::Pass);
     }
 }
