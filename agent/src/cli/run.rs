@@ -66,6 +66,9 @@ enum Show {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let effective = args.overrides.load(args.config)?;
     let config = &effective.config;
+    if let Some(loss) = check::lookups() {
+        tracing::warn!("{loss}");
+    }
     if let Some(blocker) = check::blocker(config) {
         return Err(Failure::environment(anyhow!(blocker)));
     }

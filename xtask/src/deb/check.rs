@@ -25,6 +25,16 @@ const WANTED: [(&str, &str); 9] = [
     ("./usr/share/doc/plimsoll/copyright", "-rw-r--r--"),
 ];
 
+/// Settings of a unit that take away what the agent works with, without a word at its start.
+const HARMFUL: [&str; 6] = [
+    "MemoryDenyWriteExecute=",
+    "PrivateNetwork=",
+    "PrivateUsers=",
+    "ProcSubset=",
+    "ProtectProc=",
+    "RestrictSUIDSGID=",
+];
+
 /// What happens in the copy of the system, with the package in /package.deb.
 const INSTALLATION: &str = r#"
 set -eux
@@ -68,6 +78,7 @@ exec chroot "$0/root" sh -c "$2"
 pub(super) fn check(package: &Path) -> Result<()> {
     contents(package)?;
     control(package)?;
+    unit()?;
     sources(package)?;
     install(package)?;
     say(&format!("{} is in order", package.display()));
@@ -103,6 +114,17 @@ fn parse(told: &str) -> Result<BTreeMap<String, String>> {
         files.insert(path.to_owned(), mode.to_owned());
     }
     Ok(files)
+}
+
+/// The unit: nothing in it stands in the agent's way.
+fn unit() -> Result<()> {
+    let path = paths::root().join("deploy/plimsoll.service");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    for line in text.lines() {
+        let is_harmful = HARMFUL.iter().any(|it| line.starts_with(it));
+        ensure!(!is_harmful, "{line} of {} takes what the agent needs", path.display());
+    }
+    Ok(())
 }
 
 /// What dpkg is told.

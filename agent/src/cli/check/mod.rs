@@ -22,7 +22,7 @@ use super::{
     output,
     overrides::Overrides,
 };
-use crate::config::sections::Config;
+use crate::{attribution::overlay::script::try_lookup, config::sections::Config};
 use item::{Item, Status};
 
 /// Arguments of `plimsoll check`.
@@ -67,10 +67,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 pub(super) fn blocker(config: &Config) -> Option<String> {
     // Privileges first: without them much else seems to be missing.
     let items = [privilege::items(), kernel::items(), security::items(), host::items(&config.host)];
-    let first = items.into_iter().flatten().find(|item| item.status == Status::Fail)?;
-    let parts = [Some(first.found), first.consequence, first.remedy];
+    items.into_iter().flatten().find(|item| item.status == Status::Fail).map(in_one_line)
+}
+
+/// What is lost since files of containers cannot be looked up, in one line; `None` where they can.
+pub(super) fn lookups() -> Option<String> {
+    privilege::lookups(try_lookup()).map(in_one_line)
+}
+
+fn in_one_line(item: Item) -> String {
+    let parts = [Some(item.found), item.consequence, item.remedy];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    Some(format!("{}: {}", first.what, parts.join("; ")))
+    format!("{}: {}", item.what, parts.join("; "))
 }
 
 fn items(config: &Config) -> Result<Vec<Item>, Failure> {

@@ -1,8 +1,9 @@
 //! What this process may do: capabilities and system call filter.
 
-use std::fs;
+use std::{fs, io};
 
 use super::item::Item;
+use crate::attribution::overlay::script::try_lookup;
 
 /// Capabilities that matter here (include/uapi/linux/capability.h).
 const DAC_READ_SEARCH: Capability = Capability(2, "DAC_READ_SEARCH");
@@ -39,7 +40,18 @@ pub(super) fn items() -> Vec<Item> {
         None => vec![Item::warn("privileges", "unknown: /proc/self/status cannot be read")],
     };
     items.push(seccomp(field(&status, "Seccomp")));
+    items.extend(lookups(try_lookup()));
     items
+}
+
+/// What is lost where files of containers cannot be looked up; nothing where they can.
+pub(super) fn lookups(tried: io::Result<()>) -> Option<Item> {
+    let error = tried.err()?;
+    let lost = Item::warn("lookups of files", format!("openat2(2): {error}"))
+        .so("of scripts and changed programs it is not known whether they are the image's");
+    Some(lost.remedy(
+        "let the call pass: in a unit of systemd, no `RestrictSUIDSGID=`; else in the seccomp profile",
+    ))
 }
 
 fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
@@ -122,6 +134,13 @@ mod tests {
             let consequence = items[0].consequence.as_deref().expect("is told");
             assert!(consequence.starts_with(&format!("without {lacking} ")), "{consequence}");
         }
+    }
+
+    #[test]
+    fn a_filter_that_refuses_lookups_is_told() {
+        assert!(lookups(Ok(())).is_none());
+        let item = lookups(Err(io::Error::from_raw_os_error(libc::ENOSYS))).expect("is lost");
+        assert_eq!(item.status, Status::Warn);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod files;
 mod sockets;
 
-use std::{fs, io, path::Path};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use anyhow::Context;
 use plimsoll_ebpf::{
@@ -44,30 +44,25 @@ pub fn run(
         loaded.probes.iter_mut().filter(is_tried).map(|it| it.program).collect();
     let results = test(&programs, orders, policies, data_dir, proc_root);
     for status in loaded.probes.iter_mut().filter(is_tried) {
-        let proved = match &results {
-            Ok(proved) => proved.contains(&status.program),
-            Err(error) => {
-                status.outcome = Outcome::Broken(format!("could not be tested: {error:#}"));
-                continue;
-            }
+        let why = match &results {
+            Ok(results) => results.get(status.program).and_then(|it| *it).map(str::to_owned),
+            Err(error) => Some(format!("could not be tested: {error:#}")),
         };
-        if !proved {
-            let why =
-                "attached, and the kernel does not ask it: an act it has to refuse went through";
-            status.outcome = Outcome::Broken(why.to_owned());
+        if let Some(why) = why {
+            status.outcome = Outcome::Broken(why);
         }
     }
 }
 
-/// The programs whose act was refused while they were told to, and not before; and those whose act
-/// nobody can do on this host.
+/// Of each program, why it is not proved, if it is not: its act has to be refused while it is told to,
+/// and not before, or be one that nobody can do on this host.
 fn test(
     programs: &[&'static str],
     orders: &mut Orders,
     policies: &mut Policies,
     data_dir: &Path,
     proc_root: &Path,
-) -> anyhow::Result<Vec<&'static str>> {
+) -> anyhow::Result<HashMap<&'static str, Option<&'static str>>> {
     knock(0);
     let cgroup = orders.agent_cgroup().context("the kernel programs do not answer")?;
     let places = [Place::new(data_dir, "control")?, Place::new(data_dir, "test")?];
@@ -80,13 +75,21 @@ fn test(
     let after: Vec<Tried> = programs.iter().map(|it| attempt(it, &places[1].0)).collect();
     policies.leave(Whom::There(SELF_TEST));
     orders.unwatch(cgroup);
-    let is_proved = |(before, after): (Tried, Tried)| match before {
-        Tried::Passed => after == Tried::Refused,
-        Tried::Refused => false,
-        Tried::Impossible => true,
-    };
-    let tried = before.into_iter().zip(after).map(is_proved).zip(programs);
-    Ok(tried.filter(|(is_proved, _)| *is_proved).map(|(_, program)| *program).collect())
+    let tried = before.into_iter().zip(after).map(|(before, after)| doubt(before, after));
+    Ok(programs.iter().copied().zip(tried).collect())
+}
+
+/// Why a program is not proved whose act went so before it was told to refuse it, and after.
+fn doubt(before: Tried, after: Tried) -> Option<&'static str> {
+    match (before, after) {
+        (Tried::Passed, Tried::Refused) | (Tried::Impossible, _) => None,
+        (Tried::Passed, _) => {
+            Some("attached, and the kernel does not ask it: an act it has to refuse went through")
+        }
+        (Tried::Refused, _) => Some(
+            "attached, and not proved: something else refuses the act, as a seccomp filter does",
+        ),
+    }
 }
 
 /// Every program that is tried, with its act.
@@ -139,6 +142,14 @@ mod tests {
             assert!(acts().any(|(program, _)| program == guard), "{guard}");
         }
         assert_eq!(acts().count(), guards.len());
+    }
+
+    #[test]
+    fn who_is_not_proved_is_told_why() {
+        assert_eq!(doubt(Tried::Passed, Tried::Refused), None);
+        assert_eq!(doubt(Tried::Impossible, Tried::Passed), None);
+        assert!(doubt(Tried::Passed, Tried::Passed).is_some_and(|it| it.contains("went through")));
+        assert!(doubt(Tried::Refused, Tried::Refused).is_some_and(|it| it.contains("else")));
     }
 
     #[test]
