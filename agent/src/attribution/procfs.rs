@@ -172,11 +172,9 @@ impl Host for Procfs {
             Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
         });
         let overlay = overlay.as_mut()?;
-        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
-        let named = Named { pid, init_pid, cwd: directory, path };
-        // Of a process that is gone, the container's first one mostly sees the same.
-        let layer = layer_of_script(overlay, &self.root, &named)
-            .or_else(|| layer_of_script(overlay, &self.root, &Named { pid: init_pid, ..named }));
+        let layer = by_either(container, pid, |pid, init_pid| {
+            layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
+        });
         self.comparisons += overlay.take_comparisons();
         layer
     }
@@ -186,12 +184,22 @@ impl Host for Procfs {
     }
 
     fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool {
-        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
-        let named = Named { pid, init_pid, cwd: b"/", path };
-        let found = resolve(&self.root, &named)
-            .or_else(|_| resolve(&self.root, &Named { pid: init_pid, ..named }));
-        found.is_ok_and(|it| it.is_directory())
+        let found = by_either(container, pid, |pid, init_pid| {
+            resolve(&self.root, &Named { pid, init_pid, cwd: b"/", path }).ok()
+        });
+        found.is_some_and(|it| it.is_directory())
     }
+}
+
+/// What is found by a process of a container or, of one that is gone, by the container's first one,
+/// which mostly sees the same. `look` is given both, the one that looks first.
+fn by_either<T>(
+    container: &Container,
+    pid: u32,
+    mut look: impl FnMut(u32, u32) -> Option<T>,
+) -> Option<T> {
+    let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
+    look(pid, init_pid).or_else(|| look(init_pid, init_pid))
 }
 
 /// Parent and start in clock ticks since boot: fields 4 and 22 of `proc_pid_stat(5)`. The name in

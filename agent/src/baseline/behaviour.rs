@@ -168,8 +168,8 @@ fn is_given(observation: &Observation<'_>, path: &[u8]) -> bool {
     let (Some(container), Some(process)) = (observation.container, observation.process) else {
         return false;
     };
-    let name = |path: &[u8]| path.rsplit(|it| *it == b'/').next().map(<[u8]>::to_vec);
-    let names = |text: &str| text.split_whitespace().any(|it| name(it.as_bytes()) == name(path));
+    let name = program::base(path);
+    let names = |text: &str| text.split_whitespace().any(|it| program::base(it.as_bytes()) == name);
     let is_first = || process.lineage.ancestors.iter().all(|it| is_docker_init(&it.exe));
     match process.origin {
         Origin::Init => is_first() && (names(&container.entrypoint) || names(&container.arguments)),

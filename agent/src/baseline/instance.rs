@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     dimension::{Context, Dimension},
+    entries::Occasion,
     settings::Settings,
     volume::{contacts::Contacts, track::Track},
 };
@@ -87,9 +88,21 @@ impl Instance {
         self.started_ms != Some(0)
     }
 
-    /// When it was started, in seconds since the Unix epoch, where that was seen.
-    pub fn start_s(&self) -> Option<u64> {
-        self.saw_start().then_some(self.start_ms / 1000)
+    /// What it does at a moment, by context and unit.
+    pub fn occasions(
+        &self,
+        now_ms: u64,
+        settings: &Settings,
+    ) -> impl Fn(Context, u64) -> Occasion + use<> {
+        let known = Occasion {
+            context: Context::Steady,
+            unit: 0,
+            container: self.hash,
+            start_s: self.saw_start().then_some(self.start_ms / 1000),
+            now_s: now_ms / 1000,
+            apart_s: settings.apart_s(),
+        };
+        move |context, unit| Occasion { context, unit, ..known }
     }
 
     /// When its start is over at the latest.
@@ -120,6 +133,9 @@ impl Instance {
 
     /// Takes note that a process runs a program that is not the image's, or was made by one that does.
     pub fn note_foreign(&mut self, process: &Process, now_ms: u64) {
+        if self.is_lost {
+            return;
+        }
         if self.foreign.len() >= MOST_FOREIGN {
             let goes_on = |ended_ms: u64| now_ms.saturating_sub(ended_ms) < LINGER_MS;
             self.foreign.retain(|_, ended_ms| ended_ms.is_none_or(goes_on));

@@ -318,21 +318,13 @@ impl Known {
         let start_ends_ms = instance.start_ends_ms(&self.settings);
         let saw_start = instance.saw_start();
         let begins_ms = if saw_start { start_ends_ms } else { instance.start_ms };
-        let (hash, began_ms, start_s) = (instance.hash, instance.start_ms, instance.start_s());
+        let (start_ms, at) = (instance.start_ms, instance.occasions(now_ms, &self.settings));
         for member in instance.members.iter_mut().flatten() {
             let profile = &mut self.profiles[member.profile];
-            let at = |context, unit| Occasion {
-                context,
-                unit,
-                container: hash,
-                start_s,
-                now_s: now_ms / 1000,
-                apart_s: self.settings.apart_s(),
-            };
             if saw_start && !member.is_start_counted && now_ms >= start_ends_ms {
                 member.is_start_counted = true;
                 let at = at(Context::Start, member.start_unit);
-                profile.count_unit(&at, &instance.container.id, began_ms / 1000);
+                profile.count_unit(&at, &instance.container.id, start_ms / 1000);
             }
             if member.unit_began_ms == 0 {
                 profile.last_unit += 1;
@@ -361,25 +353,16 @@ impl Known {
     /// Takes note of the units that a container at its end did not work through: those of several that
     /// live shorter than a unit make a whole one together.
     pub fn carry(&mut self, instance: &Instance, now_ms: u64) {
-        let unit_ms = self.settings.unit_ms();
-        for member in instance.members.iter().flatten() {
+        let (unit_ms, at) = (self.settings.unit_ms(), instance.occasions(now_ms, &self.settings));
+        let has_begun = |it: &&Member| it.unit_began_ms != 0 && it.is_active;
+        for member in instance.members.iter().flatten().filter(has_begun) {
             let profile = &mut self.profiles[member.profile];
-            if member.unit_began_ms == 0 || !member.is_active {
-                continue;
-            }
             profile.carried_ms += now_ms.saturating_sub(member.unit_began_ms);
             if profile.carried_ms < unit_ms {
                 continue;
             }
             profile.carried_ms %= unit_ms;
-            let at = Occasion {
-                context: Context::Steady,
-                unit: member.unit,
-                container: instance.hash,
-                start_s: instance.start_s(),
-                now_s: now_ms / 1000,
-                apart_s: self.settings.apart_s(),
-            };
+            let at = at(Context::Steady, member.unit);
             profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
         }
     }

@@ -75,11 +75,10 @@ impl Learned {
     /// Of the removal of a file, the entry of its being moved there by the same program, where its name
     /// is one of many: who rotates files ends with removing the oldest.
     pub fn find_moved(&self, it: &Behaviour<'_>) -> Option<u32> {
+        let trie = self.tries.get(scope_of_moving(it.scope)?.as_str())?;
         let name = it.key.rsplit('/').next().unwrap_or_default();
-        if it.learning != Learning::AsTemplate || !tokens::varies(name) {
-            return None;
-        }
-        self.tries.get(scope_of_moving(it.scope)?.as_str())?.find(it.key)
+        let is_one_of_many = it.learning == Learning::AsTemplate && tokens::varies(name);
+        is_one_of_many.then(|| trie.find(it.key))?
     }
 
     /// The entry of a number.

@@ -19,7 +19,6 @@ use super::{
     counts::Counts,
     departure::{Departure, Judged, Looked},
     dimension::{Context, Dimension},
-    entries::Occasion,
     explain::explain,
     heritage::Look,
     instance::Instance,
@@ -372,20 +371,13 @@ fn judge(
         .and_then(|member| known.meant_peer(observation, member, context));
     let observation = &Observation { peer_name, ..*observation };
     let mut judged = Judged::default();
+    let at = instance.occasions(now_ms, &known.settings);
     let (mut known_ones, mut all) = (0, 0);
     behaviours(observation, context, scratch, &mut |behaviour| {
         let member = usize::from(behaviour.dimension.is_of_service());
-        let (hash, start_s) = (instance.hash, instance.start_s());
         all += 1;
         let Some(member) = instance.members[member].as_mut() else { return true };
-        let at = Occasion {
-            context,
-            unit: member.unit_of(context),
-            container: hash,
-            start_s,
-            now_s: now_ms / 1000,
-            apart_s: known.settings.apart_s(),
-        };
+        let at = at(context, member.unit_of(context));
         match known.look_up(&behaviour, member, &at, is_foreign) {
             Looked::Known => known_ones += 1,
             Looked::Open => {}

@@ -113,9 +113,9 @@ pub fn prepare(mut entries: Vec<Entry>) -> Vec<Entry> {
     }
     // Of the same text only one is kept: the one of any depth, which covers the others until it ends
     // and a new set is made; else the one that allows longest.
-    entries.sort_by_key(|it| {
-        let text = it.text.clone();
-        (it.rule, text, it.is_whole, it.components != 0, Reverse(it.until_ns))
+    let by_reach = |it: &Entry| (it.components != 0, Reverse(it.until_ns));
+    entries.sort_by(|a, b| {
+        (a.rule, &a.text, a.is_whole, by_reach(a)).cmp(&(b.rule, &b.text, b.is_whole, by_reach(b)))
     });
     entries.dedup_by(|a, b| (a.rule, &a.text, a.is_whole) == (b.rule, &b.text, b.is_whole));
     entries

@@ -25,7 +25,7 @@ const WANTED: [(&str, &str); 9] = [
     ("./usr/share/doc/plimsoll/copyright", "-rw-r--r--"),
 ];
 
-/// Settings of a unit that take away what the agent works with, without a word at its start.
+/// Settings of a unit that take away what the agent works with: the unit says how.
 const HARMFUL: [&str; 6] = [
     "MemoryDenyWriteExecute=",
     "PrivateNetwork=",

@@ -26,15 +26,11 @@ fn a_path_that_nobody_can_learn_is_told_and_switches_nothing_off() {
     let app = process("/app", None, Origin::Init);
     let deep = "/a".repeat(40);
     let long = format!("/data/{}", "\u{e9}".repeat(200));
-    let mut stage = Stage::new();
-    (1..=2).for_each(|number| stage.start(number));
-    for _ in 0..80 {
-        (1..=2).for_each(|number| stage.work(number));
+    let mut stage = Stage::learned_with(|stage| {
         for path in [&deep, &long] {
             stage.see(1, Some(&app), &write(path, 0o100_644), None);
         }
-        stage.pass(1);
-    }
+    });
     assert!(stage.is_monitored(Dimension::Write));
     for path in [&deep, &long, "/data/new"] {
         let told = rule(stage.see(1, Some(&app), &write(path, 0o100_644), None));

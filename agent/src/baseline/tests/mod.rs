@@ -161,12 +161,18 @@ impl Stage {
 
     /// Two containers that have worked long enough.
     fn learned() -> Self {
+        Self::learned_with(|_| ())
+    }
+
+    /// The same, in which this is done each hour as well.
+    fn learned_with(mut act: impl FnMut(&mut Self)) -> Self {
         let mut stage = Self::new();
         stage.start(1);
         stage.start(2);
         for _ in 0..80 {
             stage.work(1);
             stage.work(2);
+            act(&mut stage);
             stage.pass(1);
         }
         stage

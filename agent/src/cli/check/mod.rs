@@ -22,7 +22,7 @@ use super::{
     output,
     overrides::Overrides,
 };
-use crate::{attribution::overlay::script::try_lookup, config::sections::Config};
+use crate::config::sections::Config;
 use item::{Item, Status};
 
 /// Arguments of `plimsoll check`.
@@ -72,7 +72,7 @@ pub(super) fn blocker(config: &Config) -> Option<String> {
 
 /// What is lost since files of containers cannot be looked up, in one line; `None` where they can.
 pub(super) fn lookups() -> Option<String> {
-    privilege::lookups(try_lookup()).map(in_one_line)
+    privilege::lookups().map(in_one_line)
 }
 
 fn in_one_line(item: Item) -> String {

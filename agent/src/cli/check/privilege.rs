@@ -40,12 +40,16 @@ pub(super) fn items() -> Vec<Item> {
         None => vec![Item::warn("privileges", "unknown: /proc/self/status cannot be read")],
     };
     items.push(seccomp(field(&status, "Seccomp")));
-    items.extend(lookups(try_lookup()));
+    items.extend(lookups());
     items
 }
 
 /// What is lost where files of containers cannot be looked up; nothing where they can.
-pub(super) fn lookups(tried: io::Result<()>) -> Option<Item> {
+pub(super) fn lookups() -> Option<Item> {
+    of_lookups(try_lookup())
+}
+
+fn of_lookups(tried: io::Result<()>) -> Option<Item> {
     let error = tried.err()?;
     let lost = Item::warn("lookups of files", format!("openat2(2): {error}"))
         .so("of scripts and changed programs it is not known whether they are the image's");
@@ -138,8 +142,8 @@ mod tests {
 
     #[test]
     fn a_filter_that_refuses_lookups_is_told() {
-        assert!(lookups(Ok(())).is_none());
-        let item = lookups(Err(io::Error::from_raw_os_error(libc::ENOSYS))).expect("is lost");
+        assert!(of_lookups(Ok(())).is_none());
+        let item = of_lookups(Err(io::Error::from_raw_os_error(libc::ENOSYS))).expect("is lost");
         assert_eq!(item.status, Status::Warn);
     }
 

@@ -36,14 +36,13 @@ fn apparmor(label: io::Result<String>) -> Item {
     const WHAT: &str = "AppArmor";
     let Ok(label) = label else { return Item::pass(WHAT, "not active") };
     let label = label.trim_matches(['\0', '\n', ' ']);
-    // Others' labels have no mode: `kernel`, `system_u:system_r:container_t:s0`.
-    let is_its = label.is_empty() || label.starts_with("unconfined") || label.ends_with(')');
-    if !is_its {
-        return Item::pass(WHAT, "not active");
-    }
     if label.is_empty() || label.starts_with("unconfined") || label.ends_with("(complain)") {
         let label = if label.is_empty() { "unconfined" } else { label };
         return Item::pass(WHAT, label);
+    }
+    // Others' labels have no mode: `kernel`, `system_u:system_r:container_t:s0`.
+    if !label.ends_with(')') {
+        return Item::pass(WHAT, "not active");
     }
     Item::warn(WHAT, format!("confined by {label}"))
         .so("reading /proc of containers and /sys/kernel/security may be refused")

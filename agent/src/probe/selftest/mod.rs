@@ -45,7 +45,7 @@ pub fn run(
     let results = test(&programs, orders, policies, data_dir, proc_root);
     for status in loaded.probes.iter_mut().filter(is_tried) {
         let why = match &results {
-            Ok(results) => results.get(status.program).and_then(|it| *it).map(str::to_owned),
+            Ok(doubts) => doubts.get(status.program).map(|it| (*it).to_owned()),
             Err(error) => Some(format!("could not be tested: {error:#}")),
         };
         if let Some(why) = why {
@@ -54,15 +54,15 @@ pub fn run(
     }
 }
 
-/// Of each program, why it is not proved, if it is not: its act has to be refused while it is told to,
-/// and not before, or be one that nobody can do on this host.
+/// Of each program that is not proved, why: its act has to be refused while it is told to, and not
+/// before, or be one that nobody can do on this host.
 fn test(
     programs: &[&'static str],
     orders: &mut Orders,
     policies: &mut Policies,
     data_dir: &Path,
     proc_root: &Path,
-) -> anyhow::Result<HashMap<&'static str, Option<&'static str>>> {
+) -> anyhow::Result<HashMap<&'static str, &'static str>> {
     knock(0);
     let cgroup = orders.agent_cgroup().context("the kernel programs do not answer")?;
     let places = [Place::new(data_dir, "control")?, Place::new(data_dir, "test")?];
@@ -76,7 +76,7 @@ fn test(
     policies.leave(Whom::There(SELF_TEST));
     orders.unwatch(cgroup);
     let tried = before.into_iter().zip(after).map(|(before, after)| doubt(before, after));
-    Ok(programs.iter().copied().zip(tried).collect())
+    Ok(programs.iter().zip(tried).filter_map(|(program, why)| Some((*program, why?))).collect())
 }
 
 /// Why a program is not proved whose act went so before it was told to refuse it, and after.
