@@ -28,7 +28,6 @@ use super::{
     cgroup,
     container::Container,
     directory::{Directory, Standing},
-    dns,
     inventory::{self, Inhabitants},
     listeners::Listeners,
     neighbours::Neighbours,
@@ -36,6 +35,7 @@ use super::{
     normal::{self, Looked},
     observation::Observation,
     overlay::Layer,
+    peer_names::PeerNames,
     process::Process,
     process_table::{Found, ProcessTable},
     repeats::Repeats,
@@ -93,7 +93,8 @@ pub struct Attributor {
     /// Who runs what.
     pub processes: ProcessTable,
     pub(super) node: Arc<Node>,
-    pub(super) names: dns::Cache,
+    /// What peers are called.
+    pub names: PeerNames,
     neighbours: Neighbours,
     pub(super) repeats: Repeats,
     listeners: Listeners,
@@ -113,7 +114,7 @@ impl Attributor {
             directory: Directory::new(limits.held_records),
             processes: ProcessTable::new(limits.processes),
             node,
-            names: dns::Cache::default(),
+            names: PeerNames::default(),
             neighbours: Neighbours::default(),
             repeats: Repeats::new([limits.window_ns, limits.known_ns], limits.processes),
             listeners: Listeners::default(),
@@ -136,7 +137,7 @@ impl Attributor {
         self.boot_to_epoch_ns = boot_to_epoch_ns;
     }
 
-    /// The name of a peer to a container; see [`dns::Cache::name_of`].
+    /// The name of a peer to a container; see [`PeerNames::name_of`].
     pub fn name_of(&self, cgroup_id: u64, address: IpAddr) -> Option<&str> {
         self.names.name_of(cgroup_id, address, self.neighbours.at(address)).current
     }

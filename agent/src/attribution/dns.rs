@@ -1,11 +1,6 @@
-//! Answers of name servers (RFC 1035), and which names a container's peers go by.
+//! Answers of name servers (RFC 1035).
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
-
-use super::neighbours::Neighbour;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const HEADER_BYTES: usize = 12;
 const TYPE_A: u16 = 1;
@@ -127,134 +122,11 @@ fn name_at(message: &[u8], mut at: usize) -> Option<(String, usize)> {
     }
 }
 
-/// Addresses remembered per container.
-const MOST_ADDRESSES: usize = 1024;
-/// Containers whose addresses are remembered.
-const MOST_CONTAINERS: usize = 256;
-
-#[derive(Default)]
-struct Names {
-    by_address: HashMap<IpAddr, (String, u64)>,
-    /// Addresses in the order of their resolving, each with its number; an address resolved again
-    /// stands there again, and only its last number counts.
-    order: VecDeque<(IpAddr, u64)>,
-    /// Number of the latest resolving.
-    latest: u64,
-}
-
-impl Names {
-    fn make_room(&mut self, evicted: &mut u64) {
-        let by_address = &self.by_address;
-        let is_current = |(address, number): &(IpAddr, u64)| {
-            by_address.get(address).is_some_and(|(_, latest)| latest == number)
-        };
-        if self.order.len() > 2 * MOST_ADDRESSES {
-            self.order.retain(is_current);
-        }
-        while self.by_address.len() > MOST_ADDRESSES {
-            let Some((oldest, number)) = self.order.pop_front() else { return };
-            if self.by_address.get(&oldest).is_some_and(|(_, latest)| *latest == number) {
-                self.by_address.remove(&oldest);
-                *evicted += 1;
-            }
-        }
-    }
-}
-
-/// What a peer is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeerName<'n> {
-    /// By whom has its address now.
-    pub current: Option<&'n str>,
-    /// By who had it when its name was last resolved, where that was another: whom the container
-    /// means, who may not know yet.
-    pub former: Option<&'n str>,
-}
-
-/// Names by container and address. A name outlives its time to live: connections are kept, pooled
-/// and made anew to addresses that were resolved long before, and programs keep answers for longer
-/// than they may. The newest name wins; what was resolved longest ago goes first.
-#[derive(Default)]
-pub struct Cache {
-    containers: HashMap<u64, Names>,
-    evicted: u64,
-    resolved: u64,
-}
-
-impl Cache {
-    /// A container resolved a name to an address.
-    pub fn insert(&mut self, cgroup_id: u64, address: IpAddr, name: &str) {
-        if self.containers.len() >= MOST_CONTAINERS && !self.containers.contains_key(&cgroup_id) {
-            self.evict_container();
-        }
-        self.resolved += 1;
-        let number = self.resolved;
-        let names = self.containers.entry(cgroup_id).or_default();
-        names.latest = number;
-        names.by_address.insert(address, (name.to_owned(), number));
-        names.order.push_back((address, number));
-        names.make_room(&mut self.evicted);
-    }
-
-    /// The container that resolved nothing for longest makes room.
-    fn evict_container(&mut self) {
-        let quietest = self.containers.iter().min_by_key(|(_, names)| names.latest);
-        if let Some((&cgroup_id, _)) = quietest
-            && let Some(names) = self.containers.remove(&cgroup_id)
-        {
-            self.evicted += names.by_address.len() as u64;
-        }
-    }
-
-    /// The name of a peer to a container: the one by which the container last resolved the address,
-    /// unless a neighbour has got the address since, whom it does not mean.
-    pub fn name_of<'n>(
-        &'n self,
-        cgroup_id: u64,
-        address: IpAddr,
-        neighbour: Option<&'n Neighbour>,
-    ) -> PeerName<'n> {
-        let names = self.containers.get(&cgroup_id).map(|it| &it.by_address);
-        let resolved = names.and_then(|it| it.get(&address));
-        let is_current = |(name, number): &(String, u64)| {
-            neighbour.is_none_or(|it| it.was_there(*number) || it.goes_by(name))
-        };
-        if let Some(it) = resolved.filter(|it| is_current(it)) {
-            return PeerName { current: Some(&it.0), former: None };
-        }
-        // One name for one peer, whether or not it was looked up this time.
-        let current = neighbour.map(|neighbour| {
-            let others = names.into_iter().flat_map(HashMap::values);
-            let latest = others.filter(|(name, _)| neighbour.goes_by(name)).max_by_key(|it| it.1);
-            latest.map_or_else(|| neighbour.name(), |(name, _)| name)
-        });
-        PeerName { current, former: resolved.map(|(name, _)| name.as_str()) }
-    }
-
-    /// How many answers were taken so far.
-    pub fn resolved(&self) -> u64 {
-        self.resolved
-    }
-
-    /// A container is gone.
-    pub fn forget(&mut self, cgroup_id: u64) {
-        self.containers.remove(&cgroup_id);
-    }
-
-    /// Names that made room for others, since the last call.
-    pub fn take_evicted(&mut self) -> u64 {
-        std::mem::take(&mut self.evicted)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::attribution::{container::Container, neighbours::Neighbours};
 
     /// `web.test` is an alias of `a.test` at 10.0.0.7, with a compressed name.
     fn sample() -> Vec<u8> {
@@ -301,85 +173,6 @@ mod tests {
     fn a_name_that_points_at_itself_is_malformed() {
         let bytes = [0, 1, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1];
         assert_eq!(parse(&bytes), Err(Malformed));
-    }
-
-    #[test]
-    fn the_newest_name_wins_and_the_cache_is_bounded() {
-        let mut cache = Cache::default();
-        for host in 0..=MOST_ADDRESSES as u32 {
-            cache.insert(1, Ipv4Addr::from(host).into(), "old");
-        }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(0).into(), None).current, None);
-        assert_eq!(cache.take_evicted(), 1);
-        cache.insert(1, Ipv4Addr::from(1).into(), "new");
-        cache.insert(1, Ipv4Addr::from(0).into(), "newer");
-        assert_eq!(
-            cache.name_of(1, Ipv4Addr::from(1).into(), None).current,
-            Some("new"),
-            "resolved again"
-        );
-        assert_eq!(
-            cache.name_of(1, Ipv4Addr::from(2).into(), None).current,
-            None,
-            "the oldest makes room"
-        );
-        assert_eq!(cache.name_of(2, Ipv4Addr::from(1).into(), None).current, None);
-        cache.forget(1);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(1).into(), None).current, None);
-    }
-
-    #[test]
-    fn an_address_that_passed_to_another_has_the_others_name() {
-        let place: IpAddr = [172, 18, 0, 2].into();
-        let named = |id: &str, alias: &str| {
-            let (id, name) = (id.to_owned(), id.to_owned());
-            let (addresses, aliases) = (vec![place], vec![alias.to_owned()]);
-            Arc::new(Container { id, name, addresses, aliases, ..Container::default() })
-        };
-        let (mut cache, mut neighbours) = (Cache::default(), Neighbours::default());
-        let name = |cache: &Cache, neighbours: &Neighbours| {
-            let PeerName { current, former } = cache.name_of(1, place, neighbours.at(place));
-            [current, former].map(|it| it.unwrap_or_default().to_owned())
-        };
-        neighbours.known(&named("a", "db"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours), ["a", ""], "never looked up");
-        cache.insert(1, place, "link");
-        assert_eq!(name(&cache, &neighbours), ["link", ""], "whatever it goes by");
-        neighbours.known(&named("b", "web"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours), ["b", "link"]);
-        cache.insert(1, [172, 18, 0, 9].into(), "web");
-        assert_eq!(name(&cache, &neighbours), ["web", "link"], "it knows it by that name");
-        cache.insert(1, place, "web");
-        neighbours.known(&named("c", "web"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours), ["web", ""], "its successor is the same");
-    }
-
-    #[test]
-    fn one_address_resolved_for_ever_takes_no_room() {
-        let mut cache = Cache::default();
-        cache.insert(1, Ipv4Addr::from(8).into(), "once");
-        for _ in 0..5 * MOST_ADDRESSES {
-            cache.insert(1, Ipv4Addr::from(7).into(), "same");
-        }
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(8).into(), None).current, Some("once"));
-        assert!(cache.containers[&1].order.len() <= 2 * MOST_ADDRESSES);
-        assert_eq!(cache.name_of(1, Ipv4Addr::from(7).into(), None).current, Some("same"));
-        assert_eq!(cache.take_evicted(), 0);
-    }
-
-    #[test]
-    fn the_quietest_container_makes_room() {
-        let mut cache = Cache::default();
-        for cgroup_id in 0..MOST_CONTAINERS as u64 {
-            cache.insert(cgroup_id, Ipv4Addr::LOCALHOST.into(), "name");
-        }
-        cache.insert(0, Ipv4Addr::LOCALHOST.into(), "name");
-        cache.insert(999, Ipv4Addr::LOCALHOST.into(), "name");
-        let knows = |cgroup_id| {
-            cache.name_of(cgroup_id, Ipv4Addr::LOCALHOST.into(), None).current.is_some()
-        };
-        assert!(knows(0) && knows(999) && !knows(1));
-        assert_eq!(cache.take_evicted(), 1);
     }
 
     proptest! {

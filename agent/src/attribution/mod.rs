@@ -5,6 +5,7 @@ pub mod fields;
 pub mod node;
 pub mod observation;
 pub mod overlay;
+pub mod peer_names;
 pub mod posture;
 pub mod process;
 

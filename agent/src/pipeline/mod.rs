@@ -13,6 +13,7 @@ mod containers;
 mod gauges;
 mod losses;
 mod outage;
+mod peer_names;
 mod recorder;
 mod refused;
 mod subjects;

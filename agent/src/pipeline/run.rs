@@ -19,6 +19,7 @@ use super::{
     learning::Learning,
     losses::Losses,
     outage::Outage,
+    peer_names::Keeping,
     recorder::Recorder,
     stranger::{self, Stranger},
     takeover,
@@ -31,6 +32,7 @@ use crate::{
         docker::{Ask, Notice},
         node::Node,
         observation::Observation,
+        peer_names::Kept,
         procfs::Procfs,
         repeats::Count,
         roster::Roster,
@@ -48,7 +50,7 @@ use crate::{
     },
     response::{gates::Gates, stopper::Stopper},
     sink::outlets::Outlets,
-    store::appender::Appender,
+    store::{appender::Appender, peer_names::PeerNameWriter},
     verdict::{judge::Judge, own::Own},
     volume::sampler::Sampler,
 };
@@ -99,6 +101,8 @@ pub struct Parts {
     pub strangers: Receiver<Stranger>,
     /// What is known of images and services.
     pub learning: Learning,
+    /// Names of peers that the last agent knew, and what keeps them for the next.
+    pub peer_names: (Vec<Kept>, PeerNameWriter),
     /// Measures how much containers use, where that is learned.
     pub sampler: Option<Sampler>,
     /// Shows the containers that run.
@@ -126,6 +130,7 @@ pub struct Pipeline {
     strangers: Receiver<Stranger>,
     recorder: Recorder,
     measuring: Option<Measuring>,
+    peer_names: Keeping,
     roster: Roster,
     metrics: Arc<Metrics>,
     losses: Losses,
@@ -145,6 +150,8 @@ impl Pipeline {
         let armed = parts.armed;
         let mut attributor = Attributor::new(parts.node, parts.limits);
         attributor.set_clock(clock::boot_to_epoch_ns());
+        let (known, writer) = parts.peer_names;
+        attributor.names.restore(known);
         gauges::show_probes(&parts.metrics, &armed.loaded);
         let stopping = Stopping::of(&armed.loaded.probes);
         gauges::show_stopping(&parts.metrics, stopping);
@@ -179,6 +186,7 @@ impl Pipeline {
                 known: Vec::new(),
             },
             measuring: parts.sampler.map(Measuring::new),
+            peer_names: Keeping::new(writer, clock::instant()),
             roster: parts.roster,
             metrics: parts.metrics,
             losses: Losses::new(clock::now_ns()),
@@ -318,6 +326,7 @@ impl Pipeline {
         told.drain(..).for_each(|loss| attributor.lost(&loss, &mut out));
         self.outage.look(recorder, attributor, now_ns);
         recorder.tick(now_ns, attributor);
+        self.peer_names.tick(&attributor.names, clock::instant());
         containers.release_gone(attributor, metrics);
         gauges::show(metrics, attributor, &recorder.appender);
         gauges::show_policy(metrics, recorder.judge.book(), clock::now_ns());
@@ -350,6 +359,7 @@ impl Pipeline {
         let mut out = |it: &Observation<'_>| recorder.keep(it);
         attributor.give_up(clock::boot_ns(), procfs, &mut out);
         tell_repeats(u64::MAX, attributor, containers, &mut out);
+        self.peer_names.close(&self.attributor.names);
         self.recorder.close(&self.attributor);
     }
 }

@@ -74,12 +74,19 @@ pub struct Run<'p> {
 }
 
 impl Loaded {
-    /// Pins every attached program to a directory, by its name.
+    /// Pins every attached program to a directory, by its name. One that cannot be pinned is detached,
+    /// for the library gives no link back; it ends there, and the others stay attached.
     pub(super) fn pin(&mut self, dir: &Path) -> anyhow::Result<()> {
-        for (program, link) in std::mem::take(&mut self.links) {
+        for at in 0..self.links.len() {
+            let (program, link) = self.links.remove(at);
             let pinned = link.pin(dir.join(program));
-            let pinned = pinned.with_context(|| format!("pinning {program}"))?;
-            self.links.push((program, pinned.into()));
+            let pinned = pinned.with_context(|| {
+                format!(
+                    "{program} could not be pinned and is detached: start the agent again, with \
+                     response.when_gone = \"release\" if it happens again"
+                )
+            })?;
+            self.links.insert(at, (program, pinned.into()));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
@@ -28,6 +29,9 @@ const BLOCK: &[u8] = b"idx/";
 const VALUE_BYTES: usize = 33;
 /// The cache sled may fill; the whole index of a full store is smaller.
 const CACHE_BYTES: u64 = 4 << 20;
+/// How often, and with which pause, a lock is tried.
+const ATTEMPTS: u32 = 50;
+const PATIENCE: Duration = Duration::from_millis(20);
 /// sled reclaims space only in its periodic flush.
 const FLUSH_MS: u64 = 500;
 
@@ -83,7 +87,7 @@ impl Kv {
     /// damaged one is.
     pub(super) fn open(dir: &Path) -> anyhow::Result<(Self, Option<PathBuf>)> {
         clean_snapshots(dir).context("looking for unfinished snapshots")?;
-        let damaged = match open_guarded(dir) {
+        let damaged = match open_unlocked(dir) {
             Ok(kv) => return Ok((kv, None)),
             Err(error) => error,
         };
@@ -136,6 +140,26 @@ impl Kv {
     }
 }
 
+/// Opens a database whose lock nobody has. The directory is this process's, but a lock outlives its
+/// database for a moment: a child has it too, between fork and exec.
+fn open_unlocked(dir: &Path) -> anyhow::Result<Kv> {
+    for _ in 1..ATTEMPTS {
+        match open_guarded(dir) {
+            Err(error) if is_locked(&error) => thread::sleep(PATIENCE),
+            opened => return opened,
+        }
+    }
+    open_guarded(dir)
+}
+
+/// sled tells it by words alone.
+fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock")
+    )
+}
+
 fn open_guarded(dir: &Path) -> anyhow::Result<Kv> {
     let dir = dir.to_owned();
     let thread = thread::Builder::new().name("store-kv".to_owned());
@@ -178,11 +202,31 @@ fn clean_snapshots(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FlockOperation, flock};
+
     use super::*;
 
     fn entry(first_seq: u64, segment: u64) -> IndexEntry {
         let segment = SegmentId { first_seq: segment, stream: Stream::Brief };
         IndexEntry { first_seq, segment, offset: 3, bytes: 4, max_ts: 5 }
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_database_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().expect("makes a directory");
+        let path = dir.path().join("kv");
+        let (kv, _) = Kv::open(&path).expect("opens");
+        kv.put(&entry(0, 0)).expect("puts");
+        drop(kv);
+        let lock = fs::File::open(path.join("db")).expect("is there");
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("is free");
+        let release = thread::spawn(move || {
+            thread::sleep(3 * PATIENCE);
+            drop(lock);
+        });
+        let (kv, aside) = Kv::open(&path).expect("opens");
+        assert_eq!((kv.blocks().expect("reads"), aside), (vec![entry(0, 0)], None));
+        release.join().expect("ends");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! events/brief-<seq>.evs  the same of events that are kept less long ([`stream`])
 //! events/wal            small blocks since the last one in a segment, each durable
 //! kv/                   sled: index of blocks
+//! peer-names.json       names that containers resolved ([`peer_names`])
 //! profiles/<id>.profile what was learned of an image or service ([`profiles`])
 //! *.bad.*               what was damaged, moved aside
 //! ```
@@ -22,6 +23,7 @@ pub mod directory;
 pub mod error;
 pub mod losses;
 pub mod open;
+pub mod peer_names;
 pub mod profiles;
 pub mod reader;
 pub mod row;

@@ -1,7 +1,7 @@
 //! Containers that ran before the agent did.
 
 use plimsoll_tests::{
-    agent::Setup,
+    agent::{Agent, Setup},
     docker::{BUSYBOX, Container, Docker, Network},
     event::{number, text},
     poll,
@@ -97,6 +97,30 @@ fn a_listener_in_an_earlier_container_is_known_when_it_is_connected_to() {
         "proc.args": [ACTS, "listen", "7100"],
     });
     agent.expect(&server, "accept", &accept);
+}
+
+#[test]
+fn what_a_container_looked_up_while_an_earlier_agent_ran_is_known_by_its_name() {
+    let docker = Docker::host();
+    let network = Network::create(&docker, &[]);
+    let on_network = format!("--network={}", network.name);
+    // Nobody of this host has the address then, and so only the container knows a name for it.
+    let server = docker.start(BUSYBOX, &[&on_network, "--network-alias=ledger"], &[]);
+    let address = server.addresses().0.to_string();
+    let client = docker.start(BUSYBOX, &[&on_network], &[]);
+    let home = tempfile::tempdir().expect("a directory");
+    let connect = |agent: &Agent, peer, port: u16| {
+        client.exec(&[ACTS, "udp", peer, &port.to_string()]);
+        let wanted = json!({"net.raddr": address, "net.rport": port, "net.dns": "ledger"});
+        agent.expect(&client, "connect", &wanted);
+    };
+    let agent = Setup::default().data_dir(home.path()).start();
+    connect(&agent, "ledger", 7101);
+    agent.stop();
+    drop(server);
+    let agent = Setup::default().data_dir(home.path()).start();
+    connect(&agent, &address, 7102);
+    agent.stop();
 }
 
 #[test]

@@ -25,15 +25,22 @@ pub(super) const MOST_CHILDREN: usize = 64;
 /// Mines a directory until nothing more is found; tells whether anything was.
 pub(super) fn mine(node: &mut Node, merge: &mut Merge<'_>) -> bool {
     let mut has_found = false;
-    while let Some((names, pattern)) = alike(node).or_else(|| random(node)).or_else(|| excess(node))
-    {
-        node.pool(&names, pattern, merge);
+    while let Some(found) = alike(node).or_else(|| random(node)).or_else(|| excess(node)) {
+        node.pool(&found, merge);
         has_found = true;
     }
     has_found
 }
 
-type Found = (Vec<Box<str>>, Pattern);
+/// Children of a directory that are one.
+pub(super) struct Found {
+    /// Those that are known by name.
+    pub(super) names: Vec<Box<str>>,
+    /// Those that are known by pattern.
+    pub(super) patterns: Vec<Pattern>,
+    /// What they are known by from now on.
+    pub(super) into: Pattern,
+}
 
 /// Names of the same shape, or of the shape of a pattern that is there.
 fn alike(node: &Node) -> Option<Found> {
@@ -57,8 +64,9 @@ fn alike(node: &Node) -> Option<Found> {
         is_there
             || names >= if pattern.varies_in_numbers_alone() { ALIKE_IN_NUMBERS } else { ALIKE }
     };
-    let found = groups.into_iter().find(|(pattern, names)| is_enough(pattern, names.len()))?;
-    Some((found.1, found.0))
+    let (into, names) =
+        groups.into_iter().find(|(pattern, names)| is_enough(pattern, names.len()))?;
+    Some(Found { names, patterns: Vec::new(), into })
 }
 
 /// Names of one length that begin and end alike and are random between.
@@ -77,7 +85,8 @@ fn random(node: &Node) -> Option<Found> {
                 let run = random_parts(name).map_or("", |(_, run, _)| run);
                 charset.max(Charset::of(run))
             });
-            return Some((group, Pattern::random(start, charset, run.len(), end)));
+            let into = Pattern::random(start, charset, run.len(), end);
+            return Some(Found { names: group, patterns: Vec::new(), into });
         }
     }
     None
@@ -106,12 +115,14 @@ fn looks_random(run: &str) -> bool {
 
 /// More children than a directory may have: most of those that end alike.
 fn excess(node: &mut Node) -> Option<Found> {
-    if node.fan_out() <= MOST_CHILDREN || node.literals.is_empty() {
+    if node.fan_out() <= MOST_CHILDREN {
         return None;
     }
+    let names = || node.literals.keys();
+    // One that takes any name has taken in what it can.
+    let patterns = || node.patterns.iter().map(|(it, _)| it).filter(|it| !it.takes_any());
     let mut endings: Vec<(&str, usize)> = Vec::new();
-    for name in node.literals.keys() {
-        let ending = ending(name);
+    for ending in names().map(|it| ending(it)).chain(patterns().map(ending_of)) {
         match endings.iter_mut().find(|(it, _)| *it == ending) {
             Some((_, count)) => *count += 1,
             None => endings.push((ending, 1)),
@@ -119,15 +130,26 @@ fn excess(node: &mut Node) -> Option<Found> {
     }
     let (most, _) = *endings.iter().max_by_key(|(_, count)| *count)?;
     let most = most.to_owned();
-    let names: Vec<Box<str>> =
-        node.literals.keys().filter(|name| ending(name) == most).cloned().collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(1);
+    let names: Vec<Box<str>> = names().filter(|it| ending(it) == most).cloned().collect();
+    let patterns: Vec<Pattern> =
+        patterns().filter(|it| ending_of(it) == most).cloned().collect();
+    let lengths = names.iter().map(|it| it.chars().count());
+    let longest = lengths.chain(patterns.iter().map(Pattern::longest)).max().unwrap_or(1);
     node.is_open = true;
-    Some((names, Pattern::any(longest, &most)))
+    Some(Found { names, patterns, into: Pattern::any(longest, &most) })
 }
 
-/// A short ending with its dot.
+/// A short ending with its dot, before which there is something.
 fn ending(name: &str) -> &str {
-    let at = name.rfind('.').filter(|at| *at > 0 && name.len() - at <= 8);
+    ending_after(name, 1)
+}
+
+/// The same of the names of a pattern.
+fn ending_of(pattern: &Pattern) -> &str {
+    ending_after(pattern.last_words(), 0)
+}
+
+fn ending_after(name: &str, least: usize) -> &str {
+    let at = name.rfind('.').filter(|at| *at >= least && name.len() - at <= 8);
     at.map_or("", |at| &name[at..])
 }

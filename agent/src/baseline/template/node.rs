@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pattern::Pattern;
+use super::{mining::Found, pattern::Pattern};
 
 /// Called when two templates become one: the entry that stays and the one that goes.
 pub(super) type Merge<'m> = dyn FnMut(u32, u32) + 'm;
@@ -89,11 +89,13 @@ impl Node {
         }
     }
 
-    /// Has a pattern take in what is below some names.
-    pub(super) fn pool(&mut self, names: &[Box<str>], pattern: Pattern, merge: &mut Merge<'_>) {
-        let pooled: Vec<Self> =
-            names.iter().filter_map(|name| self.literals.remove(name)).collect();
-        let at = self.place_of(pattern);
+    /// Has one pattern take in what is below others and below names.
+    pub(super) fn pool(&mut self, found: &Found, merge: &mut Merge<'_>) {
+        let named = found.names.iter().filter_map(|name| self.literals.remove(name));
+        let mut pooled: Vec<Self> = named.collect();
+        let is_pooled = |it: &mut (Pattern, Self)| found.patterns.contains(&it.0);
+        pooled.extend(self.patterns.extract_if(.., is_pooled).map(|(_, node)| node));
+        let at = self.place_of(found.into.clone());
         for node in pooled {
             self.patterns[at].1.absorb(node, merge);
         }

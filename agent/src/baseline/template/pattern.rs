@@ -2,11 +2,17 @@
 
 use std::fmt::{self, Write as _};
 
-use super::tokens::{Charset, Mask, Token, tokens};
+use super::{
+    MOST_NAME,
+    tokens::{Charset, Mask, Token, tokens},
+};
 
 /// How many more digits than were seen a number may have, and how many it may always have.
 const MORE_DIGITS: usize = 3;
 pub(super) const ALWAYS_DIGITS: usize = 10;
+
+/// What is known by its form is hardly longer, but for identifiers.
+const LONGEST_MASKED: usize = 64;
 
 /// Endings of files that were compressed when they were rotated.
 const COMPRESSED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "Z"];
@@ -116,6 +122,29 @@ impl Pattern {
             Part::Run { charset, .. } => *charset == Charset::Digit,
             Part::Literal(_) | Part::Masked(_) => true,
         })
+    }
+
+    /// Whether it takes any name, but for its ending.
+    pub(super) fn takes_any(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Run { charset: Charset::Any, .. }))
+    }
+
+    /// What is said at its end; empty where that varies.
+    pub(super) fn last_words(&self) -> &str {
+        match self.0.last() {
+            Some(Part::Literal(text)) => text,
+            Some(Part::Run { .. } | Part::Masked(_)) | None => "",
+        }
+    }
+
+    /// How long a name of it may be, in letters.
+    pub(super) fn longest(&self) -> usize {
+        let lengths = self.0.iter().map(|part| match part {
+            Part::Literal(text) => text.chars().count(),
+            Part::Run { most, .. } => *most,
+            Part::Masked(_) => LONGEST_MASKED,
+        });
+        lengths.sum::<usize>().min(MOST_NAME)
     }
 
     /// Takes in whatever another of the same shape takes in.

@@ -339,6 +339,27 @@ mod tests {
         assert_eq!(learned.trie.find("/in/hush.sh"), None);
     }
 
+    #[test]
+    fn so_does_a_flood_of_words_beside_what_is_known_at_first_sight() {
+        let mut learned = Learned::default();
+        let word = |number: u32| -> String {
+            (0..4).map(|at| char::from(b'g' + (number >> (4 * at) & 15) as u8)).collect()
+        };
+        for number in 0..2000 {
+            learned.learn(&format!("/in/{}-2026-11-27.csv", word(number)));
+            learned.learn(&format!(
+                "/up/{}-0b6a1f6e-7c0a-4e5f-9a54-08f1b3f9b8a1.jpg",
+                word(number)
+            ));
+        }
+        assert!(learned.trie.nodes() < 200, "{}", learned.trie.nodes());
+        assert_eq!(learned.trie.open(), 2);
+        for path in ["/in/word-2027-01-02.csv", "/up/it-1b6a1f6e-7c0a-4e5f-9a54-08f1b3f9b8a1.jpg"] {
+            assert!(learned.trie.find(path).is_some(), "{path}: {:?}", learned.templates());
+        }
+        assert_eq!(learned.trie.find("/in/word-2027-01-02.sh"), None);
+    }
+
     proptest! {
         #[test]
         fn what_was_learned_is_known_and_survives_being_kept(
