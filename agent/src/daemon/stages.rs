@@ -160,7 +160,10 @@ pub(super) fn open_learning(config: &Config, waker: &Waker) -> anyhow::Result<(L
 }
 
 /// The names of peers that an agent of this boot knew, and what keeps them.
-pub(super) fn open_peer_names(config: &Config, node: &Node) -> anyhow::Result<(Vec<Kept>, PeerNameWriter)> {
+pub(super) fn open_peer_names(
+    config: &Config,
+    node: &Node,
+) -> anyhow::Result<(Vec<Kept>, PeerNameWriter)> {
     let data_dir = &config.agent.data_dir;
     let known = peer_names::read(data_dir, &node.boot_id).unwrap_or_else(|error| {
         tracing::warn!("names of peers are learned anew: {error:#}");

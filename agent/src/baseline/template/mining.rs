@@ -131,8 +131,7 @@ fn excess(node: &mut Node) -> Option<Found> {
     let (most, _) = *endings.iter().max_by_key(|(_, count)| *count)?;
     let most = most.to_owned();
     let names: Vec<Box<str>> = names().filter(|it| ending(it) == most).cloned().collect();
-    let patterns: Vec<Pattern> =
-        patterns().filter(|it| ending_of(it) == most).cloned().collect();
+    let patterns: Vec<Pattern> = patterns().filter(|it| ending_of(it) == most).cloned().collect();
     let lengths = names.iter().map(|it| it.chars().count());
     let longest = lengths.chain(patterns.iter().map(Pattern::longest)).max().unwrap_or(1);
     node.is_open = true;

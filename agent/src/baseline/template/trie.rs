@@ -347,10 +347,8 @@ mod tests {
         };
         for number in 0..2000 {
             learned.learn(&format!("/in/{}-2026-11-27.csv", word(number)));
-            learned.learn(&format!(
-                "/up/{}-0b6a1f6e-7c0a-4e5f-9a54-08f1b3f9b8a1.jpg",
-                word(number)
-            ));
+            learned
+                .learn(&format!("/up/{}-0b6a1f6e-7c0a-4e5f-9a54-08f1b3f9b8a1.jpg", word(number)));
         }
         assert!(learned.trie.nodes() < 200, "{}", learned.trie.nodes());
         assert_eq!(learned.trie.open(), 2);
