@@ -68,8 +68,12 @@ impl Batch {
 
     /// Whether it holds as many rows as it may, or as much memory.
     pub(super) fn is_full(&self, most_rows: u32) -> bool {
-        let bytes = self.rows.len() * size_of::<RawRow>() + self.bytes.len() + self.entity_bytes;
-        self.rows() >= most_rows || bytes >= MAX_BYTES
+        self.rows() >= most_rows || self.bytes() >= MAX_BYTES
+    }
+
+    /// Bytes it takes; in a block, before compression, it takes no more by much.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<RawRow>() + self.bytes.len() + self.entity_bytes
     }
 
     pub(super) fn push(&mut self, observation: &Observation<'_>) {

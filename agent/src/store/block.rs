@@ -19,7 +19,7 @@ pub(super) const FIXED_BYTES: usize = 52;
 /// Largest variable part of a header.
 const MAX_META: usize = 1 << 20;
 /// Largest section before compression.
-const MAX_SECTION: usize = 32 << 20;
+pub(super) const MAX_SECTION: usize = 32 << 20;
 const MAX_SECTIONS: usize = 16;
 const MAX_NAMES: usize = 1 << 16;
 
@@ -266,6 +266,9 @@ pub(super) fn encode(
 ) -> std::io::Result<Vec<u8>> {
     let mut payload = Vec::new();
     for (tag, raw) in sections {
+        if raw.len() > MAX_SECTION {
+            return Err(std::io::Error::other("a section is longer than readers take"));
+        }
         let stored = compressor.compress(raw)?;
         header.sections.push(Section {
             tag: *tag,

@@ -15,7 +15,7 @@ use super::{
     files::{sync_dir, tree_bytes},
     recoder::Recoder,
     row::StoredBlock,
-    segment::{self, End, Finder, Found, read_at_most},
+    segment::{self, End, Finder, Found, is_sound_at, read_at_most},
     stream::SegmentId,
     writer::BLOCK_LEVEL,
 };
@@ -66,17 +66,20 @@ pub fn compact(
     let path_of = |id: &SegmentId| segment::segment_path(store, *id);
     let length = |id| fs::metadata(path_of(id)).map_or(0, |it| it.len());
     let total: u64 = segments.iter().map(length).sum();
+    // It is made anew from the segments, without what it has gathered of those that are gone; first of
+    // all, since one that was left by half a run would name places that are others' by then.
+    let index = directory::index_dir(store);
+    if index.exists() {
+        fs::remove_dir_all(&index)
+            .and_then(|()| sync_dir(store))
+            .map_err(StoreError::io("cannot remove", &index))?;
+    }
     let mut read = 0;
     for id in &segments {
         let path = path_of(id);
         read += length(id);
         done.segment(&path, *id, plan).map_err(StoreError::io("cannot put in order", &path))?;
         progress(read, total);
-    }
-    let index = directory::index_dir(store);
-    // It is made anew from the segments, without what it has gathered of those that are gone.
-    if index.exists() {
-        fs::remove_dir_all(&index).map_err(StoreError::io("cannot remove", &index))?;
     }
     if plan.drop_damaged {
         directory::drop_asides(store, u64::MAX);
@@ -97,7 +100,8 @@ impl Compacted {
         damages.extend((end == End::Torn).then(|| finder.torn()));
         let rows: u64 = blocks.iter().map(|it| u64::from(it.header.rows)).sum();
         let is_small = blocks.len() > 1 && rows < SMALL_ROWS * blocks.len() as u64;
-        let is_sound = damages.is_empty() && blocks.iter().all(|it| is_sound(&file, it));
+        let is_sound =
+            damages.is_empty() && blocks.iter().all(|it| is_sound_at(&file, it.offset, &it.header));
         if is_sound && !is_small && !plan.all {
             return Ok(());
         }
@@ -113,10 +117,6 @@ impl Compacted {
         self.damages.extend(rewritten.damages);
         Ok(())
     }
-}
-
-fn is_sound(file: &File, block: &Found) -> bool {
-    payload(file, block).is_ok_and(|payload| block.header.is_sound(&payload))
 }
 
 fn payload(file: &File, block: &Found) -> io::Result<Vec<u8>> {
@@ -141,7 +141,7 @@ struct Rewrite<'p> {
 
 impl<'p> Rewrite<'p> {
     fn begin(path: &'p Path, id: SegmentId, damages: Vec<Damage>) -> io::Result<Self> {
-        let draft = path.with_extension("new");
+        let draft = path.with_extension(directory::DRAFT);
         let file = File::create(&draft)?;
         let (recoder, compressor) = (Recoder::new(), zstd::bulk::Compressor::new(BLOCK_LEVEL)?);
         let (end_seq, rows, blocks) = (0, 0, 0);
@@ -173,7 +173,7 @@ impl<'p> Rewrite<'p> {
         for row in 0..block.keys().rows() {
             self.recoder.add(&block, row);
             self.rows += 1;
-            if self.recoder.rows() >= BLOCK_ROWS {
+            if self.recoder.is_full(BLOCK_ROWS) {
                 self.write()?;
             }
         }
@@ -188,7 +188,8 @@ impl<'p> Rewrite<'p> {
         Ok(())
     }
 
-    /// Keeps what is damaged aside and puts the new file in place; an empty one is none.
+    /// Keeps what is damaged aside and puts the new file in place; an empty one is none. What is left of
+    /// one that fails is removed when the store is opened next.
     fn finish(mut self, from: &File) -> io::Result<Self> {
         self.write()?;
         self.file.sync_all()?;

@@ -11,12 +11,32 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{block::FORMAT_VERSION, error::StoreError, files::sync_dir, segment::events_dir};
+use super::{
+    block::FORMAT_VERSION,
+    error::StoreError,
+    files::{sync_dir, tree_bytes},
+    segment::events_dir,
+};
 use crate::clock;
 
 /// How often, and with which pause, the lock is tried.
 const ATTEMPTS: u32 = 10;
 const PATIENCE: Duration = Duration::from_millis(5);
+
+/// How the name of a segment ends that is being written anew.
+pub(super) const DRAFT: &str = "new";
+/// How the names of the store's own files and directories begin. What else lies in its directory is
+/// somebody's, and no reason to forget anything.
+const OWN: [&str; 8] =
+    ["VERSION", "lock", "events", "kv", "profiles", "peer-names.json", "policy.json", "sinks"];
+
+/// Bytes of everything that the agent keeps in its directory.
+pub(super) fn own_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let is_own = |name: &str| OWN.iter().any(|own| name.starts_with(own));
+    let own = entries.flatten().filter(|it| is_own(&it.file_name().to_string_lossy()));
+    own.map(|it| tree_bytes(&it.path())).sum()
+}
 
 /// Makes the directory where it is missing and takes it for this process.
 pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
@@ -42,9 +62,21 @@ pub(super) fn take(dir: &Path) -> Result<File, StoreError> {
         rustix::io::Errno::WOULDBLOCK => StoreError::Locked { dir: dir.to_owned() },
         error => StoreError::io("cannot lock", &path)(error.into()),
     })?;
+    drop_drafts(dir);
     migrate(dir)?;
     write_version(dir)?;
     Ok(lock)
+}
+
+/// Removes what an interrupted [`super::compact`] left.
+fn drop_drafts(dir: &Path) {
+    let entries = fs::read_dir(events_dir(dir)).into_iter().flatten().flatten();
+    let drafts = entries.map(|it| it.path()).filter(|it| it.extension() == Some(DRAFT.as_ref()));
+    for draft in drafts {
+        if let Err(error) = fs::remove_file(&draft) {
+            tracing::warn!(file = %draft.display(), %error, "an unfinished segment is left");
+        }
+    }
 }
 
 /// Makes a directory of an earlier version one of this: its blocks are read as they are, each
@@ -164,7 +196,7 @@ pub(super) fn drop_asides(dir: &Path, bytes: u64) {
         if freed >= bytes {
             return;
         }
-        freed += super::files::tree_bytes(&path);
+        freed += tree_bytes(&path);
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         tracing::info!(file = %path.display(), removed = removed.is_ok(), "old damaged file dropped");

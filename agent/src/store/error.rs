@@ -66,6 +66,14 @@ pub struct Damage {
     pub rows: Option<u32>,
 }
 
+impl Damage {
+    /// A file that the file system does not hand out.
+    pub(super) fn unreadable(file: &Path, bytes: u64, error: &io::Error) -> Self {
+        let (file, reason) = (file.to_owned(), error.to_string());
+        Self { file, offset: 0, bytes, reason, from_ns: None, to_ns: None, rows: None }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, offset, bytes, reason, from_ns, to_ns, rows } = self;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    directory,
     segment::{events_dir, segment_path},
     stream::{SegmentId, Stream},
 };
@@ -143,10 +144,13 @@ impl Segments {
 
     /// Bytes by which the store would be too large with `coming` more.
     pub(super) fn excess(&self, coming: u64) -> u64 {
-        // The log and sled grow between two looks.
-        let headroom = HEADROOM.min(self.bounds.max_bytes / 4);
-        let limit = self.bounds.max_bytes - headroom;
-        tree_bytes(&self.store).saturating_add(coming).saturating_sub(limit)
+        let limit = self.bounds.max_bytes - self.headroom();
+        directory::own_bytes(&self.store).saturating_add(coming).saturating_sub(limit)
+    }
+
+    /// Bytes for the log and for sled, which grow between two looks.
+    pub(super) fn headroom(&self) -> u64 {
+        HEADROOM.min(self.bounds.max_bytes / 4)
     }
 
     /// Segments that must go before `coming` more bytes are written, oldest first. Where there is

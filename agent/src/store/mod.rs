@@ -55,6 +55,8 @@ mod crash_tests;
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]
+mod hardship_tests;
+#[cfg(test)]
 mod kill_tests;
 #[cfg(test)]
 mod reopen_tests;

@@ -22,15 +22,17 @@ use super::{
     segment::{self, End, Finder, Found},
     stream::{SegmentId, Stream},
     watermarks::Watermarks,
-    writer::{BLOCK_LEVEL, Pending, Stats, Writer},
+    writer::{AgeClock, BLOCK_LEVEL, Pending, Stats, Writer},
 };
+use crate::clock;
 
 /// Opens the store for the daemon, and starts its thread. Returns what was found damaged.
 pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
     let lock = directory::take(&config.dir)?;
     let failed = |error| StoreError::io("cannot read the store in", &config.dir)(error);
     let mut recovery = Recovery::default();
-    let log = Log::read(&config.dir).map_err(failed)?;
+    let (log, damage) = Log::read(&config.dir).map_err(failed)?;
+    recovery.damages.extend(damage);
     let (kv, index) = open_index(&config.dir).unzip();
     let index = index.unwrap_or_default();
     recovery.read_segments(&config.dir, &index, log.first_seq).map_err(failed)?;
@@ -52,6 +54,7 @@ pub fn open(config: &Config) -> Result<(Appender, Vec<Damage>), StoreError> {
         stats: Arc::clone(&stats),
         pending: Pending::new().map_err(failed)?,
         config: config.clone(),
+        age: AgeClock::new(clock::now_ns(), clock::boot_ns()),
     };
     writer.make_room(0);
     let (sender, receiver) = crossbeam_channel::bounded(config.queue.max(1));
@@ -85,17 +88,26 @@ struct Log {
 }
 
 impl Log {
-    fn read(store: &Path) -> io::Result<Self> {
+    /// One that cannot be read is moved aside, and told.
+    fn read(store: &Path) -> io::Result<(Self, Option<Damage>)> {
         let path = segment::wal_path(store);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read?,
+        let (bytes, damage) = match fs::read(&path) {
+            Ok(bytes) => (bytes, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
+            Err(error) => {
+                let length = fs::metadata(&path).map_or(0, |it| it.len());
+                directory::set_aside(&path)?;
+                (Vec::new(), Some(Damage::unreadable(&path, length, &error)))
+            }
         };
         let mut first_seq = u64::MAX;
         segment::each_frame(&bytes, |header, _| first_seq = first_seq.min(header.first_seq));
-        Ok(Self { path, bytes, first_seq })
+        Ok((Self { path, bytes, first_seq }, damage))
     }
 }
+
+/// Numbers that a segment which cannot be read may have used, or more: there are enough.
+const NUMBERS_OF_UNREADABLE: u64 = 1 << 32;
 
 /// The blocks at the beginning of a segment that need not be looked at again: the index knows them
 /// one after another, and what is in the log has numbers from `log_seq` on, which are in none of
@@ -128,22 +140,38 @@ impl Recovery {
             let next = segments[at + 1..].iter().find(|it| it.stream == id.stream);
             let after = next.map(|it| it.first_seq);
             let entries = indexed.get(id).map_or(&[][..], Vec::as_slice);
-            let file = File::open(segment::segment_path(store, *id))?;
-            let settled = settled(entries, file.metadata()?.len(), after, log_seq);
-            self.read_segment(store, *id, &file, settled, next.is_none())?;
+            let path = segment::segment_path(store, *id);
+            let read = File::open(&path).and_then(|file| {
+                let settled = settled(entries, file.metadata()?.len(), after, log_seq);
+                self.read_segment(&path, *id, &file, settled, log_seq, next.is_none())
+            });
+            if let Err(error) = read {
+                self.note_unreadable(&path, *id, &error);
+            }
         }
         Ok(())
     }
 
+    /// A segment that the file system does not hand out stays as it is, and is not gone on with.
+    fn note_unreadable(&mut self, path: &Path, id: SegmentId, error: &io::Error) {
+        let bytes = fs::metadata(path).map_or(0, |it| it.len());
+        self.damages.push(Damage::unreadable(path, bytes, error));
+        self.newest.remove(&id);
+        // It goes with those that are as old.
+        let max_ts = self.known.values().map(|it| it.max_ts).max().unwrap_or_else(clock::now_ns);
+        self.known.insert(id, SegmentSummary { bytes, max_ts });
+        self.next_seq = self.next_seq.max(id.first_seq.saturating_add(NUMBERS_OF_UNREADABLE));
+    }
+
     fn read_segment(
         &mut self,
-        store: &Path,
+        path: &Path,
         id: SegmentId,
         file: &File,
         settled: &[IndexEntry],
+        log_seq: u64,
         is_newest: bool,
     ) -> io::Result<()> {
-        let path = segment::segment_path(store, id);
         let length = file.metadata()?.len();
         // Numbers never run backwards, even where the block that used them is lost.
         self.next_seq = self.next_seq.max(id.first_seq);
@@ -151,18 +179,26 @@ impl Recovery {
         let mut summary = SegmentSummary { bytes: length, max_ts: max_ts.unwrap_or(0) };
         self.blocks.extend_from_slice(settled);
         let from = settled.last().map_or(0, |it| it.offset + it.bytes);
-        let mut finder = Finder::new(&path, file, from, max_ts)?;
+        let mut finder = Finder::new(path, file, from, max_ts)?;
         let mut found = Vec::new();
         let end = finder.run(&mut |it| found.push(it))?;
         let sound = finder.offset;
         for it in found {
             match it {
-                Ok(block) => self.note_block(id, &block, &mut summary),
+                Ok(block) => {
+                    self.note_block(id, &block, &mut summary);
+                    // What of the log is in a block counts only where that can be read: a header may
+                    // be on disk before what it announces.
+                    let may_hold_log = block.header.end_seq() > log_seq;
+                    if may_hold_log && segment::is_sound_at(file, block.offset, &block.header) {
+                        self.marks.note(&block.header);
+                    }
+                }
                 Err(damage) => self.damages.push(damage),
             }
         }
         if self.is_worthless(id, &summary, end) {
-            return directory::set_aside(&path);
+            return directory::set_aside(path);
         }
         self.known.insert(id, summary);
         if end == End::Torn {
@@ -170,7 +206,7 @@ impl Recovery {
             if is_newest {
                 // It is going to be cut there, and gone on with.
                 let bytes = segment::read_at_most(file, sound, (length - sound) as usize)?;
-                directory::keep_aside(&path, &bytes);
+                directory::keep_aside(path, &bytes);
             }
             self.damages.push(torn);
         }
@@ -190,7 +226,6 @@ impl Recovery {
         let Found { offset, header } = block;
         summary.max_ts = summary.max_ts.max(header.max_ts);
         self.next_seq = self.next_seq.max(header.end_seq());
-        self.marks.note(header);
         self.blocks.push(IndexEntry {
             first_seq: header.first_seq,
             segment,
@@ -236,9 +271,9 @@ impl Recovery {
                     if is_of_stream && !self.marks.hold(kind, keys.seq(row)) {
                         recoder.add(block, row);
                     }
-                }
-                if recoder.rows() >= config.block_rows {
-                    self.backlog.extend(recoder.finish(stream, &mut compressor)?);
+                    if recoder.is_full(config.block_rows) {
+                        self.backlog.extend(recoder.finish(stream, &mut compressor)?);
+                    }
                 }
             }
             self.backlog.extend(recoder.finish(stream, &mut compressor)?);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    block::Header,
+    block::{FIXED_BYTES, Header},
     directory,
     error::{Damage, StoreError},
     scan::{Candidate, Lazy, Scan, Source},
@@ -123,6 +123,8 @@ struct Segment {
     damages: Vec<Damage>,
     /// What stands behind the last whole block.
     torn: Option<Damage>,
+    /// That the file system does not hand it out, where it did not last time.
+    unreadable: Option<Damage>,
 }
 
 /// A block of a segment.
@@ -171,7 +173,7 @@ impl Reader {
     pub fn scan(&mut self, request: Request) -> Result<Scan, StoreError> {
         // The log first: what moves to a segment meanwhile is then seen twice, not missed.
         let path = segment::wal_path(&self.store);
-        let log = read_if_there(&path).map_err(StoreError::io("cannot read", &path))?;
+        let (log, unreadable) = read_log(&path);
         self.look().map_err(StoreError::io("cannot read the segments in", &self.store))?;
         let mut candidates = Vec::new();
         let mut damages = Vec::new();
@@ -180,6 +182,7 @@ impl Reader {
         for (id, segment) in &self.segments {
             if request.from_seq == 0 {
                 damages.extend_from_slice(&segment.damages);
+                damages.extend(segment.unreadable.clone());
             }
             let file = Arc::new(Lazy::new(segment::segment_path(&self.store, *id)));
             for block in &segment.blocks {
@@ -194,8 +197,7 @@ impl Reader {
                 }
             }
         }
-        let marks = if log.is_empty() { Watermarks::default() } else { self.marks(unpaired) };
-        let marks = Arc::new(marks);
+        let marks = Arc::new(self.marks(unpaired, first_seq_of(&log)));
         let frames = segment::each_frame(&log, |header, frame| {
             end_seq = end_seq.max(header.end_seq());
             if request.wants(&header) && !marks.hold_all(&header) {
@@ -205,17 +207,27 @@ impl Reader {
             }
         });
         if request.from_seq == 0 {
+            damages.extend(unreadable);
             damages.extend(self.torn(frames.damage(&path, log.len())));
         }
         Ok(Scan::new(request, candidates, damages, end_seq))
     }
 
-    /// How far each event is in the segments.
-    fn marks(&self, unpaired: Option<u64>) -> Watermarks {
+    /// How far each event of a log that begins with `log_seq` is in the segments, in blocks that can be
+    /// read: a header may be on disk before what it announces.
+    fn marks(&self, unpaired: Option<u64>, log_seq: u64) -> Watermarks {
         let mut marks = Watermarks::default();
-        let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
-        let paired = blocks.filter(|it| unpaired != Some(it.header.first_seq));
-        paired.for_each(|it| marks.note(&it.header));
+        for (id, segment) in &self.segments {
+            let file = Lazy::new(segment::segment_path(&self.store, *id));
+            let is_sound = |it: &&Block| {
+                file.get().is_ok_and(|file| segment::is_sound_at(file, it.offset, &it.header))
+            };
+            let may_hold_log = |it: &&Block| {
+                it.header.end_seq() > log_seq && unpaired != Some(it.header.first_seq)
+            };
+            let blocks = segment.blocks.iter().filter(may_hold_log).filter(is_sound);
+            blocks.for_each(|it| marks.note(&it.header));
+        }
         marks
     }
 
@@ -249,24 +261,36 @@ impl Reader {
         torn
     }
 
-    /// Brings what is known of the segments up to date.
+    /// Brings what is known of the segments up to date. A lasting block is written before the brief one
+    /// of the same rows, and so looked for after it: whoever sees the second sees the first.
     fn look(&mut self) -> io::Result<()> {
-        let present = segment::list(&self.store)?;
-        self.segments.retain(|id, _| present.contains(id));
         let blocks = self.segments.values().flat_map(|segment| &segment.blocks);
         let kept: usize = blocks.map(|it| it.header.texts.len()).sum();
         let mut room = self.most_set_bytes.saturating_sub(kept);
-        for id in present {
-            let path = segment::segment_path(&self.store, id);
-            match self.segments.entry(id).or_default().look(&path, &mut room) {
-                // Retention was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.segments.remove(&id);
-                }
-                looked => looked?,
-            }
+        for stream in [Stream::Brief, Stream::Lasting] {
+            let mut present = segment::list(&self.store)?;
+            present.retain(|id| id.stream == stream);
+            self.segments.retain(|id, _| id.stream != stream || present.contains(id));
+            present.into_iter().for_each(|id| self.look_at(id, &mut room));
         }
         Ok(())
+    }
+
+    fn look_at(&mut self, id: SegmentId, room: &mut usize) {
+        let path = segment::segment_path(&self.store, id);
+        let segment = self.segments.entry(id).or_default();
+        segment.unreadable = None;
+        match segment.look(&path, room) {
+            Ok(()) => {}
+            // Retention was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.segments.remove(&id);
+            }
+            Err(error) => {
+                let bytes = fs::metadata(&path).map_or(0, |it| it.len());
+                segment.unreadable = Some(Damage::unreadable(&path, bytes, &error));
+            }
+        }
     }
 }
 
@@ -298,9 +322,32 @@ impl Segment {
     }
 }
 
-fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read,
+/// Times that the log is read again where it was cut meanwhile.
+const MOST_READINGS: usize = 8;
+
+/// The log, as it was at one moment; where it cannot be read, that.
+fn read_log(path: &Path) -> (Vec<u8>, Option<Damage>) {
+    let mut log = Vec::new();
+    for _ in 0..MOST_READINGS {
+        log = match fs::read(path) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Default::default(),
+            Err(error) => return (Vec::new(), Some(Damage::unreadable(path, 0, &error))),
+        };
+        // It may have been cut and filled anew between its beginning and its end. It only grows else.
+        let begins_alike = File::open(path).and_then(|file| {
+            Ok(log.starts_with(&segment::read_at_most(&file, 0, FIXED_BYTES.min(log.len()))?))
+        });
+        if begins_alike.unwrap_or(false) {
+            break;
+        }
     }
+    (log, None)
+}
+
+/// The first number in a log; the largest there is where it is empty.
+fn first_seq_of(log: &[u8]) -> u64 {
+    let mut first_seq = u64::MAX;
+    segment::each_frame(log, |header, _| first_seq = first_seq.min(header.first_seq));
+    first_seq
 }

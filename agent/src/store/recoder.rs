@@ -7,7 +7,7 @@ use plimsoll_ebpf::value::Value;
 use super::{
     block::{self, Header, section},
     builder::{ID_DIGITS, key_columns},
-    column::with_cell,
+    column::{Cell, with_cell},
     decode::Table,
     names::{NUMBER, REFERENCES},
     numbers::Numbers,
@@ -29,7 +29,12 @@ pub(super) struct Recoder {
     numbers: Numbers,
     min_ts: u64,
     max_ts: u64,
+    /// Bytes of its texts, each as often as it was added.
+    text_bytes: usize,
 }
+
+/// Bytes of texts of a block, before they are compressed, with which it is full: see the writer's.
+const MAX_TEXT_BYTES: usize = block::MAX_SECTION / 4;
 
 /// A block that is ready to be written.
 pub(super) struct Ready {
@@ -62,11 +67,17 @@ impl Recoder {
             numbers: Numbers::default(),
             min_ts: u64::MAX,
             max_ts: 0,
+            text_bytes: 0,
         }
     }
 
     pub(super) fn rows(&self) -> u32 {
         self.keys.rows()
+    }
+
+    /// Whether it has so many rows, or as much as readers take.
+    pub(super) fn is_full(&self, most_rows: u32) -> bool {
+        self.rows() >= most_rows || self.text_bytes >= MAX_TEXT_BYTES
     }
 
     /// Adds a row of a block. Rows come in the order of their numbers.
@@ -89,6 +100,9 @@ impl Recoder {
                 continue;
             };
             let (number, is_new) = self.entities[which].reference(table, entity);
+            if is_new {
+                self.text_bytes += self.entities[which].key.len();
+            }
             self.keys.put_named(REFERENCES[which].name, Value::Number(number.into()));
             if is_new && which == CONTAINER {
                 self.containers.push(header_name(table, entity));
@@ -98,6 +112,7 @@ impl Recoder {
         for column in &from.rest().columns {
             if let Some(value) = column.get(row) {
                 self.rest.put_named(column.field.name, value);
+                self.text_bytes += text_bytes(value);
             }
         }
     }
@@ -170,6 +185,13 @@ impl Entities {
         self.known.insert(self.key.clone(), number);
         (number, true)
     }
+}
+
+fn text_bytes(value: Value<'_>) -> usize {
+    with_cell(value, |cell| match cell {
+        Cell::Bytes(bytes) => bytes.len(),
+        Cell::Int(_) => 0,
+    })
 }
 
 fn header_name(containers: &Table, row: usize) -> (String, String) {

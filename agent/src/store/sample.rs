@@ -75,8 +75,18 @@ impl Sample {
                 (state >> 32) as u8
             })
             .collect();
+        self.with_path(number, &noise, take)
+    }
+
+    /// The same, where a file of this name is written.
+    pub(crate) fn with_path<R>(
+        &self,
+        number: u64,
+        path: &[u8],
+        take: impl FnOnce(&Observation<'_>) -> R,
+    ) -> R {
         let mut tail = TailBuilder::default();
-        let path = tail.push(&noise);
+        let path = tail.push(path);
         let body = FileWrite { path, op: file_write::op::CREATE, ..FileWrite::default() };
         self.with_record(number, &encode(Header::default(), body, tail.bytes()), take)
     }

@@ -253,6 +253,13 @@ fn frame_at(bytes: &[u8]) -> Option<(Header, &[u8])> {
     is_sound(&header, whole).then_some((header, whole))
 }
 
+/// Whether every section of a block of a file can be read and has its checksum.
+pub(super) fn is_sound_at(file: &File, offset: u64, header: &Header) -> bool {
+    let count = header.block_bytes() - header.own_bytes;
+    let payload = read_at_most(file, offset + header.own_bytes as u64, count);
+    payload.is_ok_and(|payload| header.is_sound(&payload))
+}
+
 /// Whether every section of a block has its checksum.
 pub(super) fn is_sound(header: &Header, block: &[u8]) -> bool {
     block.get(header.own_bytes..).is_some_and(|payload| header.is_sound(payload))

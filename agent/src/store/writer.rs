@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     batch::Batch,
+    block,
     builder::{self, BlockBuilder},
     config::Config,
     directory,
@@ -31,6 +32,9 @@ use crate::clock;
 
 /// Bytes of the log at which its rows become a block, however few they are.
 const MAX_WAL_BYTES: u64 = 2 << 20;
+/// Bytes before compression at which rows become a block: a container can make each of them long, and
+/// readers refuse what takes too much memory.
+const MAX_RAW_BYTES: usize = block::MAX_SECTION / 4;
 /// Frames of the log at which its rows become a block: each costs a reader time.
 const MAX_WAL_FRAMES: u32 = 512;
 /// How often age is looked at where nothing is written.
@@ -70,6 +74,7 @@ pub(super) struct Writer {
     pub(super) losses: Arc<Losses>,
     pub(super) stats: Arc<Stats>,
     pub(super) pending: Pending,
+    pub(super) age: AgeClock,
 }
 
 /// Rows that are in the log and not yet in a segment, and the tools to encode.
@@ -78,6 +83,8 @@ pub(super) struct Pending {
     brief: BlockBuilder,
     frame: BlockBuilder,
     frames: u32,
+    /// Bytes of the rows before compression, or more.
+    raw_bytes: usize,
     to_log: zstd::bulk::Compressor<'static>,
     to_block: zstd::bulk::Compressor<'static>,
 }
@@ -89,6 +96,7 @@ impl Pending {
             brief: BlockBuilder::new(),
             frame: BlockBuilder::new(),
             frames: 0,
+            raw_bytes: 0,
             to_log: zstd::bulk::Compressor::new(LOG_LEVEL)?,
             to_block: zstd::bulk::Compressor::new(BLOCK_LEVEL)?,
         })
@@ -119,12 +127,14 @@ impl Pending {
     fn add(&mut self, batch: &Batch, first_seq: u64, brief: BriefKinds) {
         // In the order of `Stream::ALL`.
         let builders = &mut [&mut self.lasting, &mut self.brief];
+        self.raw_bytes += batch.bytes();
         builder::add(batch, first_seq, builders, |kind| brief.stream(kind) as usize);
     }
 
     fn clear(&mut self) {
         self.lasting.clear();
         self.brief.clear();
+        self.raw_bytes = 0;
     }
 }
 
@@ -137,6 +147,32 @@ struct Unwritten {
 impl From<io::Error> for Unwritten {
     fn from(error: io::Error) -> Self {
         Self { error, is_lost: [true; 2] }
+    }
+}
+
+/// The clock that tells what is too old. A wall clock that is set ahead, wrongly perhaps, is not followed:
+/// it would empty the store. What is kept too long by that goes with the next start, or for its size.
+pub(super) struct AgeClock {
+    wall_ns: u64,
+    boot_ns: u64,
+}
+
+/// By how much a wall clock is corrected while it runs, at most.
+const MOST_CORRECTION: Duration = Duration::from_hours(1);
+
+impl AgeClock {
+    pub(super) fn new(wall_ns: u64, boot_ns: u64) -> Self {
+        Self { wall_ns, boot_ns }
+    }
+
+    /// The moment since the Unix epoch, where the clocks stand so.
+    fn now_ns(&mut self, wall_ns: u64, boot_ns: u64) -> u64 {
+        let expected_ns = self.wall_ns.saturating_add(boot_ns.saturating_sub(self.boot_ns));
+        if wall_ns > expected_ns.saturating_add(MOST_CORRECTION.as_nanos() as u64) {
+            return expected_ns;
+        }
+        *self = Self { wall_ns, boot_ns };
+        wall_ns
     }
 }
 
@@ -234,6 +270,10 @@ impl Writer {
     }
 
     fn append_to_log(&mut self, frame: &[u8]) -> io::Result<()> {
+        // Most are short, and the room beside the segments is theirs.
+        if self.wal.length() + frame.len() as u64 > self.most_log_bytes() {
+            self.make_room(frame.len() as u64);
+        }
         self.wal.append(frame)?;
         self.stats.log_bytes.store(self.wal.length(), Ordering::Relaxed);
         self.stats.written_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
@@ -242,8 +282,14 @@ impl Writer {
 
     fn is_due(&self) -> bool {
         self.pending.most_rows() >= self.config.block_rows
-            || self.wal.length() >= MAX_WAL_BYTES
+            || self.pending.raw_bytes >= MAX_RAW_BYTES
+            || self.wal.length() >= self.most_log_bytes()
             || self.pending.frames >= MAX_WAL_FRAMES
+    }
+
+    /// Bytes of the log at which its rows become a block.
+    fn most_log_bytes(&self) -> u64 {
+        MAX_WAL_BYTES.min(self.segments.headroom() / 2)
     }
 
     /// Moves the log's rows into a segment.
@@ -256,7 +302,7 @@ impl Writer {
             }
         }
         self.write_blocks()?;
-        self.pending.frames = 0;
+        (self.pending.frames, self.pending.raw_bytes) = (0, 0);
         if self.wal.length() > 0 {
             self.wal.clear()?;
             self.stats.log_bytes.store(0, Ordering::Relaxed);
@@ -303,7 +349,8 @@ impl Writer {
         if excess > 0 {
             directory::drop_asides(&self.config.dir, excess);
         }
-        for Outdated { segment, is_too_old } in self.segments.outdated(coming, clock::now_ns()) {
+        let now_ns = self.age.now_ns(clock::now_ns(), clock::boot_ns());
+        for Outdated { segment, is_too_old } in self.segments.outdated(coming, now_ns) {
             self.with_kv(|kv| kv.remove_segment(segment));
             if let Err(error) = self.segments.remove(segment) {
                 tracing::warn!(%error, segment = segment.first_seq, "segment not removed");
@@ -321,5 +368,19 @@ impl Writer {
         let Some(Err(error)) = self.kv.as_ref().map(act) else { return };
         tracing::warn!(error = format!("{error:#}"), "going on without the index");
         self.kv = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_ahead_makes_nothing_old() {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let mut age = AgeClock::new(100 * HOUR_NS, HOUR_NS);
+        let mut at = |wall, boot| age.now_ns(wall * HOUR_NS, boot * HOUR_NS) / HOUR_NS;
+        assert_eq!([at(101, 2), at(103, 3), at(9000, 4), at(9001, 5)], [101, 103, 104, 105]);
+        assert_eq!([at(106, 6), at(50, 7)], [106, 50], "it is followed where it is right, or back");
     }
 }
