@@ -1,6 +1,6 @@
 //! The HTTP server on the Unix socket.
 
-use std::{convert::Infallible, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,7 +15,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc},
+    sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,7 +24,7 @@ use super::{
     params::{Params, unescape},
     policy::{self, Desk, Refusal},
     profiles::{ImportRequest, ProfileRequest},
-    stream::{self as answer, Job},
+    stream::{self as answer, Answer, Job},
 };
 
 /// How long connections may take to end at shutdown.
@@ -41,11 +41,18 @@ pub struct Limits {
     pub rows: u64,
     /// Time of one answer.
     pub time: Duration,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrent: 8, rows: 10_000_000, time: Duration::from_mins(5) }
+        Self {
+            concurrent: 8,
+            rows: 10_000_000,
+            time: Duration::from_mins(5),
+            patience: Duration::from_mins(1),
+        }
     }
 }
 
@@ -87,7 +94,7 @@ impl State {
     }
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+type Body = BoxBody<Bytes, io::Error>;
 
 /// Serves until `shutdown` ends, then ends what is being answered.
 pub async fn serve(listener: UnixListener, state: State, shutdown: impl Future<Output = ()>) {
@@ -145,7 +152,6 @@ async fn serve_one(stream: UnixStream, state: Arc<State>, is_let_in: bool) {
         }
     });
     let connection = http1::Builder::new()
-        .half_close(true)
         .timer(hyper_util::rt::TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
         .serve_connection(TokioIo::new(stream), service);
@@ -277,15 +283,20 @@ fn events(query: &str, state: &Arc<State>) -> Response<Body> {
         permit,
     };
     match answer::start(job) {
-        Ok(chunks) => respond(StatusCode::OK, "application/x-ndjson", streamed(chunks)),
+        Ok(answer) => respond(StatusCode::OK, "application/x-ndjson", streamed(answer)),
         Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
     }
 }
 
-fn streamed(chunks: mpsc::Receiver<Bytes>) -> Body {
-    let frames = stream::unfold(chunks, |mut chunks| async move {
-        let chunk = chunks.recv().await?;
-        Some((Ok(Frame::data(chunk)), chunks))
+/// An answer that breaks off breaks the connection: whoever reads it is not to take it for whole.
+fn streamed(answer: Answer) -> Body {
+    let frames = stream::unfold(Some(answer), |answer| async move {
+        let mut answer = answer?;
+        match answer.chunks.recv().await {
+            Some(chunk) => Some((Ok(Frame::data(chunk)), Some(answer))),
+            None if answer.is_whole() => None,
+            None => Some((Err(io::Error::other("the answer breaks off")), None)),
+        }
     });
     BodyExt::boxed(StreamBody::new(frames))
 }
@@ -295,7 +306,11 @@ fn fault(status: StatusCode, text: &str) -> Response<Body> {
 }
 
 fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
-    respond(status, "application/json", Full::from(format!("{value}\n")).boxed())
+    respond(status, "application/json", whole(format!("{value}\n")))
+}
+
+fn whole(text: String) -> Body {
+    Full::from(text).map_err(|never| match never {}).boxed()
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {

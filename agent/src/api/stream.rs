@@ -3,13 +3,20 @@
 use std::{
     ops::ControlFlow,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{
+    OwnedSemaphorePermit,
+    mpsc::{self, error::TrySendError},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::server::Limits;
@@ -18,7 +25,7 @@ use crate::{
     query::{
         json,
         moment::rfc3339,
-        search::{self, Answer, Query},
+        search::{self, Answer as Told, Query},
     },
     store::reader::Reader,
 };
@@ -29,6 +36,8 @@ const CHUNK_BYTES: usize = 32 << 10;
 const CHUNK_WAIT: Duration = Duration::from_millis(50);
 /// Chunks that may wait for a slow client.
 const CHUNKS: usize = 8;
+/// How often it is looked whether a slow client has taken one.
+const CLIENT_POLL: Duration = Duration::from_millis(5);
 /// How much a query's thread gives way to others.
 const NICENESS: i32 = 10;
 
@@ -44,15 +53,31 @@ pub(super) struct Job {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Starts a query; its answer comes out of the receiver.
-pub(super) fn start(job: Job) -> anyhow::Result<mpsc::Receiver<Bytes>> {
-    let reader = Reader::open(&job.store)?;
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    thread::Builder::new().name("query".to_owned()).spawn(move || run(job, reader, sender))?;
-    Ok(receiver)
+/// An answer on its way.
+pub(super) struct Answer {
+    pub(super) chunks: mpsc::Receiver<Bytes>,
+    is_whole: Arc<AtomicBool>,
 }
 
-fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>) {
+impl Answer {
+    /// Whether the chunks were all that there was to tell, once no more come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Acquire)
+    }
+}
+
+/// Starts a query.
+pub(super) fn start(job: Job) -> anyhow::Result<Answer> {
+    let reader = Reader::open(&job.store)?;
+    let (sender, chunks) = mpsc::channel(CHUNKS);
+    let answer = Answer { chunks, is_whole: Arc::default() };
+    let is_whole = Arc::clone(&answer.is_whole);
+    let run = move || run(job, reader, sender, &is_whole);
+    thread::Builder::new().name("query".to_owned()).spawn(run)?;
+    Ok(answer)
+}
+
+fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>, is_whole: &AtomicBool) {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
         tracing::debug!(%error, "query runs at full priority");
@@ -64,7 +89,7 @@ fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>) {
         since: clock::instant(),
         start: clock::instant(),
         rows: 0,
-        // A follower is bound by its client's patience only.
+        // A follower is bound by its client's patience, and by the agent's with that.
         limits: if follow {
             Limits { rows: u64::MAX, time: Duration::MAX, ..job.limits }
         } else {
@@ -72,11 +97,15 @@ fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>) {
         },
         shutdown: job.shutdown,
         progress: job.progress,
+        breaks_off: false,
     };
-    if let Err(error) = search::run(&mut reader, &job.query, &mut |answer| lines.take(answer)) {
-        let _ = lines.notice(&format!("the query ends here: {error}"));
-    }
-    let _ = lines.send();
+    let ran = search::run(&mut reader, &job.query, &mut |answer| lines.take(answer));
+    let told = match ran {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => lines.end(&format!("the query ends here: {error}")),
+    };
+    let is_sent = told.is_continue() && lines.send().is_continue();
+    is_whole.store(is_sent && !lines.breaks_off, Ordering::Release);
     drop(job.permit);
 }
 
@@ -89,40 +118,48 @@ struct Lines {
     limits: Limits,
     shutdown: CancellationToken,
     progress: bool,
+    /// Whether the client takes nothing any more, of an answer that is not at its end.
+    breaks_off: bool,
 }
 
 impl Lines {
-    fn take(&mut self, answer: Answer) -> ControlFlow<()> {
-        if self.sender.is_closed() || self.shutdown.is_cancelled() {
+    fn take(&mut self, told: Told) -> ControlFlow<()> {
+        if self.sender.is_closed() {
             return ControlFlow::Break(());
         }
-        match answer {
-            Answer::Row(row) => {
+        if self.shutdown.is_cancelled() {
+            return self.end("the agent is stopping: ask again");
+        }
+        match told {
+            Told::Row(row) => {
                 if self.rows >= self.limits.rows {
-                    self.notice(&format!(
-                        "stopped after {} observations: narrow the query",
-                        self.rows
-                    ))?;
-                    return ControlFlow::Break(());
+                    let rows = self.rows;
+                    return self
+                        .end(&format!("stopped after {rows} observations: narrow the query"));
                 }
                 self.rows += 1;
                 self.push(&json::line(&row))?;
             }
             // The lines of a summary are told even where the time is over.
-            Answer::Line(line) => return self.push(&Json::Object(line).to_string()),
-            Answer::Notice(text) => return self.notice(&text),
-            Answer::At(ts_ns) if self.progress => {
+            Told::Line(line) => return self.push(&Json::Object(line).to_string()),
+            Told::Notice(text) => return self.notice(&text),
+            Told::At(ts_ns) if self.progress => {
                 self.push(&json!({ "at": rfc3339(ts_ns) }).to_string())?;
             }
-            Answer::Damage(damage) => self.notice(&damage.to_string())?,
-            Answer::At(_) | Answer::Idle => self.send()?,
+            Told::Damage(damage) => self.notice(&damage.to_string())?,
+            Told::At(_) | Told::Idle => self.send()?,
         }
         if clock::since(self.start) > self.limits.time {
             let seconds = self.limits.time.as_secs();
-            self.notice(&format!("stopped after {seconds} s: narrow the query"))?;
-            return ControlFlow::Break(());
+            return self.end(&format!("stopped after {seconds} s: narrow the query"));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Says why there is no more, though there may be.
+    fn end(&mut self, why: &str) -> ControlFlow<()> {
+        self.push(&json!({ "notice": why, "ends": true }).to_string())?;
+        ControlFlow::Break(())
     }
 
     fn notice(&mut self, text: &str) -> ControlFlow<()> {
@@ -143,10 +180,19 @@ impl Lines {
         if self.pending.is_empty() {
             return ControlFlow::Continue(());
         }
-        let chunk = Bytes::from(std::mem::take(&mut self.pending));
-        match self.sender.blocking_send(chunk) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        let mut chunk = Bytes::from(std::mem::take(&mut self.pending));
+        let since = clock::instant();
+        // Others wait for the place of whoever takes nothing.
+        while clock::since(since) < self.limits.patience {
+            match self.sender.try_send(chunk) {
+                Ok(()) => return ControlFlow::Continue(()),
+                Err(TrySendError::Closed(_)) => break,
+                Err(TrySendError::Full(_)) if self.shutdown.is_cancelled() => break,
+                Err(TrySendError::Full(back)) => chunk = back,
+            }
+            thread::sleep(CLIENT_POLL);
         }
+        self.breaks_off = true;
+        ControlFlow::Break(())
     }
 }

@@ -53,7 +53,7 @@ fn desk(dir: &Path) -> Desk {
     Desk { keeper, roster, shelf }
 }
 
-/// A server over 1000 observations.
+/// A server over 1000 observations, unless more are asked for.
 struct Served {
     dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -62,12 +62,16 @@ struct Served {
 
 impl Served {
     fn start(limits: Limits) -> Self {
+        Self::with(1000, limits)
+    }
+
+    fn with(count: u64, limits: Limits) -> Self {
         let dir = tempfile::tempdir().expect("makes a directory");
         let max_age = Duration::from_hours(100 * 365 * 24);
         let store = dir.path().join("store");
         let (mut appender, _) = open(&Config { max_age, ..Config::new(&store) }).expect("opens");
         let sample = Sample::new();
-        (0..1000).for_each(|number| sample.with(number, |it| appender.append(it)));
+        (0..count).for_each(|number| sample.with(number, |it| appender.append(it)));
         appender.close();
         let path = dir.path().join("socket");
         let desk = desk(dir.path());
@@ -98,6 +102,15 @@ impl Served {
             values.push(serde_json::from_str(line).expect("is JSON"));
         }
         values
+    }
+
+    /// Waits until a query is let in.
+    fn wait_for_a_place(&self) {
+        let start = crate::clock::instant();
+        while client::get(&self.socket(), "/v1/events?limit=1").is_err() {
+            assert!(crate::clock::since(start).as_secs() < 20, "the place is not free");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn stop(&mut self) {
@@ -171,17 +184,32 @@ fn answers_and_queries_are_limited() {
     let served = Served::start(Limits { rows: 10, concurrent: 1, ..Limits::default() });
     let lines = served.lines("/v1/events");
     assert_eq!(lines.len(), 11);
-    assert_eq!(lines[10]["notice"], "stopped after 10 observations: narrow the query");
-    let follower = client::get(&served.socket(), "/v1/events?follow=true").expect("answers");
+    let end = json!({"notice": "stopped after 10 observations: narrow the query", "ends": true});
+    assert_eq!(lines[10], end);
+    // One that is told nothing.
+    let follower =
+        client::get(&served.socket(), "/v1/events?follow=true&kind=dns").expect("answers");
     let second = client::get(&served.socket(), "/v1/events");
     let Err(ClientError::Broken(error)) = second else { panic!("{second:?}") };
     assert!(error.to_string().contains("1 queries are running"), "{error}");
     drop(follower);
-    let start = crate::clock::instant();
-    while client::get(&served.socket(), "/v1/events").is_err() {
-        assert!(crate::clock::since(start).as_secs() < 20, "the place of who is gone is not free");
-        thread::sleep(Duration::from_millis(10));
-    }
+    served.wait_for_a_place();
+}
+
+#[test]
+fn who_takes_nothing_of_an_answer_keeps_nobody_waiting_and_knows_that_it_is_not_whole() {
+    let patience = Duration::from_millis(50);
+    // More than a socket holds.
+    let served = Served::with(8000, Limits { concurrent: 1, patience, ..Limits::default() });
+    let mut slow = client::get(&served.socket(), "/v1/events").expect("answers");
+    served.wait_for_a_place();
+    let end = loop {
+        match slow.next_line() {
+            Ok(Some(_)) => {}
+            end => break end.map(|_| ()),
+        }
+    };
+    assert!(end.is_err(), "it was taken for whole");
 }
 
 #[test]
@@ -193,7 +221,9 @@ fn a_follower_does_not_keep_the_daemon_from_ending() {
     let start = crate::clock::instant();
     served.stop();
     assert!(crate::clock::since(start) < Duration::from_secs(3));
-    assert!(matches!(follower.next_line(), Ok(None) | Err(_)));
+    let why = follower.next_line().expect("is sound").expect("is told").to_owned();
+    assert_eq!(why, r#"{"notice":"the agent is stopping: ask again","ends":true}"#);
+    assert!(matches!(follower.next_line(), Ok(None)));
     let gone = client::get(&served.socket(), "/v1/status");
     assert!(matches!(gone, Err(ClientError::Unreachable { .. })), "{gone:?}");
 }

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use anyhow::anyhow;
 use plimsoll_ebpf::rules::Severity;
 use serde_json::{Map, Value as Json};
 
@@ -60,18 +61,32 @@ pub(super) fn each(
     })
 }
 
-/// Asks and hands out each observation until there were enough.
+/// Asks and hands out each observation until there were enough. An answer that is not whole is told.
 pub(super) fn each_until(
+    source: &Source,
+    params: Params,
+    take: &mut dyn FnMut(&Map<String, Json>) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    if let Some(why) = each_or_end(source, params, take)? {
+        warn(&why);
+    }
+    Ok(())
+}
+
+/// The same, for who needs all there is: returns why the answer ended before.
+pub(super) fn each_or_end(
     source: &Source,
     mut params: Params,
     take: &mut dyn FnMut(&Map<String, Json>) -> ControlFlow<()>,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     params.progress = io::stderr().is_terminal();
     let until_ns = params.query().map_err(Failure::usage)?.until_ns.min(clock::now_ns());
     let is_summary = !params.count_by.is_empty() || params.histogram.is_some();
     // Backwards there is no moment to come to.
     let progress = (!params.reverse).then(|| Progress::new(until_ns));
-    ask(source, params, &mut Each { take, progress, looked_at: 0, is_summary })
+    let mut each = Each { take, progress, looked_at: 0, is_summary, ended: None };
+    ask(source, params, &mut each)?;
+    Ok(each.ended)
 }
 
 /// Who takes an answer; it may have enough.
@@ -86,6 +101,8 @@ trait Taker {
     fn notice(&mut self, text: &str) {
         warn(text);
     }
+    /// There may be more, but the daemon tells no more of it.
+    fn ended(&mut self, why: String);
     /// Nothing more comes just now.
     fn flush(&mut self) -> ControlFlow<()>;
 }
@@ -96,6 +113,7 @@ struct Each<'t> {
     progress: Option<Progress>,
     looked_at: u64,
     is_summary: bool,
+    ended: Option<String>,
 }
 
 impl Taker for Each<'_> {
@@ -103,6 +121,7 @@ impl Taker for Each<'_> {
         match Line::read(line) {
             Line::Observation(object) => return self.object(&object),
             Line::Notice(text) => self.notice(&text),
+            Line::End(why) => self.ended(why),
             Line::At(ts_ns) => self.at(ts_ns),
         }
         ControlFlow::Continue(())
@@ -127,6 +146,10 @@ impl Taker for Each<'_> {
             Some(progress) => progress.pause(|| warn(text)),
             None => warn(text),
         }
+    }
+
+    fn ended(&mut self, why: String) {
+        self.ended = Some(why);
     }
 
     fn flush(&mut self) -> ControlFlow<()> {
@@ -195,6 +218,8 @@ pub(super) enum Line {
     Observation(Map<String, Json>),
     /// Something for people.
     Notice(String),
+    /// Why there is no more, though there may be.
+    End(String),
     /// How far a summary is, in nanoseconds since the Unix epoch.
     At(u64),
 }
@@ -210,6 +235,12 @@ impl Line {
         let Ok(mut object) = serde_json::from_str::<Map<String, Json>>(line) else {
             return Self::Notice("a line of the answer is no JSON object".to_owned());
         };
+        if object.len() == 2
+            && object.get("ends") == Some(&Json::Bool(true))
+            && let Some(Json::String(why)) = object.get_mut("notice")
+        {
+            return Self::End(std::mem::take(why));
+        }
         if object.len() == 1 {
             if let Some(Json::String(text)) = object.get_mut("notice") {
                 return Self::Notice(std::mem::take(text));
@@ -239,6 +270,7 @@ struct Out {
     has_finding: bool,
     progress: Option<Progress>,
     looked_at: u64,
+    ended: Option<String>,
     failed: Option<io::Error>,
 }
 
@@ -255,6 +287,7 @@ impl Out {
             has_finding: false,
             progress: is_forwards.then(|| Progress::beside_results(clock::now_ns())),
             looked_at: 0,
+            ended: None,
             failed: None,
         })
     }
@@ -292,8 +325,12 @@ impl Out {
                     anyhow::Error::from(error).context("writing to standard output"),
                 ))
             }
+            // One is enough, whatever else there is.
             _ if self.has_finding => Ok(Exit::Findings),
-            _ => Ok(Exit::Done),
+            _ => match self.ended {
+                Some(why) => Err(Failure::environment(anyhow!("the answer is not whole: {why}"))),
+                None => Ok(Exit::Done),
+            },
         }
     }
 }
@@ -309,8 +346,16 @@ impl Taker for Out {
                 warn(&text);
                 ControlFlow::Continue(())
             }
+            Line::End(why) => {
+                self.ended(why);
+                ControlFlow::Continue(())
+            }
             Line::At(_) => ControlFlow::Continue(()),
         }
+    }
+
+    fn ended(&mut self, why: String) {
+        self.ended = Some(why);
     }
 
     fn object(&mut self, object: &Map<String, Json>) -> ControlFlow<()> {

@@ -109,12 +109,16 @@ impl List {
         all: &'t [String],
     ) -> Vec<&'t str> {
         let is_listed = |test: &str| starts.iter().any(|start| test.starts_with(start));
-        let is_excepted = |test: &str| {
-            self.exceptions.iter().any(|it| {
-                it.kernels.contains(&kernel.name) && it.tests.iter().any(|name| name == test)
-            })
-        };
+        let is_excepted = |test: &str| self.is_excepted(&kernel.name, test);
         all.iter().map(String::as_str).filter(|it| is_listed(it) && !is_excepted(it)).collect()
+    }
+
+    /// Whether a test is not run under a kernel.
+    pub(super) fn is_excepted(&self, kernel: &str, test: &str) -> bool {
+        let is_it = |it: &Exception| {
+            it.kernels.iter().any(|name| name == kernel) && it.tests.iter().any(|name| name == test)
+        };
+        self.exceptions.iter().any(is_it)
     }
 
     /// Fails where the list names something that is not there.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
+use super::{kernels::List, outcome::Outcome};
 use crate::{cmd, paths};
 
 /// Results by kernel and tier.
@@ -31,6 +31,20 @@ impl Known {
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Without the tests that are not run any more where they were.
+    pub(super) fn without_excepted(mut self, list: &List) -> Self {
+        for (kernel, runs) in &mut self.0 {
+            for Outcome { passed, passed_again, failed, .. } in
+                runs.values_mut().map(|it| &mut it.outcome)
+            {
+                for tests in [passed, passed_again, failed] {
+                    tests.retain(|test| !list.is_excepted(kernel, test));
+                }
+            }
+        }
+        self
     }
 
     pub(super) fn write(&self) -> Result<()> {

@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Lists the kernels and which are here.
     #[arg(long, conflicts_with = "run")]
     list: bool,
+    /// Writes docs/kernel-support.md anew, of what is known.
+    #[arg(long, conflicts_with_all = ["run", "list"])]
+    page: bool,
     /// Fetches the newest package of each kernel, though one is here.
     #[arg(long)]
     update: bool,
@@ -69,6 +72,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let kernels = list.select(&args.kernels)?;
     if args.list {
         return show(&kernels);
+    }
+    if args.page {
+        let known = Known::read()?.without_excepted(&list);
+        known.write()?;
+        return report::write(&list, &known);
     }
     guest::ensure()?;
     match &args.run {
@@ -118,7 +126,7 @@ fn test(list: &List, kernels: &[&Kernel], args: &Args) -> Result<()> {
             tell(kernel, &outcome);
             failed += outcome.failed.len();
             // Kept at once: a run of all takes hours, and may be ended.
-            let mut known = Known::read()?;
+            let mut known = Known::read()?.without_excepted(list);
             known.insert(&kernel.name, &tier.name, outcome);
             known.write()?;
             report::write(list, &known)?;

@@ -188,14 +188,20 @@ fn take_all(
     take: &mut dyn FnMut(&Map<String, Json>) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let mut failed = None;
-    answer::each_until(&args.source, params, &mut |object| match take(object) {
+    let ended = answer::each_or_end(&args.source, params, &mut |object| match take(object) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
         }
     })?;
-    failed.map_or(Ok(()), |error| Err(Failure::environment(error.context("writing the export"))))
+    if let Some(error) = failed {
+        return Err(Failure::environment(error.context("writing the export")));
+    }
+    // A file that has its name is whole.
+    ended.map_or(Ok(()), |why| {
+        Err(Failure::environment(anyhow!("the export is not whole and is not kept: {why}")))
+    })
 }
 
 #[cfg(test)]

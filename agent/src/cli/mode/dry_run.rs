@@ -113,7 +113,7 @@ fn count(
                     find(&object, "ts").and_then(Json::as_str).and_then(moment::of_rfc3339)
                 });
             }
-            Line::Notice(text) => {
+            Line::Notice(text) | Line::End(text) => {
                 counted.is_complete = false;
                 warn(&text);
             }

@@ -107,6 +107,11 @@ fn of_file(path: &Path, query: &Query, take: &mut dyn FnMut(&dyn Fields)) -> Res
                 warn(&what);
                 continue;
             }
+            // Whoever wrote it was told so; what is here is judged.
+            Line::End(why) => {
+                warn(&why);
+                continue;
+            }
             Line::Notice(_) | Line::At(_) => return Err(wrong("it is no JSON object")),
         };
         let parsed = Parsed::of(&object);
