@@ -116,6 +116,9 @@ fn tell_all(mut scan: Scan, query: &Query, limit: u64, tell: &mut Tell<'_>) -> C
     ControlFlow::Continue(())
 }
 
+/// Rows found on the way backward after which whoever is gone is noticed.
+const ROWS_BETWEEN_LOOKS: u64 = 1024;
+
 /// The newest `limit` in order of time: found backwards first, so that none must be kept.
 fn tell_newest(
     reader: &mut Reader,
@@ -125,22 +128,38 @@ fn tell_newest(
     tell: &mut Tell<'_>,
 ) -> Result<ControlFlow<()>, StoreError> {
     let request = || query.filter.request(query.since_ns, query.until_ns);
-    let mut oldest = None;
+    let (mut oldest, mut count) = (None, 0_u64);
+    let mut missing = Vec::new();
     let mut broken = ControlFlow::Continue(());
     let backwards = Query { reverse: true, ..query.clone() };
     let scan = reader.scan(request().reversed(true).before(end_seq))?;
     let _ = tell_all(scan, &backwards, limit, &mut |answer| {
         match answer {
-            Answer::Row(row) => oldest = Some((row.ts_ns(), row.seq())),
-            // Told on the way forward, if it lies on it.
-            Answer::Damage(_) | Answer::Line(_) | Answer::Notice(_) | Answer::At(_) => {}
+            Answer::Row(row) => {
+                oldest = Some((row.ts_ns(), row.seq()));
+                count += 1;
+                if count.is_multiple_of(ROWS_BETWEEN_LOOKS) {
+                    broken = tell(Answer::Idle);
+                }
+            }
+            Answer::Damage(damage) => missing.push(damage),
+            Answer::Line(_) | Answer::Notice(_) | Answer::At(_) => {}
             Answer::Idle => broken = tell(Answer::Idle),
         }
         broken
     });
-    let Some((oldest_ns, oldest_seq)) = oldest.filter(|_| broken.is_continue()) else {
+    if broken.is_break() {
         return Ok(broken);
-    };
+    }
+    if count < limit {
+        // It was all there is: what cannot be read may have had more.
+        for damage in missing {
+            if tell(Answer::Damage(damage)).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    let Some((oldest_ns, oldest_seq)) = oldest else { return Ok(broken) };
     let mut request = request().before(end_seq);
     request.from_ns = oldest_ns;
     let scan = reader.scan(request)?;
@@ -148,6 +167,8 @@ fn tell_newest(
         Answer::Row(row) if (row.ts_ns(), row.seq()) < (oldest_ns, oldest_seq) => {
             ControlFlow::Continue(())
         }
+        // Told already.
+        Answer::Damage(_) if count < limit => ControlFlow::Continue(()),
         answer @ (Answer::Row(_)
         | Answer::Line(_)
         | Answer::Notice(_)
@@ -290,6 +311,37 @@ mod tests {
         })
         .expect("runs");
         assert_eq!((idle, others), (10, 0), "once for each block");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_once_where_it_may_be_missing() {
+        let dir = stored();
+        let path = std::fs::read_dir(dir.path().join("events")).expect("lists").flatten();
+        let path = path.map(|it| it.path()).find(|it| it.extension().is_some_and(|it| it == "evs"));
+        let path = path.expect("is a segment");
+        let mut bytes = std::fs::read(&path).expect("reads");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).expect("writes");
+        let found = |query: &Query| {
+            let (mut rows, mut damages) = (0, 0);
+            let mut reader = Reader::open(dir.path()).expect("is readable");
+            run(&mut reader, query, &mut |answer| {
+                match answer {
+                    Answer::Row(_) => rows += 1,
+                    Answer::Damage(_) => damages += 1,
+                    Answer::Line(_) | Answer::Notice(_) | Answer::At(_) | Answer::Idle => {}
+                }
+                ControlFlow::Continue(())
+            })
+            .expect("runs");
+            (rows, damages)
+        };
+        let limited = |limit| Query { limit: Some(limit), ..connects() };
+        assert_eq!(found(&limited(5000)), (180, 1));
+        let expressions = vec![Expr::parse("count = 2").expect("is right")];
+        let in_vain = Filter { expressions, ..Filter::default() };
+        assert_eq!(found(&Query { filter: in_vain, ..limited(3) }), (0, 1));
     }
 
     #[test]
