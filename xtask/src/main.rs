@@ -52,7 +52,8 @@ enum Command {
     Dashboards(dashboards::Args),
     /// Boots other kernels and runs the tests there: `cargo xtask vm --run 'uname -a' 6.1`.
     Vm(vm::Args),
-    /// Gives the store's decoders ten million changed blocks, and kills a store a hundred times.
+    /// Gives the store's decoders and the query's parser ten million inputs each, and kills a store a
+    /// hundred times.
     Fuzz,
     /// Measures what the agent costs and loses: `cargo xtask bench inline --rounds 3`.
     Bench(bench::Args),

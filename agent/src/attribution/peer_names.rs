@@ -80,7 +80,9 @@ impl PeerNames {
     /// Goes on with what another agent of this boot kept.
     pub fn restore(&mut self, kept: Vec<Kept>) {
         for Kept { cgroup_id, names } in kept {
-            names.iter().for_each(|(address, name)| self.insert(cgroup_id, *address, name));
+            for (address, name) in names {
+                self.insert(cgroup_id, address, &name);
+            }
         }
         self.changes = 0;
     }

@@ -440,27 +440,67 @@ mod tests {
         assert!(parse(&"kind = a or ".repeat(3000)).is_err());
     }
 
+    fn read_or_refuse(text: &str) {
+        if let Err(error) = parse(text) {
+            let _ = error.to_string();
+        }
+    }
+
+    /// What expressions are made of, in any order.
+    fn pieces() -> impl Strategy<Value = Vec<&'static str>> {
+        let pieces = vec![
+            "kind",
+            "net.raddr",
+            "ts",
+            "proc.args",
+            "and",
+            "or",
+            "not",
+            "(",
+            ")",
+            "=",
+            "!=",
+            "<=",
+            "~",
+            "!~",
+            "^=",
+            "in",
+            ",",
+            "'x",
+            "\"y\"",
+            "10.0.0.0/8",
+            "1",
+            "é",
+            "\\",
+        ];
+        proptest::collection::vec(proptest::sample::select(pieces), 0..24)
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,80}") {
-            if let Err(error) = parse(&text) {
-                let _ = error.to_string();
-            }
+            read_or_refuse(&text);
         }
 
         #[test]
-        fn any_sequence_of_pieces_is_read_or_refused(
-            pieces in proptest::collection::vec(
-                proptest::sample::select(vec![
-                    "kind", "net.raddr", "ts", "proc.args", "and", "or", "not", "(", ")", "=", "!=",
-                    "<=", "~", "!~", "^=", "in", ",", "'x", "\"y\"", "10.0.0.0/8", "1", "é", "\\",
-                ]),
-                0..24,
-            ),
+        fn any_sequence_of_pieces_is_read_or_refused(pieces in pieces()) {
+            read_or_refuse(&pieces.join(" "));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000_000))]
+
+        #[test]
+        #[ignore = "takes minutes: `cargo xtask fuzz`"]
+        fn ten_million_expressions_are_read_or_refused(
+            pieces in pieces(),
+            text in ".{0,20}",
+            place in 0..24_usize,
         ) {
-            if let Err(error) = parse(&pieces.join(" ")) {
-                let _ = error.to_string();
-            }
+            let mut pieces = pieces;
+            pieces.insert(place.min(pieces.len()), &text);
+            read_or_refuse(&pieces.join(" "));
         }
     }
 }

@@ -271,7 +271,9 @@ impl Reader {
             let mut present = segment::list(&self.store)?;
             present.retain(|id| id.stream == stream);
             self.segments.retain(|id, _| id.stream != stream || present.contains(id));
-            present.into_iter().for_each(|id| self.look_at(id, &mut room));
+            for id in present {
+                self.look_at(id, &mut room);
+            }
         }
         Ok(())
     }

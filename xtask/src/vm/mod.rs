@@ -34,6 +34,7 @@ const SUITE_SECONDS: u64 = 3600;
 const GUEST_MIB: u32 = 3072;
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Args {
     /// Names from tests/kernels.toml; all kernels if none is given.
     kernels: Vec<String>,
