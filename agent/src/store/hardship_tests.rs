@@ -11,6 +11,7 @@ use super::{
     reader::Request,
     sample::Sample,
     segment,
+    stat::stat,
     stream::Stream,
     verify::verify,
 };
@@ -90,6 +91,10 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_read() {
         fs::create_dir(&path).expect("makes a directory");
     }
     assert_eq!(seqs(dir.path()), ((0..192).collect(), 2));
+    let verified = verify(dir.path(), &mut |_, _| {}).expect("reads");
+    assert_eq!((verified.observations, verified.damages.len()), (192, 2));
+    let in_segments = stat(dir.path()).expect("is a store").in_segments();
+    assert!(in_segments.observations == 192 && in_segments.damaged_bytes > 0);
     let (mut appender, damages) = open(&config).expect("opens all the same");
     assert_eq!(damages.len(), 2, "{damages:?}");
     fill(&mut appender, &sample, 300..310, 10);

@@ -197,15 +197,19 @@ impl Reader {
                 }
             }
         }
-        let marks = Arc::new(self.marks(unpaired, first_seq_of(&log)));
-        let frames = segment::each_frame(&log, |header, frame| {
+        let mut logged: Vec<(Header, &[u8])> = Vec::new();
+        let frames = segment::each_frame(&log, |header, frame| logged.push((header, frame)));
+        let log_seq = logged.iter().map(|(header, _)| header.first_seq).min();
+        let marks = log_seq.map_or_else(Watermarks::default, |it| self.marks(unpaired, it));
+        let marks = Arc::new(marks);
+        for (header, frame) in logged {
             end_seq = end_seq.max(header.end_seq());
             if request.wants(&header) && !marks.hold_all(&header) {
                 let source = Source::Memory(frame.into());
                 let (header, known) = (Arc::new(header), Some(Arc::clone(&marks)));
                 candidates.push(Candidate { header, source, known });
             }
-        });
+        }
         if request.from_seq == 0 {
             damages.extend(unreadable);
             damages.extend(self.torn(frames.damage(&path, log.len())));
@@ -345,11 +349,4 @@ fn read_log(path: &Path) -> (Vec<u8>, Option<Damage>) {
         }
     }
     (log, None)
-}
-
-/// The first number in a log; the largest there is where it is empty.
-fn first_seq_of(log: &[u8]) -> u64 {
-    let mut first_seq = u64::MAX;
-    segment::each_frame(log, |header, _| first_seq = first_seq.min(header.first_seq));
-    first_seq
 }

@@ -223,7 +223,7 @@ impl Frames {
 }
 
 /// Hands each sound frame in memory, such as the log holds, to `frame`.
-pub(super) fn each_frame(bytes: &[u8], mut frame: impl FnMut(Header, &[u8])) -> Frames {
+pub(super) fn each_frame<'b>(bytes: &'b [u8], mut frame: impl FnMut(Header, &'b [u8])) -> Frames {
     let mut found = Frames::default();
     let mut offset = 0;
     while offset < bytes.len() {

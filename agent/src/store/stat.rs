@@ -105,7 +105,7 @@ pub fn stat(store: &Path) -> Result<Stat, StoreError> {
     let mut stat = Stat {
         format: directory::read_version(store)?,
         is_in_use: directory::is_in_use(store),
-        log: log_stat(store)?,
+        log: log_stat(store),
         index_bytes: bytes_of(&directory::index_dir(store)),
         profile_bytes: bytes_of(&store.join(profiles::DIRECTORY)),
         asides,
@@ -119,7 +119,8 @@ pub fn stat(store: &Path) -> Result<Stat, StoreError> {
             Ok(segment) => stat.segments.push(segment),
             // Retention was faster.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io("cannot read", &path)(error)),
+            // All of it is damaged, as far as anyone can see.
+            Err(_) => stat.segments.push(unreadable(&path, Some(id.stream))),
         }
     }
     Ok(stat)
@@ -144,15 +145,22 @@ fn segment_stat(path: &Path, id: SegmentId) -> io::Result<FileStat> {
     Ok(stat)
 }
 
-fn log_stat(store: &Path) -> Result<FileStat, StoreError> {
+fn unreadable(path: &Path, stream: Option<Stream>) -> FileStat {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let bytes = fs::metadata(path).map_or(0, |it| it.len());
+    FileStat { name, stream, bytes, damaged_bytes: bytes, ..FileStat::default() }
+}
+
+fn log_stat(store: &Path) -> FileStat {
     let path = segment::wal_path(store);
     let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        read => read.map_err(StoreError::io("cannot read", &path))?,
+        Err(_) => return unreadable(&path, None),
     };
     let bytes_there = bytes.len() as u64;
     let mut stat = FileStat { name: "wal".to_owned(), bytes: bytes_there, ..FileStat::default() };
     let frames = segment::each_frame(&bytes, |header, _| stat.note(&header));
     stat.damaged_bytes = frames.damage(&path, bytes.len()).map_or(0, |damage| damage.bytes);
-    Ok(stat)
+    stat
 }

@@ -49,12 +49,13 @@ pub fn verify(store: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verifi
     let total: u64 = paths.iter().map(length).sum();
     let mut verified = Verified::default();
     // The log first: what moves to a segment meanwhile is then counted twice, not missed.
-    verified.read_log(&segment::wal_path(store), is_in_use)?;
+    verified.read_log(&segment::wal_path(store), is_in_use);
     for path in paths {
         match verified.read_segment(&path, is_in_use, &mut |done| progress(done, total)) {
             // Retention was faster.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            read => read.map_err(StoreError::io("cannot read", &path))?,
+            Err(error) => verified.tell(Damage::unreadable(&path, length(&path), &error)),
+            Ok(()) => {}
         }
     }
     verified.read_profiles(store);
@@ -91,10 +92,11 @@ impl Verified {
         Ok(())
     }
 
-    fn read_log(&mut self, path: &Path, is_in_use: bool) -> Result<(), StoreError> {
+    fn read_log(&mut self, path: &Path, is_in_use: bool) {
         let log = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => read.map_err(StoreError::io("cannot read", path))?,
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.tell(Damage::unreadable(path, 0, &error)),
         };
         let frames = segment::each_frame(&log, |header, frame| {
             let offset = frame.as_ptr() as usize - log.as_ptr() as usize;
@@ -103,7 +105,6 @@ impl Verified {
         if !is_in_use && let Some(damage) = frames.damage(path, log.len()) {
             self.tell(damage);
         }
-        Ok(())
     }
 
     fn read_profiles(&mut self, store: &Path) {
