@@ -1,16 +1,12 @@
 //! Carries out what the directory of containers wants: orders to the kernel, questions to Docker,
 //! looks at the host.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use plimsoll_ebpf::rules::{Class, Mode};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{losses::Losses, refused};
+use super::{losses::Losses, refused, roll_call::RollCall};
 use crate::{
     attribution::{
         attributor::{Attributor, Out},
@@ -33,9 +29,6 @@ use crate::{
     verdict::judge::Ruling,
 };
 
-/// How long the start waits for Docker to tell which containers run.
-const START: Duration = Duration::from_secs(5);
-
 /// Questions that wait for room in the channel to Docker.
 const MOST_WAITING: usize = 65_536;
 
@@ -49,19 +42,9 @@ pub(super) struct Containers {
     ask: mpsc::Sender<Ask>,
     /// Questions that found no room.
     waiting: VecDeque<Ask>,
-    began: Instant,
     was_connected: bool,
-    inventory: Inventory,
-}
-
-/// How far the inventory at the start is.
-enum Inventory {
-    /// Docker has not told which containers run.
-    Unlisted,
-    /// These still have to be told of.
-    Listed(HashSet<String>),
-    /// Docker does not answer: what runs is told when it does.
-    Deferred,
+    /// Which of those that ran at the start are known.
+    pub(super) roll_call: RollCall,
 }
 
 impl Containers {
@@ -81,27 +64,8 @@ impl Containers {
             cgroups,
             ask,
             waiting: VecDeque::new(),
-            began: clock::instant(),
             was_connected: false,
-            inventory: Inventory::Unlisted,
-        }
-    }
-
-    /// Whether the containers that ran at the start are known, as far as they ever will be.
-    pub(super) fn is_complete(&self, now: Instant) -> bool {
-        let is_known = match &self.inventory {
-            Inventory::Unlisted => false,
-            Inventory::Listed(left) => left.is_empty(),
-            Inventory::Deferred => true,
-        };
-        is_known || now.duration_since(self.began) > START
-    }
-
-    /// Whether every container that was there at the start is known.
-    pub(super) fn are_listed(&self) -> bool {
-        match &self.inventory {
-            Inventory::Listed(left) => left.is_empty(),
-            Inventory::Unlisted | Inventory::Deferred => false,
+            roll_call: RollCall::new(),
         }
     }
 
@@ -126,18 +90,12 @@ impl Containers {
             Notice::Node { id } => attributor.set_node_id(id),
             Notice::Disconnected { .. } => {
                 metrics.docker_connected.set(0);
-                if matches!(self.inventory, Inventory::Unlisted) {
-                    self.inventory = Inventory::Deferred;
-                }
+                self.roll_call.deferred();
             }
-            Notice::Listed { ids } => {
-                if !matches!(self.inventory, Inventory::Listed(_)) {
-                    self.inventory = Inventory::Listed(ids.into_iter().collect());
-                }
-            }
+            Notice::Listed { ids } => self.roll_call.listed(ids),
             Notice::Known(container) => self.known(container, attributor, procfs, metrics, out),
-            // Who is late is known when it is told of; nothing else waits for that.
-            Notice::Unknown { id } | Notice::Gone { id } | Notice::Late { id } => self.settle(&id),
+            Notice::Unknown { id } | Notice::Gone { id } => self.roll_call.settled(&id),
+            Notice::Late { id } => self.roll_call.late(id),
             Notice::Lifecycle { id, op, command, exit_code, time_ns } => {
                 attributor.lifecycle(&id, &op, &command, exit_code, time_ns, out);
                 if op == "destroy" {
@@ -156,16 +114,10 @@ impl Containers {
         metrics: &Metrics,
         out: &mut Out<'_>,
     ) {
-        self.settle(&container.id);
+        self.roll_call.settled(&container.id);
         self.guard_both(attributor.directory.cgroup_of(&container.id), &container, metrics);
         for cgroup_id in attributor.known(container) {
             attributor.replay(cgroup_id, procfs, out);
-        }
-    }
-
-    fn settle(&mut self, id: &str) {
-        if let Inventory::Listed(left) = &mut self.inventory {
-            left.remove(id);
         }
     }
 

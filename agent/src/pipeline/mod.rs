@@ -16,6 +16,7 @@ mod outage;
 mod peer_names;
 mod recorder;
 mod refused;
+mod roll_call;
 mod subjects;
 mod takeover;
 mod volumes;

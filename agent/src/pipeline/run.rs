@@ -268,12 +268,12 @@ impl Pipeline {
         containers.known_acts(recorder.known.drain(..), attributor);
         recorder.appender.tick();
         // Before it says that it is ready.
-        if containers.are_listed()
+        if containers.roll_call.is_listed()
             && let (Some(pins), Some(loaded)) = (self.pins.take(), &mut self.loaded)
         {
             takeover::keep(pins, loaded, metrics);
         }
-        if containers.is_complete(clock::instant())
+        if containers.roll_call.is_complete(clock::instant())
             && let Some(ready) = self.ready.take()
         {
             gauges::show(metrics, attributor, &recorder.appender);
@@ -310,7 +310,7 @@ impl Pipeline {
                 losses.add(0, "", "probe_missed", missed);
             }
         }
-        if containers.are_listed() {
+        if containers.roll_call.may_take_over(clock::instant()) {
             let mut out = |it: &Observation<'_>| recorder.keep(it);
             for predecessor in self.predecessors.drain(..) {
                 takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
