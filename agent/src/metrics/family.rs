@@ -1,6 +1,9 @@
 //! A metric with all its series, kept in plain atomics and copied when it is read.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
 
 use prometheus::proto::{self, LabelPair, MetricType};
 
@@ -201,6 +204,13 @@ impl Family {
     pub fn keep_names(&self, stays: impl Fn(&str) -> bool) {
         if let Labels::Named(_, roll, _) = &self.labels {
             roll.keep_only(stays);
+        }
+    }
+
+    /// The same after a while, for what is counted: so that those who look now and then see it.
+    pub fn keep_names_for_a_while(&self, now: Instant, stays: impl Fn(&str) -> bool) {
+        if let Labels::Named(_, roll, _) = &self.labels {
+            roll.keep_for_a_while(now, stays);
         }
     }
 

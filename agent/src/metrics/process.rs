@@ -1,6 +1,6 @@
 //! What the agent itself uses, from `/proc/self` (man 5 proc).
 
-use std::fs;
+use std::{fs, sync::OnceLock};
 
 use crate::clock;
 
@@ -22,11 +22,14 @@ pub(super) fn usage() -> Option<Usage> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (ticks, started, pages) = parse(&stat)?;
     let per_second = rustix::param::clock_ticks_per_second() as f64;
-    let boot_seconds = clock::boot_to_epoch_ns() as f64 / 1e9;
+    // Once: the two clocks are read one after the other, and whoever sees the moment change counts a
+    // restart.
+    static START: OnceLock<f64> = OnceLock::new();
+    let began = || clock::boot_to_epoch_ns() as f64 / 1e9 + started as f64 / per_second;
     Some(Usage {
         resident_bytes: pages * rustix::param::page_size() as u64,
         cpu_seconds: ticks as f64 / per_second,
-        start_seconds: boot_seconds + started as f64 / per_second,
+        start_seconds: *START.get_or_init(began),
         open_fds: fs::read_dir("/proc/self/fd").ok()?.count() as u64,
     })
 }
@@ -42,6 +45,13 @@ fn parse(stat: &str) -> Option<(u64, u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_start_is_one_moment() {
+        let start = || usage().expect("there is /proc").start_seconds.to_bits();
+        let first = start();
+        assert!((0..1000).all(|_| start() == first));
+    }
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {

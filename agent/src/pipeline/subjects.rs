@@ -1,6 +1,6 @@
 //! What the metrics show of each image and service.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::CATALOG,
@@ -16,6 +16,7 @@ use crate::{
         profile::Profile,
         subject::Subject,
     },
+    clock,
     metrics::names::Metrics,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 pub(super) fn count(metrics: &Metrics, observation: &Observation<'_>) {
     let service = observation.container.map(|it| service(it)).unwrap_or_default();
     if !service.is_empty() {
-        metrics.service_observations.add_to_name(service, observation.record.kind.name, 1);
+        metrics.service_observations.add_to_name(&service, observation.record.kind.name, 1);
     }
 }
 
@@ -33,8 +34,9 @@ pub(super) fn count_alert(metrics: &Metrics, container: &Container, rule: Rule) 
         metrics.image_alerts.add_to_name(&container.image, rule.info().name, 1);
     }
     let severity = rule.info().severity.name();
-    if !service(container).is_empty() {
-        metrics.service_alerts.add_to_name(service(container), severity, 1);
+    let service = service(container);
+    if !service.is_empty() {
+        metrics.service_alerts.add_to_name(&service, severity, 1);
     }
 }
 
@@ -47,8 +49,9 @@ pub(super) fn show<'a>(metrics: &Metrics, running: impl Iterator<Item = &'a Arc<
     }
     images.remove("");
     services.remove("");
+    let now = clock::instant();
+    metrics.image_alerts.keep_names_for_a_while(now, |name| images.contains_key(name));
     let of_images = [
-        &metrics.image_alerts,
         &metrics.image_containers,
         &metrics.image_profiles,
         &metrics.image_behaviours,
@@ -57,13 +60,10 @@ pub(super) fn show<'a>(metrics: &Metrics, running: impl Iterator<Item = &'a Arc<
     for family in of_images {
         family.keep_names(|name| images.contains_key(name));
     }
-    let of_services = [
-        &metrics.service_alerts,
-        &metrics.service_observations,
-        &metrics.service_containers,
-        &metrics.service_peers,
-    ];
-    for family in of_services {
+    for family in [&metrics.service_alerts, &metrics.service_observations] {
+        family.keep_names_for_a_while(now, |name| services.contains_key(name));
+    }
+    for family in [&metrics.service_containers, &metrics.service_peers] {
         family.keep_names(|name| services.contains_key(name));
     }
     // Its alerts begin at zero before the first is counted.
@@ -71,8 +71,8 @@ pub(super) fn show<'a>(metrics: &Metrics, running: impl Iterator<Item = &'a Arc<
         metrics.image_containers.set_to_name(image, "", count);
         metrics.image_alerts.add_to_name(image, Rule::ALL[0].info().name, 0);
     }
-    for (service, count) in services {
-        metrics.service_containers.set_to_name(service, "", count);
+    for (service, count) in &services {
+        metrics.service_containers.set_to_name(service, "", *count);
         metrics.service_alerts.add_to_name(service, Severity::Info.name(), 0);
         metrics.service_observations.add_to_name(service, CATALOG[0].name, 0);
     }
@@ -129,17 +129,19 @@ impl Standing {
     }
 }
 
-/// The Swarm or compose service of a container; empty where it has none.
-fn service(container: &Container) -> &str {
-    let Container { service, compose_service, .. } = container;
-    if service.is_empty() { compose_service } else { service }
+/// The Swarm service of a container, or `PROJECT.SERVICE` of compose; empty where it has none.
+fn service(container: &Container) -> Cow<'_, str> {
+    let Container { service, compose_project, compose_service, .. } = container;
+    if service.is_empty() && !compose_service.is_empty() {
+        return Cow::Owned(format!("{compose_project}.{compose_service}"));
+    }
+    Cow::Borrowed(service)
 }
 
 /// The service that a subject's name is of; none where it is an image's.
 fn named(subject: &str) -> Option<&str> {
     match subject.split_once(' ')? {
-        ("swarm", service) => Some(service),
-        ("compose", both) => both.split_once('.').map(|(_, service)| service),
+        ("swarm" | "compose", service) => Some(service),
         _ => None,
     }
 }
@@ -170,13 +172,15 @@ mod tests {
             assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
         }
         show(&metrics, std::iter::empty());
-        assert!(!metrics.render().contains("web:1"));
+        let text = metrics.render();
+        assert!(!text.contains("plimsoll_image_containers{image=\"web:1\""), "{text}");
+        assert!(text.contains("plimsoll_image_alerts_total{image=\"web:1\""), "for a while");
     }
 
     #[test]
     fn the_names_of_subjects_hold_those_of_services() {
         assert_eq!(named("swarm shop_web"), Some("shop_web"));
-        assert_eq!(named("compose shop.web.v2"), Some("web.v2"));
+        assert_eq!(named("compose shop.web.v2"), Some("shop.web.v2"));
         assert_eq!(named("image shop/web /entry.sh web"), None);
     }
 }

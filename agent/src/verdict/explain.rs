@@ -94,7 +94,9 @@ pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String
         Object::Path(path) => std::str::from_utf8(path).ok()?.to_owned(),
         Object::Peer(endpoint) => endpoint.to_string(),
     };
-    if place.contains('*') {
+    let whose = if container.service.is_empty() { &container.image } else { &container.service };
+    // What is shown otherwise than it is would not be one word of a shell any more.
+    if place.contains('*') || [&place, whose].into_iter().any(|it| is_shown_otherwise(it)) {
         return None;
     }
     let option = match Place::parse(&place).ok()? {
@@ -113,6 +115,11 @@ pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String
     };
     let rule = breach.rule.info().name;
     Some(format!("plimsoll profile allow {whom} --rule {rule} --{option} {}", quoted(&place)))
+}
+
+/// Whether a text is escaped where it is shown, now or once there is more to escape beside it.
+fn is_shown_otherwise(text: &str) -> bool {
+    text.contains('\\') || readable(text.as_bytes()) != text
 }
 
 /// A text as a shell takes it for one word.
@@ -197,6 +204,12 @@ mod tests {
             )
         );
         assert_eq!(allow(&breach(b"/tmp/\xff"), &container()), None);
+        // A backslash is doubled in what is shown: what was quoted would be quoted no more.
+        for path in [&br"/tmp/a'$(id)'\x"[..], br"/tmp/a\b", "/tmp/\u{202e}'$(id)".as_bytes()] {
+            assert_eq!(allow(&breach(path), &container()), None);
+        }
+        let hostile = Container { image: r"a'\x".to_owned(), ..Container::default() };
+        assert_eq!(allow(&breach(b"/tmp/a"), &hostile), None);
         assert_eq!(allow(&breach(b"/tmp/*"), &container()), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use plimsoll_ebpf::rules::Rule;
 
-use crate::attribution::observation::Observation;
+use crate::attribution::{observation::Observation, process::Origin};
 
 /// How old a process may be to have begun the subtree of an incident, in nanoseconds.
 const YOUNG_NS: u64 = 300_000_000_000;
@@ -22,8 +22,8 @@ const MOST_EVIDENCE: usize = 256;
 /// processes began with.
 pub type Key = (u64, u32, u64);
 
-/// The key of what an observation would be part of.
-pub fn key(observation: &Observation<'_>) -> Key {
+/// The key of what an observation would begin.
+fn key(observation: &Observation<'_>) -> Key {
     let header = &observation.record.header;
     let Some(process) = observation.process else { return (header.cgroup_id, 0, 0) };
     let is_young = |start_ns: u64| header.boot_ns.saturating_sub(start_ns) < YOUNG_NS;
@@ -61,6 +61,29 @@ pub struct Standing {
 }
 
 impl Incidents {
+    /// The key of what an observation is part of: of the incident that one of its ancestors began,
+    /// however old that has become, else of its own. All of a container descends from the first
+    /// process, which therefore is none of these.
+    pub fn key(&self, observation: &Observation<'_>) -> Key {
+        let header = &observation.record.header;
+        let process = observation.process.filter(|it| !it.lineage.ancestors.is_empty());
+        let Some(process) = process else { return key(observation) };
+        let ancestors = process.lineage.ancestors.iter();
+        let descends_from_first = process.origin != Origin::Exec;
+        let ancestors = ancestors.rev().skip(usize::from(descends_from_first)).rev();
+        let chain = ancestors.map(|it| (header.cgroup_id, it.pid, it.start_ns));
+        let own = (header.cgroup_id, process.pid, process.start_ns);
+        let is_open = |it: &Key| self.open.get(it).is_some_and(|it| header.boot_ns <= it.until_ns);
+        std::iter::once(own).chain(chain).find(is_open).unwrap_or_else(|| key(observation))
+    }
+
+    /// Something more is told of an incident, which says nothing new.
+    pub fn touch(&mut self, key: Key, now_ns: u64) {
+        if let Some(incident) = self.open.get_mut(&key).filter(|it| now_ns <= it.until_ns) {
+            incident.until_ns = now_ns.saturating_add(OPEN_NS);
+        }
+    }
+
     /// Adds an alert to its incident; `what` makes it other than the same rule broken again. The
     /// moment counts since boot.
     pub fn add(&mut self, key: Key, rule: Rule, what: &[u8], now_ns: u64) -> Standing {
@@ -102,9 +125,67 @@ fn percent(doubt: f64) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use plimsoll_ebpf::{
+        catalog::{Record, encode},
+        events::fork::Fork,
+        record::Header,
+    };
+
     use super::*;
+    use crate::attribution::{
+        node::Node,
+        process::{Ancestor, Lineage, Process},
+    };
 
     const KEY: Key = (1, 2, 3);
+
+    #[test]
+    fn what_an_old_shell_starts_is_of_the_shells_incident_while_that_goes_on() {
+        const OLD_NS: u64 = 2 * YOUNG_NS;
+        let ancestor = |pid, start_ns| Ancestor { pid, start_ns, ..Ancestor::default() };
+        let part_of = |incidents: &Incidents, origin, ancestors: &[(u32, u64)]| {
+            let lineage = Lineage::of(ancestors.iter().map(|&(pid, start)| ancestor(pid, start)));
+            let process =
+                Process { pid: 9, start_ns: OLD_NS, origin, lineage, ..Process::default() };
+            let header = Header { cgroup_id: 1, boot_ns: OLD_NS, ..Header::default() };
+            let entry = encode(header, Fork::default(), b"");
+            incidents.key(&Observation {
+                ts_ns: 0,
+                record: Record::decode(&entry).expect("decodes"),
+                node: &Arc::new(Node::default()),
+                container: None,
+                process: Some(&Arc::new(process)),
+                peer_name: None,
+                former_name: None,
+            })
+        };
+        let (own, shell, first) = ((1, 9, OLD_NS), (1, 5, 7), (1, 4, 3));
+        let mut incidents = Incidents::default();
+        assert_eq!(part_of(&incidents, Origin::Exec, &[(5, 7)]), own, "nothing goes on");
+        incidents.add(shell, Rule::NewShell, b"/bin/sh", YOUNG_NS);
+        assert_eq!(part_of(&incidents, Origin::Exec, &[(5, 7)]), shell);
+        assert_eq!(part_of(&incidents, Origin::Init, &[(5, 7), (4, 3)]), shell);
+        let mut incidents = Incidents::default();
+        incidents.add(first, Rule::NewWrite, b"/x", YOUNG_NS);
+        assert_eq!(
+            part_of(&incidents, Origin::Init, &[(5, 7), (4, 3)]),
+            own,
+            "all descends from it"
+        );
+    }
+
+    #[test]
+    fn what_is_told_again_has_an_incident_go_on() {
+        let mut incidents = Incidents::default();
+        let first = incidents.add(KEY, Rule::NewWrite, b"/x", 0);
+        incidents.touch(KEY, OPEN_NS);
+        let later = incidents.add(KEY, Rule::NewProcess, b"/bin/id", 2 * OPEN_NS);
+        assert_eq!(later.id, first.id);
+        incidents.touch(KEY, 4 * OPEN_NS);
+        assert_ne!(incidents.add(KEY, Rule::NewWrite, b"/x", 4 * OPEN_NS).id, first.id);
+    }
 
     #[test]
     fn evidence_adds_up_and_repeats_do_not() {

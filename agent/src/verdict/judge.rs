@@ -89,6 +89,7 @@ struct Counted {
     entry: Vec<u8>,
     container: Arc<Container>,
     process: Option<Arc<Process>>,
+    incident: incidents::Key,
 }
 
 impl Judge {
@@ -186,6 +187,7 @@ impl Judge {
         }
         let exe = observation.process.map(|process| &*process.exe);
         let reason = explain::reason(breach, observation, exe);
+        let incident = self.incidents.key(observation);
         let standing = self.standing(observation, breach);
         let entry = alert(observation, *header, container, breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
@@ -197,6 +199,7 @@ impl Judge {
                 entry,
                 container: container.clone(),
                 process: observation.process.cloned(),
+                incident,
             };
             self.counted.insert(key, counted);
         }
@@ -222,7 +225,7 @@ impl Judge {
             return;
         }
         let most_hourly = baseline.settings().most_hourly;
-        let incident = self.hasher.hash_one(incidents::key(observation));
+        let incident = self.hasher.hash_one(self.incidents.key(observation));
         let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
         let Turn::Tell { count } = turn else { return };
         let exe = observation.process.map(|process| &*process.exe);
@@ -271,13 +274,14 @@ impl Judge {
         let peer = explain::peer(breach);
         let what = if peer.is_empty() { breach.path() } else { peer.as_bytes() };
         let now_ns = observation.record.header.boot_ns;
-        self.incidents.add(incidents::key(observation), breach.rule, what, now_ns)
+        self.incidents.add(self.incidents.key(observation), breach.rule, what, now_ns)
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
-        self.incidents.tick(now_ns);
-        self.counted.retain(|_, counted| {
+        let Self { incidents, counted, .. } = self;
+        incidents.tick(now_ns);
+        counted.retain(|_, counted| {
             if now_ns < counted.until_ns {
                 return true;
             }
@@ -285,6 +289,7 @@ impl Judge {
                 return false;
             }
             let repeats = std::mem::take(&mut counted.repeats);
+            incidents.touch(counted.incident, now_ns);
             if let Ok(record) = Record::decode(&counted.entry)
                 && let Some((event, tail)) = record.read::<Alert>()
             {

@@ -65,6 +65,9 @@ pub(super) struct Tier {
 #[serde(deny_unknown_fields)]
 pub(super) struct Exception {
     pub(super) kernels: Vec<String>,
+    /// In these tiers; in all if none is named.
+    #[serde(default)]
+    pub(super) tiers: Vec<String>,
     pub(super) tests: Vec<String>,
     pub(super) why: String,
 }
@@ -105,18 +108,22 @@ impl List {
     pub(super) fn tests_for<'t>(
         &self,
         kernel: &Kernel,
+        tier: &str,
         starts: &[String],
         all: &'t [String],
     ) -> Vec<&'t str> {
         let is_listed = |test: &str| starts.iter().any(|start| test.starts_with(start));
-        let is_excepted = |test: &str| self.is_excepted(&kernel.name, test);
+        let is_excepted = |test: &str| self.is_excepted(&kernel.name, tier, test);
         all.iter().map(String::as_str).filter(|it| is_listed(it) && !is_excepted(it)).collect()
     }
 
-    /// Whether a test is not run under a kernel.
-    pub(super) fn is_excepted(&self, kernel: &str, test: &str) -> bool {
+    /// Whether a test is not run under a kernel in a tier.
+    pub(super) fn is_excepted(&self, kernel: &str, tier: &str, test: &str) -> bool {
+        let names = |names: &[String], name: &str| names.iter().any(|it| it == name);
         let is_it = |it: &Exception| {
-            it.kernels.iter().any(|name| name == kernel) && it.tests.iter().any(|name| name == test)
+            names(&it.kernels, kernel)
+                && (it.tiers.is_empty() || names(&it.tiers, tier))
+                && names(&it.tests, test)
         };
         self.exceptions.iter().any(is_it)
     }
@@ -136,7 +143,11 @@ impl List {
         }
         self.select(std::slice::from_ref(&self.proof.kernel))?;
         self.tiers(Some(&self.proof.tier))?;
-        self.exceptions.iter().try_for_each(|it| self.select(&it.kernels).map(|_| ()))
+        for exception in &self.exceptions {
+            self.select(&exception.kernels)?;
+            exception.tiers.iter().try_for_each(|tier| self.tiers(Some(tier)).map(|_| ()))?;
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +173,11 @@ mod tests {
         kernels = ["1"]
         tests = ["files::b"]
         why = "it is too old"
+        [[exception]]
+        kernels = ["2"]
+        tiers = ["b"]
+        tests = ["files::a"]
+        why = "nothing shows it there"
     "#;
 
     fn list() -> List {
@@ -199,11 +215,13 @@ mod tests {
         let list = list();
         let all = texts(&["files::a", "files::b", "names::one", "names::two"]);
         let starts = &list.tiers[0].tests;
-        assert_eq!(list.tests_for(&list.kernels[0], starts, &all), ["files::a", "names::one"]);
+        assert_eq!(list.tests_for(&list.kernels[0], "a", starts, &all), ["files::a", "names::one"]);
         assert_eq!(
-            list.tests_for(&list.kernels[1], starts, &all),
+            list.tests_for(&list.kernels[1], "a", starts, &all),
             ["files::a", "files::b", "names::one"]
         );
+        let in_b = list.tests_for(&list.kernels[1], "b", starts, &all);
+        assert_eq!(in_b, ["files::b", "names::one"]);
     }
 
     #[test]

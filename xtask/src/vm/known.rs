@@ -36,11 +36,10 @@ impl Known {
     /// Without the tests that are not run any more where they were.
     pub(super) fn without_excepted(mut self, list: &List) -> Self {
         for (kernel, runs) in &mut self.0 {
-            for Outcome { passed, passed_again, failed, .. } in
-                runs.values_mut().map(|it| &mut it.outcome)
-            {
+            for (tier, run) in runs {
+                let Outcome { passed, passed_again, failed, .. } = &mut run.outcome;
                 for tests in [passed, passed_again, failed] {
-                    tests.retain(|test| !list.is_excepted(kernel, test));
+                    tests.retain(|test| !list.is_excepted(kernel, tier, test));
                 }
             }
         }

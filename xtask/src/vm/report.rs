@@ -150,7 +150,11 @@ fn exceptions(exceptions: &[Exception]) -> String {
         "## What is not run\n\n| kernels | test | why |\n| --- | --- | --- |\n".to_owned();
     for exception in exceptions {
         for test in &exception.tests {
-            row(&mut text, [&exception.kernels.join(", "), &format!("`{test}`"), &exception.why]);
+            let mut kernels = exception.kernels.join(", ");
+            if !exception.tiers.is_empty() {
+                kernels += &format!(" ({})", exception.tiers.join(", "));
+            }
+            row(&mut text, [&kernels, &format!("`{test}`"), &exception.why]);
         }
     }
     text

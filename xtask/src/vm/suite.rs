@@ -54,7 +54,7 @@ impl<'l> Suite<'l> {
         fetched: &Fetched,
         (memory_mib, limit): (u32, Duration),
     ) -> Result<Outcome> {
-        let mut left = self.list.tests_for(kernel, starts, &self.tests);
+        let mut left = self.list.tests_for(kernel, &tier.name, starts, &self.tests);
         let out = paths::made().join("vm/results").join(&kernel.name);
         let mut outcome = Outcome::default();
         let mut barren = 0;
