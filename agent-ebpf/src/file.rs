@@ -2,7 +2,7 @@
 
 use plimsoll_ebpf::{layer::code, record::flags};
 
-use crate::{filter, maps::WRITTEN, read::mask, task};
+use crate::{maps::WRITTEN, read::mask, task};
 
 /// `fs/overlayfs/super.c`
 const OVERLAYFS: u64 = 0x794c_7630;
@@ -116,17 +116,13 @@ impl File {
         layer
     }
 
-    /// Remembers that an image file was opened for writing.
+    /// Remembers that an image file was opened for writing: it is copied up by then.
     #[inline(always)]
     pub fn mark_written(&self) {
-        let _ = WRITTEN.insert(self.identity(), 1, 0);
-    }
-
-    /// Of a file among those of all containers: overlays that are gone leave their device number to
-    /// new ones.
-    #[inline(always)]
-    fn identity(&self) -> [u64; 3] {
-        [filter::current_container().unwrap_or_default(), self.ino(), u64::from(self.dev())]
+        let upper = upper_inode(self.inode);
+        if upper != 0 {
+            let _ = WRITTEN.insert(identity(upper), 1, 0);
+        }
     }
 
     /// Whether an image file that was copied up has another content than the image's, as far as
@@ -134,11 +130,10 @@ impl File {
     /// kernel does not show where overlayfs keeps the image's.
     #[inline(always)]
     fn is_changed(&self) -> bool {
-        if WRITTEN.get_ptr(self.identity()).is_some() {
+        let (upper, lower) = (upper_inode(self.inode), lower_inode(self.inode));
+        if WRITTEN.get_ptr(identity(upper)).is_some() {
             return true;
         }
-        let upper: usize = crate::read::kernel(self.inode.wrapping_add(offset!(inode_size)));
-        let (upper, lower) = (member!(upper, dentry_inode, usize), lower_inode(self.inode));
         lower != 0
             && (member!(upper, inode_bytes, u64) != member!(lower, inode_bytes, u64)
                 || member!(upper, inode_mtime_sec, u64) != member!(lower, inode_mtime_sec, u64)
@@ -237,6 +232,22 @@ fn overlay_layer(inode: usize) -> u8 {
     // Since 6.5 this is a `struct ovl_entry`, which begins with the number of lower layers;
     // before, a pointer that is null where there is no lower layer and never points at zero.
     if lower != 0 && crate::read::kernel::<u32>(lower) != 0 { code::COPIED_UP } else { code::UPPER }
+}
+
+/// What overlayfs made of a file when it copied it up, behind an inode of the overlay.
+#[inline(always)]
+fn upper_inode(inode: usize) -> usize {
+    let dentry: usize = crate::read::kernel(inode.wrapping_add(offset!(inode_size)));
+    member!(dentry, dentry_inode, usize)
+}
+
+/// Of a file for as long as it is there, whichever overlay shows it: a container that starts again
+/// has another cgroup and another mount, and the same files.
+#[inline(always)]
+fn identity(inode: usize) -> [u64; 3] {
+    let device = member!(member!(inode, inode_sb, usize), sb_dev, u32);
+    let generation = member!(inode, inode_generation, u32);
+    [member!(inode, inode_ino, u64), u64::from(device), u64::from(generation)]
 }
 
 /// The image's inode behind one of an overlay; 0 where it is not known. It is kept behind the

@@ -49,8 +49,8 @@ pub static PEERS: LpmTrie<AllowedPeer, Allowed> = LpmTrie::with_max_entries(6553
 #[map]
 pub static SETTING_UP: LruHashMap<u32, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// Image files that were opened for writing, by container, inode and device: whoever turns back the
-/// time of their last change does not make them the image's again.
+/// Image files that were opened for writing, by inode, device and generation of what they were copied to:
+/// whoever turns back the time of their last change does not make them the image's again.
 #[map]
 pub static WRITTEN: LruHashMap<[u64; 3], u64> = LruHashMap::with_max_entries(16384, 0);
 

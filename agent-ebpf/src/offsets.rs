@@ -102,6 +102,7 @@ offsets! {
     mount_mountpoint = "mount" "mnt_mountpoint";
     mount_ns = "mount" "mnt_ns";
     inode_ino = "inode" "i_ino";
+    inode_generation = "inode" "i_generation";
     inode_mode = "inode" "i_mode";
     inode_sb = "inode" "i_sb";
     inode_nlink = "inode" "i_nlink";

@@ -7,7 +7,7 @@ use plimsoll_ebpf::{
     rules::{self, Class, outcome},
 };
 
-use super::{EPERM, Means, guard_of_all, stops_library};
+use super::{EPERM, Means, guard_of_all, of_library};
 use crate::{
     emit::Draft,
     file::File,
@@ -91,8 +91,10 @@ fn map(file: File) -> i32 {
     if layer == code::IMAGE || program.ino == file.ino() && program.dev == file.dev() {
         return 0;
     }
+    // Slots are few: only who may be stopped takes one.
+    let Some((rule, guard)) = of_library(container, Means::Deny, layer, bits) else { return 0 };
     let slot = Slot::claim();
-    if !stops_library(container, Means::Deny, &file, layer, bits, slot.as_ref()) {
+    if !guard.stops(rule, &file, bits, slot.as_ref()) {
         return 0;
     }
     exec_map::tell(container, task, &file, slot, outcome::DENIED, (layer, bits));

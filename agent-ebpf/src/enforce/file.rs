@@ -123,9 +123,16 @@ fn named(directory: usize, dentry: usize) -> (File, u32) {
 /// directory entry.
 #[inline(always)]
 fn change_name(op: u8, ctx: &LsmContext, directory: usize, dentry: usize) -> i32 {
-    let Some(change) = Change::begin(op, 0) else { return 0 };
+    make(op, 0, ctx, [directory, dentry], None)
+}
+
+/// The same with the number that the call was given.
+#[inline(always)]
+fn make(op: u8, number: u64, ctx: &LsmContext, name: [usize; 2], special: Option<Rule>) -> i32 {
+    let Some(change) = Change::begin(op, number) else { return 0 };
+    let [directory, dentry] = name;
     let (file, mode) = named(address(ctx, directory), address(ctx, dentry));
-    if change.is_refused(&file, mode, None) { -EPERM } else { 0 }
+    if change.is_refused(&file, mode, special) { -EPERM } else { 0 }
 }
 
 /// A change of the file that the first argument leads to, a `struct path`.
@@ -152,7 +159,11 @@ fn change_file(
 /// Asked for every file that an open makes, too.
 #[lsm(hook = "path_mknod")]
 fn guard_mknod(ctx: LsmContext) -> i32 {
-    change_name(op::MKNOD, &ctx, 0, 1)
+    let mode = ctx.arg::<u64>(2) & 0xffff;
+    // An open gives no type.
+    let is_file = matches!(mode as u32 & S_IFMT, 0 | S_IFREG);
+    let special = if is_file && mode & SETID != 0 { Some(Rule::SetuidMade) } else { None };
+    make(op::MKNOD, mode, &ctx, [0, 1], special)
 }
 
 // match-proto:v5.10: (const struct path *dir, struct dentry *dentry, umode_t mode)

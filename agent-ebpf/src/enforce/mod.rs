@@ -126,18 +126,11 @@ pub fn kill() {
     unsafe { generated::bpf_send_signal(SIGKILL) };
 }
 
-/// Whether the running task's mapping of a file as code is stopped.
+/// The rule that mapping a file of this layer as code breaks, and what stops the running task from
+/// that, where there is both.
 #[inline(always)]
-pub fn stops_library(
-    container: u64,
-    means: Means,
-    file: &File,
-    layer: u8,
-    bits: u32,
-    slot: Option<&Slot>,
-) -> bool {
+pub fn of_library(container: u64, means: Means, layer: u8, bits: u32) -> Option<(Rule, Guard)> {
     let is_changed = bits & flags::CONTENT_CHANGED != 0;
-    let Some(rule) = rules::of_library(layer, bits, is_changed) else { return false };
-    let Some(guard) = guard(container, means, Class::Exec) else { return false };
-    guard.stops(rule, file, bits, slot)
+    let rule = rules::of_library(layer, bits, is_changed)?;
+    Some((rule, guard(container, means, Class::Exec)?))
 }

@@ -29,7 +29,7 @@ const SHM_EXEC: u64 = 0o100_000;
 /// What a call asks for: protection, flags, descriptor.
 #[inline(always)]
 fn asked(call: &Call) -> [u64; 3] {
-    if call.entry.fd == 0 {
+    if has_words_in_memory(call) {
         // The old call of the 32-bit table: address, length, protection, flags, descriptor, offset.
         let words: [u32; 6] = crate::read::user(call.argument(1));
         return [words[2], words[3], words[4]].map(u64::from);
@@ -37,9 +37,19 @@ fn asked(call: &Call) -> [u64; 3] {
     [call.argument(call.entry.number), call.argument(4), call.argument(call.entry.fd)]
 }
 
+/// Whether the call was given its numbers in memory, where another thread, or the mapping itself, may have
+/// changed them since the kernel looked.
+#[inline(always)]
+fn has_words_in_memory(call: &Call) -> bool {
+    call.entry.op == map::FILE && call.entry.fd == 0
+}
+
 /// Whether the call maps what may run: the way out for most.
 #[inline(always)]
 pub fn maps_code(call: &Call) -> bool {
+    if has_words_in_memory(call) {
+        return true;
+    }
     match call.entry.op {
         map::PROTECT => call.argument(call.entry.number) & PROT_EXEC != 0,
         map::ATTACH => call.argument(call.entry.number) & SHM_EXEC != 0,
@@ -54,7 +64,7 @@ pub fn maps_code(call: &Call) -> bool {
 /// was removed.
 #[inline(always)]
 fn is_anonymous(call: &Call) -> bool {
-    call.entry.op == map::FILE && asked(call)[1] & MAP_ANONYMOUS != 0
+    call.entry.op == map::FILE && !has_words_in_memory(call) && asked(call)[1] & MAP_ANONYMOUS != 0
 }
 
 /// Where the kernel does not tell what lies at an address.
@@ -73,7 +83,14 @@ fn judge_descriptor(call: &Call, container: u64) {
     if call.entry.op != map::FILE {
         return;
     }
-    let [.., descriptor] = asked(call);
+    let [protection, flags, descriptor] = asked(call);
+    if protection & PROT_EXEC == 0 {
+        return;
+    }
+    if flags & MAP_ANONYMOUS != 0 {
+        privilege::on_executable_memory(container);
+        return;
+    }
     let address = task::file_of(call.task, descriptor);
     if address != 0 {
         judge(File::at(address), container, call.is_compat);
@@ -126,13 +143,13 @@ fn judge(file: File, container: u64, is_compat: bool) {
         return;
     }
     let slot = Slot::claim();
-    let outcome =
-        if enforce::stops_library(container, Means::Kill, &file, layer, bits, slot.as_ref()) {
+    let outcome = match enforce::of_library(container, Means::Kill, layer, bits) {
+        Some((rule, guard)) if guard.stops(rule, &file, bits, slot.as_ref()) => {
             enforce::kill();
             outcome::KILLED
-        } else {
-            outcome::DONE
-        };
+        }
+        _ => outcome::DONE,
+    };
     tell(container, task, &file, slot, outcome, (layer, bits));
 }
 

@@ -50,10 +50,11 @@ fn given_flags(call: &Call) -> u64 {
     }
 }
 
-/// Whether the flags alone say that nothing can be written: the way out for most opens.
+/// Whether the flags alone say that nothing can be written: the way out for most opens. Not those that
+/// lie in memory, where another thread may have changed them since the kernel looked.
 #[inline(always)]
 pub fn is_read_only(call: &Call) -> bool {
-    given_flags(call) & WRITING == 0
+    call.entry.op != open::FLAGS_IN_STRUCT && given_flags(call) & WRITING == 0
 }
 
 #[inline(always)]
@@ -154,6 +155,9 @@ pub fn ring(outcome: u8) -> Ring {
 /// Another thread has closed the descriptor by now: what is left is the path that was given.
 #[inline(always)]
 fn on_gone(call: &Call, container: u64) {
+    if given_flags(call) & WRITING == 0 {
+        return;
+    }
     let directory = call.directory(call.entry.dir);
     let given = Given::User(call.argument(call.entry.path));
     let bits = if call.is_compat { flags::COMPAT } else { 0 };

@@ -30,6 +30,7 @@ use super::{
     directory::{Directory, Standing},
     inventory::{self, Inhabitants},
     listeners::Listeners,
+    looks::Looks,
     neighbours::Neighbours,
     node::Node,
     normal::{self, Looked},
@@ -41,11 +42,7 @@ use super::{
     repeats::Repeats,
 };
 
-/// Processes looked up between two ticks: each takes longer than many records, and a container can
-/// make them necessary.
-const MOST_LOOKUPS: u32 = 2000;
-
-/// Lookups that one comparison of a file with the image's counts for.
+/// Looks that one comparison of a file with the image's counts for.
 const COMPARISON: u32 = 200;
 
 /// What is asked of the host when a record names something unheard of.
@@ -100,8 +97,7 @@ pub struct Attributor {
     listeners: Listeners,
     limits: Limits,
     buffer: Vec<u8>,
-    /// Processes that may still be looked up before the next tick.
-    lookups: u32,
+    looks: Looks,
     heartbeat: u64,
     unattributed: u64,
     pub(super) boot_to_epoch_ns: u64,
@@ -120,7 +116,7 @@ impl Attributor {
             listeners: Listeners::default(),
             limits,
             buffer: Vec::with_capacity(4096),
-            lookups: MOST_LOOKUPS,
+            looks: Looks::default(),
             heartbeat: 0,
             unattributed: 0,
             boot_to_epoch_ns: 0,
@@ -168,6 +164,12 @@ impl Attributor {
     /// when it was asked.
     pub fn take_unattributed(&mut self) -> u64 {
         std::mem::take(&mut self.unattributed)
+    }
+
+    /// What was not looked for, since the last call, by container cgroup: of those acts it is not known
+    /// who did them, or whether they are with the image's own files.
+    pub fn take_unlooked(&mut self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        self.looks.take_refused()
     }
 
     /// Takes one ring entry.
@@ -336,10 +338,10 @@ impl Attributor {
     /// is a directory's.
     fn look(&mut self, record: &Record<'_>, container: &Container, host: &mut dyn Host) -> Looked {
         if let Some((change, tail)) = record.read::<FileChange>() {
-            if self.lookups == 0 || change.op != op::CHMOD || change.number & SETID == 0 {
+            let is_meant = change.op == op::CHMOD && change.number & SETID != 0;
+            if !is_meant || !self.looks.take(record.header.cgroup_id) {
                 return Looked::default();
             }
-            self.lookups -= 1;
             let is_directory =
                 host.is_directory(container, record.header.pid, tail.get(change.path));
             return Looked { is_directory, ..Looked::default() };
@@ -348,15 +350,15 @@ impl Attributor {
         let (script, pid) = (tail.get(exec.script), record.header.pid);
         let is_doubtful = exec.layer == code::COPIED_UP && exec.flags & flags::CONTENT_CHANGED == 0;
         let is_script = !script.is_empty() && exec.flags & flags::REFUSED == 0;
-        if self.lookups == 0 || !(is_doubtful || is_script) {
+        if !(is_doubtful || is_script) || !self.looks.take(record.header.cgroup_id) {
             return Looked::default();
         }
         let mut layer_of = |path| host.layer_of(container, pid, tail.get(exec.cwd), path);
         let script = if is_script { layer_of(script) } else { None };
         let program = if is_doubtful { layer_of(tail.get(exec.path)) } else { None };
         // To compare a file with the image's takes as long as many looks.
-        let cost = 1 + host.take_comparisons().saturating_mul(COMPARISON);
-        self.lookups = self.lookups.saturating_sub(cost);
+        let more = host.take_comparisons().saturating_mul(COMPARISON);
+        self.looks.cost(record.header.cgroup_id, more);
         let is_changed = program.is_some_and(|it| it.is_changed);
         Looked { script, is_changed, is_directory: false }
     }
@@ -393,8 +395,7 @@ impl Attributor {
 
     /// A process that no record has told of, or that found no room.
     fn look_up(&mut self, header: &Header, host: &mut dyn Host) -> Arc<Process> {
-        if self.lookups > 0 {
-            self.lookups -= 1;
+        if self.looks.take(header.cgroup_id) {
             let found = host.process(header.pid);
             if let Some(mut found) = found
                 && found.is_of(header.start_ns)
@@ -434,7 +435,7 @@ impl Attributor {
 
     /// Lets go of what is over; `now_ns` counts since boot.
     pub fn tick(&mut self, now_ns: u64, host: &mut dyn Host, out: &mut Out<'_>) {
-        self.lookups = MOST_LOOKUPS;
+        self.looks.tick();
         self.processes.tick(now_ns);
         for cgroup_id in self.directory.tick(now_ns, self.limits.patience_ns) {
             self.replay(cgroup_id, host, out);

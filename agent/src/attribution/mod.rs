@@ -18,6 +18,7 @@ pub mod docker;
 pub mod inspect;
 pub mod inventory;
 pub mod listeners;
+pub(crate) mod looks;
 pub mod made;
 pub mod neighbours;
 pub mod normal;

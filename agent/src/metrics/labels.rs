@@ -36,6 +36,7 @@ pub(super) fn losses() -> Vec<&'static str> {
         "probe_missed",
         "hold_overflow",
         "unattributed",
+        "not_looked_at",
         "process_table_full",
         "docker_queue_full",
         "gate_queue_full",

@@ -81,6 +81,9 @@ impl Losses {
             self.add(cgroup_id, "", "process_table_full", count);
         }
         self.add(0, "", "unattributed", attributor.take_unattributed());
+        for (cgroup_id, count) in attributor.take_unlooked() {
+            self.add(cgroup_id, "", "not_looked_at", count);
+        }
         let (from_ns, to_ns) = (self.since_ns, clock::now_ns());
         self.since_ns = to_ns;
         let mut losses: Vec<Loss<'static>> = (self.waiting.drain())

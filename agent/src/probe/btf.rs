@@ -34,6 +34,12 @@ pub enum BtfError {
     Damaged(usize),
 }
 
+/// Whether it is known where overlayfs keeps the image's file behind one that was copied up. Not where
+/// the module has not been loaded yet, nor before 5.11, when modules are not described.
+pub fn knows_overlay(offsets: &Offsets) -> bool {
+    offsets.ovl_vfs_inode != ABSENT
+}
+
 /// Resolves the table of members. Members that this kernel lacks stay [`ABSENT`] and are listed.
 pub fn resolve(kernel: &Path, module: &Path) -> Result<(Offsets, Vec<&'static Member>), BtfError> {
     let read = |path: &Path| {

@@ -193,6 +193,13 @@ pub fn load(options: LoadOptions<'_>) -> anyhow::Result<Loaded> {
     for member in missing {
         tracing::debug!(member.name, "this kernel has no such member");
     }
+    if !btf::knows_overlay(&offsets) {
+        tracing::warn!(
+            "overlayfs is not described: a program of the image that was changed before the agent \
+             ran is alerted by its content and not stopped; load the module before the agent starts \
+             (modprobe overlay)"
+        );
+    }
     raise_memlock_limit();
     let mut ebpf = open(&options, &offsets).context("loading the kernel object")?;
     let btf = Btf::from_sys_fs().context("reading the kernel's types")?;

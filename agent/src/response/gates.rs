@@ -29,8 +29,9 @@ use crate::{
 /// Denials that wait to be told.
 const DENIALS: usize = 4096;
 
-/// A tmpfs that Docker mounts into every container and does not tell of.
-const SHARED_MEMORY: &str = "/dev/shm";
+/// File systems in memory that Docker mounts into every container, for all to write to who are root
+/// there, and does not tell of.
+const UNTOLD: [&str; 2] = ["/dev", "/dev/shm"];
 
 /// See the module.
 pub struct Gates {
@@ -101,7 +102,7 @@ impl Gates {
         let told = container.mounts.iter().map(|it| (it.destination.as_str(), it.kind));
         let mounts: Vec<(&Path, MountKind)> = (told
             .filter(|(place, _)| !DOCKERS_OWN.contains(place)))
-        .chain([(SHARED_MEMORY, MountKind::Tmpfs)])
+        .chain(UNTOLD.map(|it| (it, MountKind::Tmpfs)))
         .map(|(place, kind)| (Path::new(place), kind))
         .collect();
         self.gate.guard_mounts(cgroup_id, container.init_pid, &mounts)

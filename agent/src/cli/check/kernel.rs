@@ -25,6 +25,7 @@ pub(super) fn items() -> Vec<Item> {
     let release = uname().release().to_string_lossy().into_owned();
     let machine = uname().machine().to_string_lossy().into_owned();
     let mut items = vec![kernel(&release), architecture(&machine), types(Path::new(btf::VMLINUX))];
+    items.extend(overlay(Path::new(btf::VMLINUX), Path::new(btf::OVERLAY)));
     items.push(programs());
     items.extend(version(&release).filter(|it| *it < MEMCG).map(|_| locked_memory()));
     items
@@ -74,6 +75,16 @@ fn types(path: &Path) -> Item {
             .so("kernel structs cannot be read: the agent does not start")
             .remedy("a kernel built with CONFIG_DEBUG_INFO_BTF=y, and /sys mounted"),
     }
+}
+
+/// Told where it is not so: whoever has no types at all has been told that.
+fn overlay(kernel: &Path, module: &Path) -> Option<Item> {
+    let (offsets, _) = btf::resolve(kernel, module).ok()?;
+    (!btf::knows_overlay(&offsets)).then(|| {
+        Item::warn("types of overlayfs", "not there: its module is not loaded")
+            .so("a program of the image that was changed before the agent ran is alerted, not stopped")
+            .remedy("modprobe overlay before the agent starts; before Linux 5.11 there is none")
+    })
 }
 
 /// Loads a program that does nothing, of each type that can be tried alone, and makes a ring.

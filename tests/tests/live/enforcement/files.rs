@@ -118,9 +118,11 @@ fn changes_of_names_and_metadata_are_stopped_only_where_they_can_be_refused() {
         ("rm /usr/bin/hello", "image_program_changed", "/usr/bin/hello"),
         ("/usr/bin/acts truncate /usr/bin/hello", "image_program_changed", "/usr/bin/hello"),
         ("chmod 4755 /usr/bin/hello", "setuid_made", "/usr/bin/hello"),
+        ("/usr/bin/breach setuid-mknod /data/x", "setuid_made", "/data/x"),
+        ("/usr/bin/breach setuid-open /data/x", "setuid_made", "/data/x"),
         ("chmod 600 /etc/passwd", "write_outside_volumes", "/etc/passwd"),
     ] {
-        let container = guarded(BUSYBOX, FILES, &[]);
+        let container = guarded(BUSYBOX, FILES, &["--volume=/data"]);
         let output = container.attempt_shell(script);
         assert_eq!(output.status.success(), stop == Stop::Killed, "{script}: {output:?}");
         let alert = expect_alert(agent, &container, rule, path);

@@ -79,6 +79,8 @@ fn a_file_that_is_made_with_its_owners_rights_is_told_as_such() {
     container.exec(&["/usr/bin/breach", "setuid-open", "/opt/x"]);
     assert_eq!(container.exec(&["/bin/stat", "-c", "%a", "/opt/x"]), "4755");
     expect_alert(agent, &container, "setuid_made", "/opt/x");
+    container.exec(&["/usr/bin/breach", "setuid-mknod", "/dev/shm/x"]);
+    expect_alert(agent, &container, "setuid_made", "/dev/shm/x");
 }
 
 #[test]

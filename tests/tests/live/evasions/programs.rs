@@ -6,7 +6,7 @@ use plimsoll_tests::{
     event::text,
     guard::{
         LOADER, PROGRAMS, Stop, enforcing, exec_alerts, expect_alert, guarded, guarded_running,
-        is_stopped, monitoring, sees_mappings,
+        is_stopped, monitoring, sees_mappings, wait_until_guarded,
     },
     poll,
 };
@@ -90,6 +90,46 @@ fn a_program_that_was_changed_is_told_whatever_its_time_and_size_say() {
     container.shell("touch -r /usr/bin/hello /dev/shm/time; cat /usr/bin/acts > /usr/bin/hello");
     container.shell("touch -r /dev/shm/time /usr/bin/hello; /usr/bin/hello hello");
     expect_alert(agent, &container, "changed_executable", HELLO);
+}
+
+#[test]
+fn a_program_that_was_changed_before_its_container_started_again_is_stopped() {
+    let agent = enforcing();
+    let stop = Stop::of(agent, "exec");
+    let container = guarded(BUSYBOX, PROGRAMS, &[]);
+    container.exec(&[BREACH, "patch", HELLO]);
+    container.restart();
+    wait_until_guarded(&container);
+    stop.assert_stopped(&container.attempt(&[HELLO]));
+    expect_alert(agent, &container, "changed_executable", HELLO);
+}
+
+#[test]
+fn a_script_among_the_devices_is_refused() {
+    let agent = enforcing();
+    let container = guarded(BUSYBOX, PROGRAMS, &[]);
+    container.shell("printf '#!/bin/sh\\n:\\n' > /dev/x; chmod +x /dev/x");
+    let output = container.attempt(&["/dev/x"]);
+    assert!(!output.status.success(), "{output:?}");
+    expect_alert(agent, &container, "foreign_script", "/dev/x");
+}
+
+#[test]
+fn who_starts_programs_that_have_to_be_compared_hides_nobody_elses_scripts() {
+    let agent = monitoring();
+    let (many, other) = (start(&[]), start(&[]));
+    let often = "chmod 755 /usr/bin/hello; for i in $(seq 200); do /usr/bin/hello; done";
+    let flood = std::thread::spawn(move || {
+        many.shell(often);
+        many
+    });
+    for number in 0..5 {
+        let path = format!("/opt/other-{number}");
+        other.shell(&format!("printf '#!/bin/sh\\n:\\n' > {path}; chmod +x {path}; {path}"));
+        expect_alert(agent, &other, "foreign_script", &path);
+    }
+    let many = flood.join().expect("ends well");
+    agent.expect(&many, "gap", &json!({"gap.reason": "not_looked_at"}));
 }
 
 #[test]
