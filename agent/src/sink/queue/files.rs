@@ -55,7 +55,14 @@ impl Files {
         let mut damaged = 0;
         for (number, path) in found {
             let from = if number == at { taken } else { 0 };
-            let (segment, is_damaged) = Segment::open(&path, number, from)?;
+            let (segment, is_damaged) = match Segment::open(&path, number, from) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "what waits there is not told");
+                    damaged += 1;
+                    continue;
+                }
+            };
             damaged += u64::from(is_damaged);
             if number < at || segment.waiting == 0 {
                 segment.remove();
@@ -87,10 +94,10 @@ impl Files {
         record.len() <= LONGEST && HEAD + record.len() as u64 <= self.bound / PARTS
     }
 
-    /// Adds a record that fits and is not empty; tells how many of the oldest made room for it.
-    pub(super) fn push(&mut self, record: &[u8]) -> io::Result<u64> {
+    /// Adds a record that fits and is not empty. How many of the oldest made room for it is added to
+    /// `dropped`, whether or not it is written then.
+    pub(super) fn push(&mut self, record: &[u8], dropped: &mut u64) -> io::Result<()> {
         let size = HEAD + record.len() as u64;
-        let mut dropped = 0;
         let limit = (self.bound / PARTS).clamp(LEAST_SEGMENT, MOST_SEGMENT);
         if self.segments.back().is_none_or(|it| it.bytes > 0 && it.bytes + size > limit) {
             let next = self.segments.back().map_or(0, |it| it.number + 1);
@@ -100,15 +107,14 @@ impl Files {
         }
         while self.bytes() + size > self.bound && self.segments.len() > 1 {
             if let Some(oldest) = self.segments.pop_front() {
-                dropped += oldest.waiting;
+                *dropped += oldest.waiting;
                 oldest.remove();
             }
             self.offset = 0;
             self.keep_position()?;
         }
         let segment = self.segments.back_mut();
-        segment.map_or(Ok(()), |segment| segment.push(record))?;
-        Ok(dropped)
+        segment.map_or(Ok(()), |segment| segment.push(record))
     }
 
     /// The next records, at most so many; they stay until they are [`Files::take`]n. Tells how many
@@ -119,7 +125,7 @@ impl Files {
             let mut records = Vec::new();
             let mut offset = self.offset;
             while records.len() < most
-                && let Some(record) = first.read(offset)?
+                && let Some(record) = first.read_sound(offset)
             {
                 offset += HEAD + record.len() as u64;
                 records.push(record);
@@ -171,8 +177,12 @@ impl Files {
             && only.waiting == 0
             && only.bytes > limit
         {
-            // Emptied first: an offset behind the end means that all was taken.
-            only.clear()?;
+            // Its number is not used again: the disk may still hold a position in it.
+            let next = only.number + 1;
+            self.segments.push_back(Segment::create(&self.directory, next)?);
+            if let Some(first) = self.segments.pop_front() {
+                first.remove();
+            }
             self.offset = 0;
             self.keep_position()?;
         }

@@ -181,7 +181,8 @@ impl Queue {
         state.first += sizes.len() as u64;
         let on_disk =
             state.files.as_ref().map_or(0, Files::waiting).min(sizes.len() as u64) as usize;
-        state.memory.drain(..sizes.len() - on_disk);
+        let in_memory = (sizes.len() - on_disk).min(state.memory.len());
+        state.memory.drain(..in_memory);
         match &mut state.files {
             Some(files) => files.take(sizes.into_iter().take(on_disk)),
             None => Ok(()),
@@ -198,17 +199,15 @@ impl State {
         let mut lost = Lost::default();
         let Some(files) = &mut self.files else { return lost };
         while let Some(record) = self.memory.front() {
-            match files.push(record) {
-                Ok(dropped) => {
-                    lost.over_bound += dropped;
-                    self.first += dropped;
-                    self.memory.pop_front();
-                }
-                Err(error) => {
-                    lost.error = Some(error);
-                    break;
-                }
+            let mut dropped = 0;
+            let pushed = files.push(record, &mut dropped);
+            lost.over_bound += dropped;
+            self.first += dropped;
+            if let Err(error) = pushed {
+                lost.error = Some(error);
+                break;
             }
+            self.memory.pop_front();
         }
         lost
     }

@@ -48,16 +48,12 @@ impl Segment {
         let length = file.metadata()?.len();
         let mut segment = Self { number, bytes: length, waiting: 0, path: path.to_owned(), file };
         let mut end = from.min(length);
-        while let Some(record) = segment.read(end)? {
+        while let Some(record) = segment.read_sound(end) {
             end += HEAD + record.len() as u64;
             segment.waiting += 1;
         }
         segment.bytes = end;
-        let is_damaged = end < length;
-        if is_damaged {
-            segment.file.set_len(end)?;
-        }
-        Ok((segment, is_damaged))
+        Ok((segment, end < length))
     }
 
     /// The number of a file's name; `None` where it is no segment's.
@@ -82,8 +78,16 @@ impl Segment {
         Ok(())
     }
 
+    /// The same of what can be read: what the disk does not hand out is not sound.
+    pub(super) fn read_sound(&self, offset: u64) -> Option<Vec<u8>> {
+        self.read(offset).unwrap_or_else(|error| {
+            tracing::warn!(path = %self.path.display(), %error, "what waits there cannot be read");
+            None
+        })
+    }
+
     /// The record at an offset; `None` where there is no sound one.
-    pub(super) fn read(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
         let mut head = [0; HEAD as usize];
         if offset + HEAD > self.bytes {
             return Ok(None);
@@ -98,13 +102,6 @@ impl Segment {
         self.file.read_exact_at(&mut record, offset + HEAD)?;
         let is_sound = crc32fast::hash(&record) == u32::from_le_bytes(checksum);
         Ok((is_sound && length > 0).then_some(record))
-    }
-
-    /// Removes all records; they have been taken.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        (self.bytes, self.waiting) = (0, 0);
-        Ok(())
     }
 
     /// Removes the file.

@@ -130,6 +130,42 @@ fn a_record_that_rots_while_it_waits_costs_its_segment_and_is_counted() {
 }
 
 #[test]
+fn a_position_that_the_disk_holds_from_before_a_crash_costs_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let position = directory.path().join("position");
+    let queue = open(directory.path());
+    // As much as is told before a file is given up.
+    (0..5).for_each(|number| drop(queue.push(record(number, 1000))));
+    let batch = queue.peek(5).expect("reads");
+    queue.take(&batch, 3).expect("takes");
+    let before = fs::read(&position).expect("is there");
+    queue.take(&queue.peek(5).expect("reads"), 2).expect("takes");
+    (5..7).for_each(|number| drop(queue.push(record(number, 1000))));
+    drop(queue);
+    fs::write(&position, before).expect("is written");
+    let queue = open(directory.path());
+    assert_eq!(take_all(&queue), [record(5, 1000), record(6, 1000)]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_costs_what_is_in_it_and_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let queue = open(directory.path());
+    queue.push(b"lost".into());
+    drop(queue);
+    let queue = open(directory.path());
+    queue.push(b"kept".into());
+    drop(queue);
+    // What reads as a file and is none, in the place of a sector that cannot be read.
+    let oldest = segments(directory.path()).swap_remove(0);
+    fs::remove_file(&oldest).expect("is there");
+    fs::create_dir(&oldest).expect("makes a directory");
+    let (queue, opened) = Queue::open(directory.path(), BOUND);
+    assert!(opened.error.is_none() && opened.damaged == 1, "{opened:?}");
+    assert_eq!(take_all(&queue), [b"kept"]);
+}
+
+#[test]
 fn without_a_disk_some_are_kept_in_memory_in_their_order() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
