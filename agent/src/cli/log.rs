@@ -47,7 +47,13 @@ fn filter(args: &Args) -> anyhow::Result<EnvFilter> {
         1 => "info,plimsoll=debug",
         _ => "debug,plimsoll=trace",
     };
-    EnvFilter::try_new(filter).with_context(|| format!("'{filter}' is no log level"))
+    let mut filter =
+        EnvFilter::try_new(filter).with_context(|| format!("'{filter}' is no log level"))?;
+    // What these tell of a request holds the secrets of sinks.
+    for library in ["ureq=warn", "ureq_proto=warn"] {
+        filter = filter.add_directive(library.parse()?);
+    }
+    Ok(filter)
 }
 
 #[cfg(test)]
@@ -61,8 +67,13 @@ mod tests {
 
     #[test]
     fn levels_and_filters_are_taken_and_nonsense_is_refused() {
-        assert_eq!(filter_of("warn", 0).as_deref(), Ok("warn"));
-        assert_eq!(filter_of("warn", 1).as_deref(), Ok("plimsoll=debug,info"));
+        let quiet = "ureq_proto=warn,ureq=warn";
+        assert_eq!(filter_of("warn", 0), Ok(format!("{quiet},warn")));
+        assert_eq!(filter_of("trace,ureq=trace", 0), Ok(format!("{quiet},trace")));
+        assert_eq!(
+            filter_of("warn", 1).as_deref(),
+            Ok("ureq_proto=warn,plimsoll=debug,ureq=warn,info")
+        );
         assert_eq!(filter_of("a=b=c", 0).expect_err("no level"), "'a=b=c' is no log level");
     }
 }

@@ -17,14 +17,15 @@ pub(super) struct Usage {
     pub(super) open_fds: u64,
 }
 
+/// When this process started, computed once: two clocks are read one after the other for it, and whoever
+/// sees the moment change counts a restart.
+static START: OnceLock<f64> = OnceLock::new();
+
 /// What this process uses; `None` where `/proc` cannot be read.
 pub(super) fn usage() -> Option<Usage> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (ticks, started, pages) = parse(&stat)?;
     let per_second = rustix::param::clock_ticks_per_second() as f64;
-    // Once: the two clocks are read one after the other, and whoever sees the moment change counts a
-    // restart.
-    static START: OnceLock<f64> = OnceLock::new();
     let began = || clock::boot_to_epoch_ns() as f64 / 1e9 + started as f64 / per_second;
     Some(Usage {
         resident_bytes: pages * rustix::param::page_size() as u64,

@@ -97,9 +97,13 @@ impl Recorder {
         learning.show(judge, metrics);
     }
 
-    /// Has all that is known kept.
+    /// Has all that is counted told, and all that is known kept.
     pub(super) fn close(self, attributor: &Attributor) {
-        let Self { mut learning, appender, .. } = self;
+        let Self { mut learning, mut judge, mut appender, mut outlets, metrics, .. } = self;
+        judge.end(clock::boot_ns(), &mut |alert, container, process| {
+            let tell = |it: &Observation<'_>| store(it, &mut appender, &mut outlets, &metrics);
+            attributor.tell_of(alert, container, process, None, tell);
+        });
         learning.close(attributor, clock::now_ns());
         appender.close();
     }

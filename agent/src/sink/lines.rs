@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -86,7 +86,13 @@ impl LineFile {
     }
 
     fn open(&self) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).mode(0o640).open(&self.target.path)
+        let path = &self.target.path;
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+        // What a crash has left of a line is one, or it would spoil the next.
+        if is_torn(path) {
+            file.write_all(b"\n")?;
+        }
+        Ok(file)
     }
 
     /// Renames the file and its elders by one.
@@ -103,6 +109,18 @@ impl LineFile {
         }
         fs::rename(path, elder(path, 1))
     }
+}
+
+/// Whether a plain file ends within a line.
+fn is_torn(path: &Path) -> bool {
+    let last = || {
+        let file = File::open(path).ok()?;
+        let meta = file.metadata().ok().filter(Metadata::is_file)?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, meta.len().checked_sub(1)?).ok()?;
+        Some(byte[0])
+    };
+    last().is_some_and(|it| it != b'\n')
 }
 
 /// Whether a file still has its name.
@@ -130,6 +148,15 @@ mod tests {
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_line_does_not_spoil_the_next() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, mut lines) = file(directory.path(), 0, 0);
+        fs::write(&path, "whole\ntor").expect("is written");
+        lines.write("next").expect("is written");
+        assert_eq!(read(&path), "whole\ntor\nnext\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
     os::unix::net::{UnixDatagram, UnixStream},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
@@ -13,9 +13,12 @@ use rustix::io::Errno;
 use super::link::{Fault, Link};
 use crate::{
     alert::{native::Alert, syslog::message},
+    clock,
     config::sink::{Format, SyslogAddress, SyslogTarget},
 };
 
+/// How long a name is believed that nothing contradicts.
+const NAME_HOLDS: Duration = Duration::from_mins(1);
 /// How long a connection, or the daemon's taking of a message, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,7 +32,8 @@ pub(super) struct Syslog {
 enum Connection {
     UnixDatagram(UnixDatagram),
     UnixStream(UnixStream),
-    Udp(UdpSocket),
+    /// And when its receiver's name was looked up: nobody says that it has moved.
+    Udp(UdpSocket, Instant),
     Tcp(TcpStream),
 }
 
@@ -75,7 +79,8 @@ impl Connection {
     fn is_open(&self) -> bool {
         let mut byte = [0];
         let read = match self {
-            Self::UnixDatagram(_) | Self::Udp(_) => return true,
+            Self::UnixDatagram(_) => return true,
+            Self::Udp(_, since) => return clock::since(*since) < NAME_HOLDS,
             Self::UnixStream(stream) => {
                 stream.set_nonblocking(true).and_then(|()| (&*stream).read(&mut byte))
             }
@@ -90,7 +95,7 @@ impl Connection {
     /// Makes it wait again.
     fn block(&self) -> io::Result<()> {
         match self {
-            Self::UnixDatagram(_) | Self::Udp(_) => Ok(()),
+            Self::UnixDatagram(_) | Self::Udp(..) => Ok(()),
             Self::UnixStream(stream) => stream.set_nonblocking(false),
             Self::Tcp(stream) => stream.set_nonblocking(false),
         }
@@ -99,7 +104,7 @@ impl Connection {
     fn send(&mut self, message: &str) -> io::Result<()> {
         match self {
             Self::UnixDatagram(socket) => socket.send(message.as_bytes()).map(drop),
-            Self::Udp(socket) => socket.send(message.as_bytes()).map(drop),
+            Self::Udp(socket, _) => socket.send(message.as_bytes()).map(drop),
             // Such sockets are read by lines; JSON has no line's end within.
             Self::UnixStream(stream) => stream.write_all(format!("{message}\n").as_bytes()),
             Self::Tcp(stream) => {
@@ -112,8 +117,7 @@ impl Connection {
 fn connect(address: &SyslogAddress) -> io::Result<Connection> {
     match address {
         SyslogAddress::Unix(path) => connect_unix(path),
-        SyslogAddress::Udp(address) => {
-            let to = resolve(address)?;
+        SyslogAddress::Udp(address) => first_of(address, |to| {
             let any: SocketAddr = if to.is_ipv4() {
                 ([0, 0, 0, 0], 0).into()
             } else {
@@ -122,10 +126,10 @@ fn connect(address: &SyslogAddress) -> io::Result<Connection> {
             let socket = UdpSocket::bind(any)?;
             socket.set_write_timeout(Some(PATIENCE))?;
             socket.connect(to)?;
-            Ok(Connection::Udp(socket))
-        }
+            Ok(Connection::Udp(socket, clock::instant()))
+        }),
         SyslogAddress::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(&resolve(address)?, PATIENCE)?;
+            let stream = first_of(address, |to| TcpStream::connect_timeout(&to, PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
             stream.set_nodelay(true)?;
             Ok(Connection::Tcp(stream))
@@ -148,9 +152,19 @@ fn connect_unix(path: &Path) -> io::Result<Connection> {
     }
 }
 
-fn resolve(address: &str) -> io::Result<SocketAddr> {
-    let mut found = address.to_socket_addrs()?;
-    found.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address"))
+/// What works with one of a name's addresses; else why it does not with the last.
+fn first_of<T>(
+    address: &str,
+    mut connect: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for to in address.to_socket_addrs()? {
+        match connect(to) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 #[cfg(test)]

@@ -277,6 +277,12 @@ impl Judge {
         self.incidents.add(self.incidents.key(observation), breach.rule, what, now_ns)
     }
 
+    /// Tells how often alerts were repeated, whether or not their windows are over: this is the end.
+    pub fn end(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
+        self.counted.values_mut().for_each(|it| it.until_ns = now_ns);
+        self.tick(now_ns, tell);
+    }
+
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
         let Self { incidents, counted, .. } = self;

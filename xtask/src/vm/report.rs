@@ -150,10 +150,10 @@ fn exceptions(exceptions: &[Exception]) -> String {
         "## What is not run\n\n| kernels | test | why |\n| --- | --- | --- |\n".to_owned();
     for exception in exceptions {
         for test in &exception.tests {
-            let mut kernels = exception.kernels.join(", ");
-            if !exception.tiers.is_empty() {
-                kernels += &format!(" ({})", exception.tiers.join(", "));
-            }
+            let kernels = match exception.tiers.as_slice() {
+                [] => exception.kernels.join(", "),
+                tiers => format!("{} ({})", exception.kernels.join(", "), tiers.join(", ")),
+            };
             row(&mut text, [&kernels, &format!("`{test}`"), &exception.why]);
         }
     }

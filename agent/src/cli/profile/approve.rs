@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::anyhow;
 use hyper::Method;
+use plimsoll_ebpf::value::readable;
 
 use super::{
     super::{
@@ -75,7 +76,8 @@ pub(super) fn approve(args: &ApproveArgs) -> Result<Exit, Failure> {
     let profiles: Vec<Saved> = client::value(&socket, &target).map_err(ask::failure)?;
     let now_s = clock::now_ns() / 1_000_000_000;
     for saved in &profiles {
-        eprintln!("{}", cost(&Summary::of(saved, now_s)));
+        // It holds what an image says of itself.
+        eprintln!("{}", readable(cost(&Summary::of(saved, now_s)).as_bytes()));
     }
     args.common.change("/v1/profiles/approve", None, None)
 }

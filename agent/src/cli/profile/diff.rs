@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::anyhow;
+use plimsoll_ebpf::value::readable;
 use serde_json::json;
 
 use super::{
@@ -59,7 +60,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let all = a.values().map(|it| (&args.a, it)).chain(b.values().map(|it| (&args.b, it)));
     for (whom, alone) in all {
         if !pairs.iter().any(|(a, b)| std::ptr::eq(*a, alone) || std::ptr::eq(*b, alone)) {
-            eprintln!("note: only {whom} has a profile of {}", alone.subject);
+            let subject = alone.subject.to_string();
+            eprintln!("note: only {whom} has a profile of {}", readable(subject.as_bytes()));
         }
     }
     Ok(if differs { Exit::Findings } else { Exit::Done })
@@ -96,9 +98,11 @@ impl Args {
                 Subject::Service { name } => format!("service {name}"),
             };
             if let Some(other) = documents.insert(use_of, it.clone()) {
+                let [a, b] = [&other, &it].map(|it| it.subject.to_string());
                 let text = format!(
                     "'{whom}' is {} and {}: name one by its digest",
-                    other.subject, it.subject
+                    readable(a.as_bytes()),
+                    readable(b.as_bytes())
                 );
                 return Err(Failure::usage(anyhow!(text)));
             }
@@ -125,12 +129,16 @@ fn shown(a: &Document, b: &Document, differences: &[Difference]) -> String {
         [
             it.change.sign().to_owned(),
             it.dimension.name().to_owned(),
-            format!("{by}{}", it.behaviour),
+            readable(format!("{by}{}", it.behaviour).as_bytes()).into_owned(),
             it.before.join(" "),
             it.after.join(" "),
         ]
     });
     let rows: Vec<[String; 5]> = rows.collect();
     let table = table(["", "DIMENSION", "BEHAVIOUR", "SEEN BY A", "SEEN BY B"], &rows);
-    format!("A: {}  {}\nB: {}  {}\n{table}\n", a.image, a.subject, b.image, b.subject)
+    let [a, b] = [a, b].map(|it| {
+        let whose = format!("{}  {}", it.image, it.subject);
+        readable(whose.as_bytes()).into_owned()
+    });
+    format!("A: {a}\nB: {b}\n{table}\n")
 }
