@@ -17,6 +17,7 @@ use plimsoll_ebpf::{
 use super::{
     act::{self, Breach, breach, breaches_of_container},
     departures::{Departures, Turn},
+    digest::Digest,
     explain,
     incidents::{self, Incidents, Standing},
     own::Own,
@@ -47,6 +48,8 @@ pub struct Judge {
     rulings: HashMap<u64, Arc<Ruling>>,
     counted: HashMap<u64, Counted>,
     departures: Departures,
+    /// Those that were not told by themselves.
+    digest: Digest,
     incidents: Incidents,
     hasher: RandomState,
 }
@@ -101,6 +104,7 @@ impl Judge {
             rulings: HashMap::new(),
             counted: HashMap::new(),
             departures: Departures::default(),
+            digest: Digest::default(),
             incidents: Incidents::default(),
             hasher: RandomState::new(),
         }
@@ -227,7 +231,17 @@ impl Judge {
         let most_hourly = baseline.settings().most_hourly;
         let incident = self.hasher.hash_one(self.incidents.key(observation));
         let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
-        let Turn::Tell { count } = turn else { return };
+        let count = match turn {
+            Turn::Tell { count } => count,
+            Turn::Counted => return,
+            Turn::Suppressed => {
+                let header = &observation.record.header;
+                let whose = (container, header.cgroup_id);
+                let what = (departure.rule, count);
+                self.digest.add(departure.profile, what, whose, header.boot_ns);
+                return;
+            }
+        };
         let exe = observation.process.map(|process| &*process.exe);
         let what = explain::reason(&breach, observation, exe);
         let reason = format!("{what} {}", baseline.explain(departure));
@@ -280,11 +294,22 @@ impl Judge {
     /// Tells how often alerts were repeated, whether or not their windows are over: this is the end.
     pub fn end(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
         self.counted.values_mut().for_each(|it| it.until_ns = now_ns);
+        let held_back = self.digest.take_all();
+        self.tell_reports(&held_back, now_ns, tell);
         self.tick(now_ns, tell);
+    }
+
+    fn tell_reports(&mut self, reports: &[Report], now_ns: u64, tell: &mut Tell<'_>) {
+        for report in reports {
+            let entry = self.report(report, now_ns);
+            tell(&entry, &report.container, None);
+        }
     }
 
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
+        let due = self.digest.take_due(now_ns);
+        self.tell_reports(&due, now_ns, tell);
         let Self { incidents, counted, .. } = self;
         incidents.tick(now_ns);
         counted.retain(|_, counted| {

@@ -5,6 +5,7 @@
 pub mod act;
 pub mod assess;
 pub mod departures;
+mod digest;
 pub mod docs;
 pub mod incidents;
 pub mod judge;
