@@ -102,8 +102,8 @@ mod tests {
         assert!(digest.take_due(GATHERED_NS).is_empty());
         let due = digest.take_due(GATHERED_NS + 10);
         let [report] = due.as_slice() else { panic!("{due:?}") };
-        assert_eq!((report.rule, report.count, report.cgroup_id), (Rule::NewProcess, 7, 7));
-        assert!(report.reason.contains("(2 new_process, 5 new_write)"), "{}", report.reason);
+        assert_eq!((report.rule, report.count, report.cgroup_id), (Rule::NewWrite, 7, 7));
+        assert!(report.reason.contains("(5 new_write, 2 new_process)"), "{}", report.reason);
         assert_eq!(digest.take_all().len(), 1);
         assert!(digest.take_all().is_empty());
     }

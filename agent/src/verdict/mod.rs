@@ -5,11 +5,11 @@
 pub mod act;
 pub mod assess;
 pub mod departures;
-mod digest;
 pub mod docs;
 pub mod incidents;
 pub mod judge;
 pub mod own;
 pub mod stored;
 
+mod digest;
 mod explain;
