@@ -76,6 +76,10 @@ impl Gates {
         ruling: Ruling,
     ) -> anyhow::Result<()> {
         let ruling = Arc::new(ruling);
+        if !self.gate.is_guarded(cgroup_id) {
+            // Its thread has ended, which says so: another takes its place.
+            self.guarded.remove(&cgroup_id);
+        }
         if let Some(guard) = self.guarded.get_mut(&cgroup_id) {
             *guard.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;
         } else {
