@@ -155,9 +155,6 @@ pub fn ring(outcome: u8) -> Ring {
 /// Another thread has closed the descriptor by now: what is left is the path that was given.
 #[inline(always)]
 fn on_gone(call: &Call, container: u64) {
-    if given_flags(call) & WRITING == 0 {
-        return;
-    }
     let directory = call.directory(call.entry.dir);
     let given = Given::User(call.argument(call.entry.path));
     let bits = if call.is_compat { flags::COMPAT } else { 0 };

@@ -100,11 +100,11 @@ fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>, is_whole: &Ato
         breaks_off: false,
     };
     let ran = search::run(&mut reader, &job.query, &mut |answer| lines.take(answer));
-    let told = match ran {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => lines.end(&format!("the query ends here: {error}")),
-    };
-    let is_sent = told.is_continue() && lines.send().is_continue();
+    if let Err(error) = ran {
+        // It goes with what is sent below.
+        let _ = lines.end(&format!("the query ends here: {error}"));
+    }
+    let is_sent = lines.send().is_continue();
     is_whole.store(is_sent && !lines.breaks_off, Ordering::Release);
     drop(job.permit);
 }

@@ -43,7 +43,7 @@ use super::{
 };
 
 /// Looks that one comparison of a file with the image's counts for.
-const COMPARISON: u32 = 200;
+const COMPARISON: u32 = 500;
 
 /// What is asked of the host when a record names something unheard of.
 pub trait Host {

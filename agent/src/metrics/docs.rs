@@ -52,8 +52,8 @@ pub fn page() -> String {
             told.push((label, values));
         }
     }
-    page += "| `image`, `service` | those of containers that run, at most 48 of each on a node; all \
-             beyond are `other`. A service is a Swarm service, or `PROJECT.SERVICE` of compose; other \
+    page += "| `image`, `service` | those of containers that run, and for what is counted ten minutes \
+             more; at most 48 of each on a node, all beyond are `other`. A service is a Swarm service, or `PROJECT.SERVICE` of compose; other \
              containers are counted by image alone |\n";
     page += "| `sink`, `sink_type` | the configured sinks; without any there is no series |\n";
     page += "\n<!-- Generated from agent/src/metrics/names.rs: \

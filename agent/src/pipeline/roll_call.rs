@@ -16,8 +16,11 @@ const LATE: Duration = Duration::from_mins(1);
 pub(super) struct RollCall {
     began: Instant,
     inventory: Inventory,
-    /// Those that Docker is slow to tell of.
+    /// Those that Docker is slow to tell of, and all that it was.
     late: HashSet<String>,
+    was_late: HashSet<String>,
+    /// When all but those were known, in nanoseconds since boot.
+    listed_ns: Option<u64>,
 }
 
 /// How far it is.
@@ -32,7 +35,25 @@ enum Inventory {
 
 impl RollCall {
     pub(super) fn new() -> Self {
-        Self { began: clock::instant(), inventory: Inventory::Unlisted, late: HashSet::new() }
+        Self {
+            began: clock::instant(),
+            inventory: Inventory::Unlisted,
+            late: HashSet::new(),
+            was_late: HashSet::new(),
+            listed_ns: None,
+        }
+    }
+
+    fn note_listed(&mut self) {
+        if self.listed_ns.is_none() && self.is_listed() {
+            self.listed_ns = Some(clock::boot_ns());
+        }
+    }
+
+    /// From when on, in nanoseconds since boot, this agent stops what a container does that ran at the
+    /// start, where it was not late to be known.
+    pub(super) fn stops_since(&self, id: &str) -> Option<u64> {
+        self.listed_ns.filter(|_| !self.was_late.contains(id))
     }
 
     /// Docker told which containers run; what it lists later is news.
@@ -40,6 +61,7 @@ impl RollCall {
         if !matches!(self.inventory, Inventory::Listed(_)) {
             self.inventory = Inventory::Listed(ids.into_iter().collect());
         }
+        self.note_listed();
     }
 
     /// Docker does not answer.
@@ -55,6 +77,7 @@ impl RollCall {
         if let Inventory::Listed(left) = &mut self.inventory {
             left.remove(id);
         }
+        self.note_listed();
     }
 
     /// Docker is slow to tell of a container: the start does not wait for it.
@@ -62,8 +85,10 @@ impl RollCall {
         if let Inventory::Listed(left) = &mut self.inventory
             && left.remove(&id)
         {
+            self.was_late.insert(id.clone());
             self.late.insert(id);
         }
+        self.note_listed();
     }
 
     /// Whether the containers that ran at the start are known, as far as they ever will be.
@@ -107,6 +132,7 @@ mod tests {
         assert_eq!(state(&call, now), [false; 3]);
         call.late("b".to_owned());
         assert_eq!(state(&call, now), [true, true, false]);
+        assert!(call.stops_since("a").is_some() && call.stops_since("b").is_none());
         assert!(call.may_take_over(now + 2 * LATE), "not for ever");
         call.late("of later".to_owned());
         call.settled("b");

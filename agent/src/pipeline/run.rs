@@ -313,7 +313,8 @@ impl Pipeline {
         if containers.roll_call.may_take_over(clock::instant()) {
             let mut out = |it: &Observation<'_>| recorder.keep(it);
             for predecessor in self.predecessors.drain(..) {
-                takeover::from(predecessor, self.began_ns, attributor, procfs, losses, &mut out);
+                let since = (self.began_ns, &containers.roll_call);
+                takeover::from(predecessor, since, attributor, procfs, losses, &mut out);
             }
         }
         containers.show_gate(metrics, losses);

@@ -78,7 +78,7 @@ impl Gates {
         let ruling = Arc::new(ruling);
         if !self.gate.is_guarded(cgroup_id) {
             // Its thread has ended, which says so: another takes its place.
-            self.guarded.remove(&cgroup_id);
+            self.release(cgroup_id);
         }
         if let Some(guard) = self.guarded.get_mut(&cgroup_id) {
             *guard.ruling.write().unwrap_or_else(PoisonError::into_inner) = ruling;

@@ -25,15 +25,18 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 /// How the name of a segment ends that is being written anew.
 pub(super) const DRAFT: &str = "new";
-/// How the names of the store's own files and directories begin. What else lies in its directory is
-/// somebody's, and no reason to forget anything.
+/// The store's own files and directories, beside drafts of them and what was damaged. What else lies in
+/// its directory is somebody's, and no reason to forget anything.
 const OWN: [&str; 8] =
     ["VERSION", "lock", "events", "kv", "profiles", "peer-names.json", "policy.json", "sinks"];
 
 /// Bytes of everything that the agent keeps in its directory.
 pub(super) fn own_bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
-    let is_own = |name: &str| OWN.iter().any(|own| name.starts_with(own));
+    let is_own = |name: &str| {
+        let behind = OWN.iter().find_map(|own| name.strip_prefix(own));
+        behind.is_some_and(|it| it.is_empty() || it == ".new" || it.starts_with(".bad."))
+    };
     let own = entries.flatten().filter(|it| is_own(&it.file_name().to_string_lossy()));
     own.map(|it| tree_bytes(&it.path())).sum()
 }

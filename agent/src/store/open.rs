@@ -158,7 +158,8 @@ impl Recovery {
         self.damages.push(Damage::unreadable(path, bytes, error));
         self.newest.remove(&id);
         // It goes with those that are as old.
-        let max_ts = self.known.values().map(|it| it.max_ts).max().unwrap_or_else(clock::now_ns);
+        let max_ts = self.known.values().map(|it| it.max_ts).max();
+        let max_ts = max_ts.filter(|it| *it > 0).unwrap_or_else(clock::now_ns);
         self.known.insert(id, SegmentSummary { bytes, max_ts });
         self.next_seq = self.next_seq.max(id.first_seq.saturating_add(NUMBERS_OF_UNREADABLE));
     }

@@ -310,7 +310,7 @@ impl Segment {
         let file = File::open(path)?;
         let last_ns = self.blocks.last().map(|it| it.header.max_ts);
         let mut finder = Finder::new(path, &file, self.scanned, last_ns)?;
-        let end = finder.run(&mut |found| match found {
+        let ran = finder.run(&mut |found| match found {
             Ok(found) => {
                 let (offset, mut header) = (found.offset, found.header);
                 let is_cut = header.texts.len() > *room;
@@ -321,8 +321,10 @@ impl Segment {
                 self.blocks.push(Block { offset, header: Arc::new(header), is_cut });
             }
             Err(damage) => self.damages.push(damage),
-        })?;
+        });
+        // What was found before an error is not found again.
         self.scanned = finder.offset;
+        let end = ran?;
         self.torn = (end == End::Torn).then(|| finder.torn());
         Ok(())
     }

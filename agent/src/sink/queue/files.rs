@@ -52,6 +52,8 @@ impl Files {
             offset: 0,
             full: Vec::new(),
         };
+        // Numbers go on from what is there, so that a position never means another segment.
+        let next = found.last().map_or(at, |(number, _)| at.max(*number)) + 1;
         let mut damaged = 0;
         for (number, path) in found {
             let from = if number == at { taken } else { 0 };
@@ -73,8 +75,6 @@ impl Files {
             }
             files.segments.push_back(segment);
         }
-        // Numbers go on from what is known, so that a position never means another segment.
-        let next = files.segments.back().map_or(at, |it| it.number) + 1;
         files.segments.push_back(Segment::create(directory, next)?);
         files.drop_taken()?;
         Ok((files, damaged))
@@ -178,8 +178,9 @@ impl Files {
             && only.bytes > limit
         {
             // Its number is not used again: the disk may still hold a position in it.
-            let next = only.number + 1;
-            self.segments.push_back(Segment::create(&self.directory, next)?);
+            // Where there is no room for another, the old one grows on.
+            let Ok(next) = Segment::create(&self.directory, only.number + 1) else { return Ok(()) };
+            self.segments.push_back(next);
             if let Some(first) = self.segments.pop_front() {
                 first.remove();
             }
