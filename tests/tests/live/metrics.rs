@@ -105,7 +105,9 @@ fn nothing_was_lost_by_the_shared_agent() {
         .filter(|line| {
             let is_loss = line.starts_with("plimsoll_observations_lost_total{")
                 || line.starts_with("plimsoll_decode_errors_total{");
-            is_loss && !line.ends_with(" 0")
+            // Somebody uses up the looks of its container, which every agent sees.
+            let is_meant = line.contains("\"not_looked_at\"");
+            is_loss && !is_meant && !line.ends_with(" 0")
         })
         .collect();
     assert!(losses.is_empty(), "{losses:#?}\n{:#?}", agent.events(&["--kind", "gap"]));
