@@ -106,7 +106,9 @@ impl<'l> Suite<'l> {
 /// The images of the tests, in a file that a guest's dockerd reads.
 pub(super) fn images() -> Result<PathBuf> {
     let docker = Docker::ensure()?;
-    let file = paths::made().join("vm/images.tar");
+    let vm = paths::made().join("vm");
+    fs::create_dir_all(&vm).with_context(|| format!("making {}", vm.display()))?;
+    let file = vm.join("images.tar");
     images::ensure(&docker)?;
     images::save(&docker, &file)?;
     Ok(file)
