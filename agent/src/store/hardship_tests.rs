@@ -12,7 +12,7 @@ use super::{
     sample::Sample,
     segment,
     stat::stat,
-    stream::Stream,
+    stream::{SegmentId, Stream},
     verify::verify,
 };
 
@@ -75,16 +75,21 @@ fn rows_of_the_log_are_kept_where_their_block_is_not_whole() {
     assert_eq!(seqs(dir.path()), ((0..150).collect(), 1), "and the log is cut");
 }
 
+/// A closed store of 256 rows in four segments.
+fn four_segments(dir: &Path) -> (Config, Vec<SegmentId>) {
+    let config = Config { segment_bytes: 1, ..small(dir) };
+    let (mut appender, _) = open(&config).expect("opens");
+    fill(&mut appender, &Sample::new(), 0..256, 64);
+    appender.close();
+    let segments = segment::list(dir).expect("lists");
+    assert_eq!(segments.len(), 4);
+    (config, segments)
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_told_and_the_others_are_read() {
     let dir = tempfile::tempdir().expect("makes a directory");
-    let config = Config { segment_bytes: 1, ..small(dir.path()) };
-    let sample = Sample::new();
-    let (mut appender, _) = open(&config).expect("opens");
-    fill(&mut appender, &sample, 0..256, 64);
-    appender.close();
-    let segments = segment::list(dir.path()).expect("lists");
-    assert_eq!(segments.len(), 4);
+    let (config, segments) = four_segments(dir.path());
     // What reads as a file and is none, in the place of a sector that cannot be read.
     for path in [segment::segment_path(dir.path(), segments[3]), segment::wal_path(dir.path())] {
         fs::remove_file(&path).expect("is there");
@@ -97,7 +102,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_read() {
     assert!(in_segments.observations == 192 && in_segments.damaged_bytes > 0);
     let (mut appender, damages) = open(&config).expect("opens all the same");
     assert_eq!(damages.len(), 2, "{damages:?}");
-    fill(&mut appender, &sample, 300..310, 10);
+    fill(&mut appender, &Sample::new(), 300..310, 10);
     appender.close();
     let (rows, _) = scan(dir.path(), Request::default());
     assert_eq!(rows.len(), 202);
@@ -107,12 +112,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_read() {
 #[test]
 fn compacting_that_fails_leaves_no_index_of_what_was_and_no_draft() {
     let dir = tempfile::tempdir().expect("makes a directory");
-    let config = Config { segment_bytes: 1, ..small(dir.path()) };
-    let sample = Sample::new();
-    let (mut appender, _) = open(&config).expect("opens");
-    fill(&mut appender, &sample, 0..256, 64);
-    appender.close();
-    let segments = segment::list(dir.path()).expect("lists");
+    let (config, segments) = four_segments(dir.path());
     let draft = segment::segment_path(dir.path(), segments[2]).with_extension(directory::DRAFT);
     fs::create_dir(&draft).expect("is in the way");
     let plan = Plan { all: true, ..Plan::default() };
