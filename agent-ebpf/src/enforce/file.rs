@@ -160,9 +160,7 @@ fn change_file(
 #[lsm(hook = "path_mknod")]
 fn guard_mknod(ctx: LsmContext) -> i32 {
     let mode = ctx.arg::<u64>(2) & 0xffff;
-    // An open gives no type.
-    let is_file = matches!(mode as u32 & S_IFMT, 0 | S_IFREG);
-    let special = if is_file && mode & SETID != 0 { Some(Rule::SetuidMade) } else { None };
+    let special = if rules::gives_rights(mode) { Some(Rule::SetuidMade) } else { None };
     make(op::MKNOD, mode, &ctx, [0, 1], special)
 }
 

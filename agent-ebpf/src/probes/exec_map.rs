@@ -67,19 +67,10 @@ fn is_anonymous(call: &Call) -> bool {
     call.entry.op == map::FILE && !has_words_in_memory(call) && asked(call)[1] & MAP_ANONYMOUS != 0
 }
 
-/// Where the kernel does not tell what lies at an address.
+/// Judges by what the call was given, as far as no other thread has changed it meanwhile: where the kernel
+/// does not tell what lies at an address.
 #[inline(always)]
 pub fn on_map(call: &Call, container: u64) {
-    if is_anonymous(call) {
-        privilege::on_executable_memory(container);
-    } else {
-        judge_descriptor(call, container);
-    }
-}
-
-/// What a call was given to map, as far as no other thread has changed it meanwhile.
-#[inline(always)]
-fn judge_descriptor(call: &Call, container: u64) {
     if call.entry.op != map::FILE {
         return;
     }
@@ -110,7 +101,7 @@ pub fn on_mapping(call: &Call, container: u64) {
         Some(Code::File(file)) => judge(file, container, call.is_compat),
         Some(Code::Memory) => privilege::on_executable_memory(container),
         // Another thread may be at the mappings, or have removed this one.
-        None => judge_descriptor(call, container),
+        None => on_map(call, container),
     }
     if is_protect
         && let Some(Code::File(file)) =

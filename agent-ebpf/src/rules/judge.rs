@@ -3,7 +3,7 @@
 //! Kernel programs and agent judge by these functions alike, so that what is told is what is stopped.
 
 use super::Rule;
-use crate::{layer::code as layer, record::flags};
+use crate::{events::file_change::SETID, layer::code as layer, record::flags};
 
 /// The rule that running a file breaks, given its [`crate::layer::code`], its
 /// [`crate::record::flags`] and whether an image file that was copied up has another content now.
@@ -56,6 +56,17 @@ pub const fn of_write(code: u8, mode: u32) -> Option<Rule> {
     }
 }
 
+/// Type of a file in its mode, and that of a regular one: `include/uapi/linux/stat.h`.
+const S_IFMT: u64 = 0o170_000;
+const S_IFREG: u64 = 0o100_000;
+
+/// Whether a file that is made with this mode runs with its owner's rights, wherever it lies. An open gives
+/// no type; a pipe or a device has nobody's rights.
+#[inline(always)]
+pub const fn gives_rights(mode: u64) -> bool {
+    matches!(mode & S_IFMT, 0 | S_IFREG) && mode & SETID != 0
+}
+
 /// The rule that addressing a peer breaks; IPv4 addresses are mapped into IPv6.
 #[inline(always)]
 pub const fn of_peer(address: [u32; 4]) -> Option<Rule> {
@@ -101,6 +112,16 @@ const fn is_local(address: [u32; 4]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_gives_rights_and_a_pipe_or_directory_does_not() {
+        for mode in [0o4755, 0o2755, 0o104_755] {
+            assert!(gives_rights(mode), "{mode:o}");
+        }
+        for mode in [0o755, 0o100_755, 0o014_755, 0o042_755, 0o024_755] {
+            assert!(!gives_rights(mode), "{mode:o}");
+        }
+    }
 
     #[test]
     fn an_image_file_is_no_drift_unless_its_content_changed() {

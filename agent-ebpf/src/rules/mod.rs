@@ -5,7 +5,7 @@
 
 mod judge;
 
-pub use judge::{of_library, of_listener, of_peer, of_program, of_script, of_write};
+pub use judge::{gives_rights, of_library, of_listener, of_peer, of_program, of_script, of_write};
 
 /// What a rule is about; each has a mode of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

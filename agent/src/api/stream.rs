@@ -104,8 +104,9 @@ fn run(job: Job, mut reader: Reader, sender: mpsc::Sender<Bytes>, is_whole: &Ato
         // It goes with what is sent below.
         let _ = lines.end(&format!("the query ends here: {error}"));
     }
-    let is_sent = lines.send().is_continue();
-    is_whole.store(is_sent && !lines.breaks_off, Ordering::Release);
+    // Whether it could be sent is what `breaks_off` tells.
+    let _ = lines.send();
+    is_whole.store(!lines.breaks_off, Ordering::Release);
     drop(job.permit);
 }
 

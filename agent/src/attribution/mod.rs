@@ -18,7 +18,6 @@ pub mod docker;
 pub mod inspect;
 pub mod inventory;
 pub mod listeners;
-pub(crate) mod looks;
 pub mod made;
 pub mod neighbours;
 pub mod normal;
@@ -29,3 +28,5 @@ pub mod repeats;
 pub mod restored;
 pub mod roster;
 pub mod sockets;
+
+mod looks;

@@ -59,6 +59,7 @@ const ORDERS: usize = 16;
 const BOOKS: usize = 16;
 /// Containers' processes that asked the agent, and wait to be told.
 const STRANGERS: usize = 64;
+
 /// What others reach the agent through.
 pub(super) struct Doors {
     api: UnixListener,
@@ -173,7 +174,7 @@ pub(super) fn open_peer_names(
 }
 
 /// Goes on with the profiles that were kept. One that is damaged is moved aside and learned anew.
-pub(super) fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
+fn open_baseline(config: &Config) -> anyhow::Result<Baseline> {
     let mut baseline = Baseline::new(learn_settings(config));
     let (mut kept, damaged) = profiles::read_all(&config.agent.data_dir)?;
     for damaged in damaged {
@@ -229,7 +230,7 @@ pub(super) fn ring_bytes(config: &Config) -> [u32; 2] {
     [config.probe.priority_ring_bytes.0, config.probe.bulk_ring_bytes.0]
 }
 
-pub(super) fn store_config(config: &Config) -> StoreConfig {
+fn store_config(config: &Config) -> StoreConfig {
     StoreConfig {
         flush: config.store.flush_every,
         max_bytes: config.store.max_bytes.0,

@@ -19,7 +19,10 @@ pub(super) const FIXED_BYTES: usize = 52;
 /// Largest variable part of a header.
 const MAX_META: usize = 1 << 20;
 /// Largest section before compression.
-pub(super) const MAX_SECTION: usize = 32 << 20;
+const MAX_SECTION: usize = 32 << 20;
+/// Bytes before compression with which a block is full, however few rows it has: a container can make
+/// each of them long, and what comes at once with the last must fit in, too.
+pub(super) const FULL_BYTES: usize = MAX_SECTION / 4;
 const MAX_SECTIONS: usize = 16;
 const MAX_NAMES: usize = 1 << 16;
 

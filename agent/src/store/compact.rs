@@ -15,7 +15,7 @@ use super::{
     files::{sync_dir, tree_bytes},
     recoder::Recoder,
     row::StoredBlock,
-    segment::{self, End, Finder, Found, is_sound_at, read_at_most},
+    segment::{self, End, Finder, Found, is_sound_at, payload_at, read_at_most},
     stream::SegmentId,
     writer::BLOCK_LEVEL,
 };
@@ -119,12 +119,6 @@ impl Compacted {
     }
 }
 
-fn payload(file: &File, block: &Found) -> io::Result<Vec<u8>> {
-    let header = &block.header;
-    let count = header.block_bytes() - header.own_bytes;
-    read_at_most(file, block.offset + header.own_bytes as u64, count)
-}
-
 /// A segment on its way to a new file.
 struct Rewrite<'p> {
     path: &'p Path,
@@ -150,7 +144,7 @@ impl<'p> Rewrite<'p> {
 
     fn take(&mut self, from: &File, found: &Found) -> io::Result<()> {
         let header = &found.header;
-        let block = match StoredBlock::of(header, &payload(from, found)?) {
+        let block = match StoredBlock::of(header, &payload_at(from, found.offset, header)?) {
             Ok(block) => block,
             Err(malformed) => {
                 self.damages.push(Damage {

@@ -67,10 +67,15 @@ pub struct Damage {
 }
 
 impl Damage {
+    /// All of a file.
+    pub(super) fn whole(file: &Path, bytes: u64, reason: String) -> Self {
+        let file = file.to_owned();
+        Self { file, offset: 0, bytes, reason, from_ns: None, to_ns: None, rows: None }
+    }
+
     /// A file that the file system does not hand out.
     pub(super) fn unreadable(file: &Path, bytes: u64, error: &io::Error) -> Self {
-        let (file, reason) = (file.to_owned(), error.to_string());
-        Self { file, offset: 0, bytes, reason, from_ns: None, to_ns: None, rows: None }
+        Self::whole(file, bytes, error.to_string())
     }
 }
 

@@ -33,6 +33,7 @@ pub mod stream;
 pub mod texts;
 pub mod verify;
 
+mod background;
 mod batch;
 mod block;
 mod builder;

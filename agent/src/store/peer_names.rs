@@ -8,13 +8,12 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
-    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, ensure};
-use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
+use super::background::Background;
 use crate::{attribution::peer_names::Kept, replace::replace};
 
 /// The file below the data directory.
@@ -33,10 +32,7 @@ struct Content {
 }
 
 /// Writes the file on a thread of its own.
-pub struct PeerNameWriter {
-    tell: Option<Sender<Vec<Kept>>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct PeerNameWriter(Background<Vec<Kept>>);
 
 impl PeerNameWriter {
     /// Starts the thread that writes into a data directory which is there.
@@ -44,44 +40,20 @@ impl PeerNameWriter {
     /// # Errors
     /// When there is no thread.
     pub fn start(data_dir: &Path, boot_id: &str) -> anyhow::Result<Self> {
-        let (tell, told) = bounded(1);
         let (data_dir, boot_id) = (data_dir.to_owned(), boot_id.to_owned());
-        let write = move || write_all(&data_dir, &boot_id, &told);
-        let thread = thread::Builder::new().name("peer-names".to_owned()).spawn(write);
-        let thread = thread.context("starting the writer of peers' names")?;
-        Ok(Self { tell: Some(tell), thread: Some(thread) })
+        let failed = "names of peers are not saved for the next agent";
+        let write = move |names| write(&data_dir, &boot_id, names);
+        Ok(Self(Background::start("peer-names", 1, failed, write)?))
     }
 
     /// Has all names written; returns false where others still wait for that.
     pub fn write(&self, names: Vec<Kept>) -> bool {
-        self.tell.as_ref().is_some_and(|it| it.try_send(names).is_ok())
+        self.0.write(names).is_none()
     }
 
     /// Has the last names written, where there are any, and waits until they are.
     pub fn close(&mut self, names: Option<Vec<Kept>>) {
-        if let (Some(tell), Some(names)) = (self.tell.take(), names) {
-            let _ = tell.send(names);
-        }
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of peers' names has panicked");
-        }
-    }
-}
-
-fn write_all(data_dir: &Path, boot_id: &str, told: &Receiver<Vec<Kept>>) {
-    let mut is_failing = false;
-    for names in told {
-        match write(data_dir, boot_id, names) {
-            Ok(()) => is_failing = false,
-            // Told once.
-            Err(error) if !is_failing => {
-                is_failing = true;
-                tracing::warn!("names of peers are not saved for the next agent: {error:#}");
-            }
-            Err(_) => {}
-        }
+        self.0.close(names);
     }
 }
 

@@ -5,12 +5,11 @@ use std::{
     io::{self, Read},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::background::Background;
 use crate::{
     baseline::{
         saved::{FORMAT, Saved},
@@ -37,10 +36,7 @@ const WAITING: usize = 64;
 const ENDING: &str = "profile";
 
 /// Writes profiles on a thread of its own.
-pub struct ProfileWriter {
-    tell: Option<Sender<Saved>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct ProfileWriter(Background<Saved>);
 
 impl ProfileWriter {
     /// Starts the thread that writes into a data directory.
@@ -54,51 +50,24 @@ impl ProfileWriter {
             .mode(0o700)
             .create(&directory)
             .with_context(|| format!("making {}", directory.display()))?;
-        let (tell, told) = bounded(WAITING);
-        let write = move || write_all(&directory, &told);
-        let thread = thread::Builder::new().name("profiles".to_owned()).spawn(write);
-        Ok(Self {
-            tell: Some(tell),
-            thread: Some(thread.context("starting the writer of profiles")?),
-        })
+        let failed = "a profile is not saved, what is learned may be lost";
+        let write = move |saved: Saved| write(&directory, &saved);
+        Ok(Self(Background::start("profiles", WAITING, failed, write)?))
     }
 
     /// Room for profiles that wait.
     pub fn room(&self) -> usize {
-        self.tell.as_ref().map_or(0, |it| WAITING - it.len())
+        self.0.room()
     }
 
     /// Has a profile written; gives it back where there is no room.
     pub fn write(&self, saved: Saved) -> Option<Saved> {
-        match self.tell.as_ref()?.try_send(saved) {
-            Ok(()) => None,
-            Err(TrySendError::Full(saved) | TrySendError::Disconnected(saved)) => Some(saved),
-        }
+        self.0.write(saved)
     }
 
     /// Waits until all is written.
     pub fn close(&mut self) {
-        drop(self.tell.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of profiles has panicked");
-        }
-    }
-}
-
-fn write_all(directory: &Path, told: &Receiver<Saved>) {
-    let mut is_failing = false;
-    for saved in told {
-        match write(directory, &saved) {
-            Ok(()) => is_failing = false,
-            // Told once: the disk is full for many.
-            Err(error) if !is_failing => {
-                is_failing = true;
-                tracing::warn!("a profile is not saved, what is learned may be lost: {error:#}");
-            }
-            Err(_) => {}
-        }
+        self.0.close(None);
     }
 }
 

@@ -33,9 +33,6 @@ pub(super) struct Recoder {
     text_bytes: usize,
 }
 
-/// Bytes of texts of a block, before they are compressed, with which it is full: see the writer's.
-const MAX_TEXT_BYTES: usize = block::MAX_SECTION / 4;
-
 /// A block that is ready to be written.
 pub(super) struct Ready {
     pub(super) stream: Stream,
@@ -77,7 +74,7 @@ impl Recoder {
 
     /// Whether it has so many rows, or as much as readers take.
     pub(super) fn is_full(&self, most_rows: u32) -> bool {
-        self.rows() >= most_rows || self.text_bytes >= MAX_TEXT_BYTES
+        self.rows() >= most_rows || self.text_bytes >= block::FULL_BYTES
     }
 
     /// Adds a row of a block. Rows come in the order of their numbers.

@@ -255,9 +255,13 @@ fn frame_at(bytes: &[u8]) -> Option<(Header, &[u8])> {
 
 /// Whether every section of a block of a file can be read and has its checksum.
 pub(super) fn is_sound_at(file: &File, offset: u64, header: &Header) -> bool {
+    payload_at(file, offset, header).is_ok_and(|payload| header.is_sound(&payload))
+}
+
+/// What stands behind the header of a block of a file.
+pub(super) fn payload_at(file: &File, offset: u64, header: &Header) -> io::Result<Vec<u8>> {
     let count = header.block_bytes() - header.own_bytes;
-    let payload = read_at_most(file, offset + header.own_bytes as u64, count);
-    payload.is_ok_and(|payload| header.is_sound(&payload))
+    read_at_most(file, offset + header.own_bytes as u64, count)
 }
 
 /// Whether every section of a block has its checksum.

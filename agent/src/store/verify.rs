@@ -14,7 +14,7 @@ use super::{
     error::{Damage, StoreError},
     profiles,
     row::StoredBlock,
-    segment::{self, End, Finder, Found, read_at_most},
+    segment::{self, End, Finder, Found, payload_at},
 };
 
 /// What was found.
@@ -76,9 +76,7 @@ impl Verified {
         for it in found {
             match it {
                 Ok(Found { offset, header }) => {
-                    let payload_at = offset + header.own_bytes as u64;
-                    let count = header.block_bytes() - header.own_bytes;
-                    let payload = read_at_most(&file, payload_at, count)?;
+                    let payload = payload_at(&file, offset, &header)?;
                     self.check(path, offset, &header, &payload);
                 }
                 Err(damage) => self.tell(damage),
@@ -113,11 +111,12 @@ impl Verified {
                 self.profiles = sound.len() as u64;
                 for damaged in damaged {
                     let bytes = fs::metadata(&damaged.path).map_or(0, |it| it.len());
-                    self.tell(whole(damaged.path, bytes, format!("{:#}", damaged.why)));
+                    self.tell(Damage::whole(&damaged.path, bytes, format!("{:#}", damaged.why)));
                 }
             }
             Err(error) => {
-                self.tell(whole(store.join(profiles::DIRECTORY), 0, format!("{error:#}")));
+                let path = store.join(profiles::DIRECTORY);
+                self.tell(Damage::whole(&path, 0, format!("{error:#}")));
             }
         }
     }
@@ -147,10 +146,6 @@ impl Verified {
         self.bytes += damage.bytes;
         self.damages.push(damage);
     }
-}
-
-fn whole(file: PathBuf, bytes: u64, reason: String) -> Damage {
-    Damage { file, offset: 0, bytes, reason, from_ns: None, to_ns: None, rows: None }
 }
 
 /// Whether a block holds what its header says: readers skip blocks by that.

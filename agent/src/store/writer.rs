@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     batch::Batch,
-    block,
+    block::FULL_BYTES,
     builder::{self, BlockBuilder},
     config::Config,
     directory,
@@ -32,9 +32,6 @@ use crate::clock;
 
 /// Bytes of the log at which its rows become a block, however few they are.
 const MAX_WAL_BYTES: u64 = 2 << 20;
-/// Bytes before compression at which rows become a block: a container can make each of them long, and
-/// readers refuse what takes too much memory.
-const MAX_RAW_BYTES: usize = block::MAX_SECTION / 4;
 /// Frames of the log at which its rows become a block: each costs a reader time.
 const MAX_WAL_FRAMES: u32 = 512;
 /// How often age is looked at where nothing is written.
@@ -282,7 +279,7 @@ impl Writer {
 
     fn is_due(&self) -> bool {
         self.pending.most_rows() >= self.config.block_rows
-            || self.pending.raw_bytes >= MAX_RAW_BYTES
+            || self.pending.raw_bytes >= FULL_BYTES
             || self.wal.length() >= self.most_log_bytes()
             || self.pending.frames >= MAX_WAL_FRAMES
     }

@@ -24,10 +24,6 @@ use crate::{
     policy::{peers::Endpoint, place::Object},
 };
 
-/// Type of a file in its mode, and that of a regular one: `include/uapi/linux/stat.h`.
-const S_IFMT: u64 = 0o170_000;
-const S_IFREG: u64 = 0o100_000;
-
 /// Directories in which images keep programs and libraries.
 const PROGRAM_DIRS: [&[u8]; 13] = [
     b"/bin/",
@@ -235,9 +231,11 @@ fn of_change<'a>(
 ) -> Option<Breach<'a>> {
     // On a directory the bits mean something harmless: whose group what is made there is of.
     let is_file = change.flags & flags::DIRECTORY == 0;
-    // A pipe or a device has nobody's rights.
-    let is_made = change.op == op::MKNOD && matches!(change.number & S_IFMT, 0 | S_IFREG);
-    let is_setid = (change.op == op::CHMOD || is_made) && change.number & SETID != 0 && is_file;
+    let is_setid = match change.op {
+        op::CHMOD => change.number & SETID != 0 && is_file,
+        op::MKNOD => rules::gives_rights(change.number),
+        _ => false,
+    };
     let mut worst: Option<Breach<'a>> = None;
     // Of a link, only what it adds changes anything.
     let names = if change.op == op::LINK { [b"".as_slice(), names[1]] } else { names };

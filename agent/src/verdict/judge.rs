@@ -192,7 +192,7 @@ impl Judge {
         let exe = observation.process.map(|process| &*process.exe);
         let reason = explain::reason(breach, observation, exe);
         let incident = self.incidents.key(observation);
-        let standing = self.standing(observation, breach);
+        let standing = self.standing(incident, observation, breach);
         let entry = alert(observation, *header, container, breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
         if self.counted.len() < MOST_COUNTED {
@@ -229,8 +229,9 @@ impl Judge {
             return;
         }
         let most_hourly = baseline.settings().most_hourly;
-        let incident = self.hasher.hash_one(self.incidents.key(observation));
-        let turn = self.departures.turn(departure, incident, count, observation.ts_ns, most_hourly);
+        let incident = self.incidents.key(observation);
+        let number = self.hasher.hash_one(incident);
+        let turn = self.departures.turn(departure, number, count, observation.ts_ns, most_hourly);
         let count = match turn {
             Turn::Tell { count } => count,
             Turn::Counted => return,
@@ -248,7 +249,7 @@ impl Judge {
         let mode = ruling.modes.get(breach.rule.class());
         let count = count.try_into().unwrap_or(u32::MAX);
         let header = Header { count, ..observation.record.header };
-        let standing = self.standing(observation, &breach);
+        let standing = self.standing(incident, observation, &breach);
         let entry = alert(observation, header, container, &breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
     }
@@ -284,11 +285,16 @@ impl Judge {
     }
 
     /// Adds what is told to its incident.
-    fn standing(&mut self, observation: &Observation<'_>, breach: &Breach<'_>) -> Standing {
+    fn standing(
+        &mut self,
+        incident: incidents::Key,
+        observation: &Observation<'_>,
+        breach: &Breach<'_>,
+    ) -> Standing {
         let peer = explain::peer(breach);
         let what = if peer.is_empty() { breach.path() } else { peer.as_bytes() };
         let now_ns = observation.record.header.boot_ns;
-        self.incidents.add(self.incidents.key(observation), breach.rule, what, now_ns)
+        self.incidents.add(incident, breach.rule, what, now_ns)
     }
 
     /// Tells how often alerts were repeated, whether or not their windows are over: this is the end.

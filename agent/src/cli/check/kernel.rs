@@ -24,8 +24,8 @@ const MEMCG: (u32, u32) = (5, 11);
 pub(super) fn items() -> Vec<Item> {
     let release = uname().release().to_string_lossy().into_owned();
     let machine = uname().machine().to_string_lossy().into_owned();
-    let mut items = vec![kernel(&release), architecture(&machine), types(Path::new(btf::VMLINUX))];
-    items.extend(overlay(Path::new(btf::VMLINUX), Path::new(btf::OVERLAY)));
+    let mut items = vec![kernel(&release), architecture(&machine)];
+    items.extend(types(Path::new(btf::VMLINUX)));
     items.push(programs());
     items.extend(version(&release).filter(|it| *it < MEMCG).map(|_| locked_memory()));
     items
@@ -59,32 +59,35 @@ fn architecture(machine: &str) -> Item {
         .remedy("an x86_64 host")
 }
 
-fn types(path: &Path) -> Item {
+fn types(path: &Path) -> Vec<Item> {
     const WHAT: &str = "kernel types (BTF)";
-    match btf::resolve(path, Path::new(btf::OVERLAY)) {
-        Ok((_, missing)) if missing.is_empty() => {
-            Item::pass(WHAT, "every struct member that is read is known")
+    let (offsets, missing) = match btf::resolve(path, Path::new(btf::OVERLAY)) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            return vec![
+                Item::fail(WHAT, format!("{:#}", anyhow::Error::from(error)))
+                    .so("kernel structs cannot be read: the agent does not start")
+                    .remedy("a kernel built with CONFIG_DEBUG_INFO_BTF=y, and /sys mounted"),
+            ];
         }
-        Ok((_, missing)) => {
-            let names: Vec<String> =
-                missing.iter().map(|it| format!("{}.{}", it.structure, it.path)).collect();
-            Item::warn(WHAT, format!("this kernel lacks {}", names.join(", ")))
-                .so("what is read from there stays empty")
-        }
-        Err(error) => Item::fail(WHAT, format!("{:#}", anyhow::Error::from(error)))
-            .so("kernel structs cannot be read: the agent does not start")
-            .remedy("a kernel built with CONFIG_DEBUG_INFO_BTF=y, and /sys mounted"),
+    };
+    let mut items = vec![if missing.is_empty() {
+        Item::pass(WHAT, "every struct member that is read is known")
+    } else {
+        let names: Vec<String> =
+            missing.iter().map(|it| format!("{}.{}", it.structure, it.path)).collect();
+        Item::warn(WHAT, format!("this kernel lacks {}", names.join(", ")))
+            .so("what is read from there stays empty")
+    }];
+    // Told where it is not so.
+    if !btf::knows_overlay(&offsets) {
+        items.push(
+            Item::warn("types of overlayfs", "not there: its module is not loaded")
+                .so("a program of the image that was changed before the agent ran is alerted, not stopped")
+                .remedy("modprobe overlay before the agent starts; before Linux 5.11 there is none"),
+        );
     }
-}
-
-/// Told where it is not so: whoever has no types at all has been told that.
-fn overlay(kernel: &Path, module: &Path) -> Option<Item> {
-    let (offsets, _) = btf::resolve(kernel, module).ok()?;
-    (!btf::knows_overlay(&offsets)).then(|| {
-        Item::warn("types of overlayfs", "not there: its module is not loaded")
-            .so("a program of the image that was changed before the agent ran is alerted, not stopped")
-            .remedy("modprobe overlay before the agent starts; before Linux 5.11 there is none")
-    })
+    items
 }
 
 /// Loads a program that does nothing, of each type that can be tried alone, and makes a ring.
@@ -143,7 +146,8 @@ mod tests {
 
     #[test]
     fn missing_types_fail_with_the_path() {
-        let item = types(Path::new("/nonexistent/vmlinux"));
+        let items = types(Path::new("/nonexistent/vmlinux"));
+        let [item] = items.as_slice() else { panic!("one is told") };
         assert_eq!(item.status, Status::Fail);
         assert!(item.found.contains("/nonexistent/vmlinux: No such file"), "{}", item.found);
     }
