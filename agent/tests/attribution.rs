@@ -47,6 +47,10 @@ impl Host for Gone {
     fn is_directory(&mut self, _: &Container, _: u32, _: &[u8]) -> bool {
         false
     }
+
+    fn is_in_image(&mut self, _: &Container, _: &[u8]) -> bool {
+        false
+    }
 }
 
 fn attributor() -> Attributor {

@@ -170,7 +170,7 @@ rules! {
         "Whoever runs the file gains its owner's rights. Package installations do this; nothing else has a reason to in a running container.";
     12 AgentAttacked "agent_attacked" Exec Critical "T1562.001" "defense-evasion"
         "A container's process reached for the kernel's programs or for the agent itself."
-        "It tried to load programs or modules into the kernel, to kill, stop or trace the agent, to write its store, to unmount or remove its pins, or to ask it on its socket, whether or not it was let. Few services have a reason to; tools that do, such as other sensors, are to be left out of the enforced images.";
+        "It tried to load programs or modules into the kernel, to kill, stop or trace the agent, to write its store, to unmount or remove its pins, or to ask it on its socket, whether or not it was let. Few services have a reason to. Tools that load programs or modules into the kernel, such as other sensors and those of the network, are to be allowed by the paths /kernel/bpf and /kernel/module; nothing allows what is meant for the agent.";
     13 ForeignPeer "foreign_peer" Network Medium "T1071" "command-and-control"
         "A process addressed a peer that is not on its container's list."
         "The list is what exceptions of this rule name: addresses, ports and protocols. Loopback is always free. Where the class is not enforced this shows what would have to be on the list; a service whose peers are few and fixed is worth one.";
@@ -233,7 +233,7 @@ rules! {
         "Enough of the image is known to tell: the alert says how much, and what comes nearest. A new release does this, and so does whoever looks around after breaking in. How images are learned is in baseline.md.";
     33 NewLineage "new_lineage" Exec Medium "T1059" "execution"
         "A program started another that it was not seen to start."
-        "Both are known, but not that one starts the other: a service that never ran a shell does so now. Rare branches of a program do this the first time they are taken.";
+        "Both are known, but not that one starts the other: a service that never ran a shell does so now. Rare branches of a program do this the first time they are taken. An exception lets any program start it.";
     34 NewWrite "new_write" File Medium "T1565.001" "impact"
         "A program wrote where it was not seen to write."
         "The place fits none of the templates that were learned of this program. Rotations, upgrades and rare tasks do this the first time; let them happen while the image is learned, or allow the path.";
@@ -275,7 +275,10 @@ rules! {
         "While an image or service is learned nothing new is told; but replicas do about the same, and one that shows far more that is new than its siblings is told at once. An elected leader does this, and so does a replica that somebody broke into: `plimsoll profile deny --container` keeps what it did from being learned.";
     50 NewArguments "new_arguments" Exec Medium "T1059" "execution"
         "A program was given arguments that it was not seen to be given."
-        "The program is known, and who starts it, but not what it is told to do: a shell that ran one command is given another, a server is given another configuration. Numbers, names of hosts, identifiers and secrets do not count, and of a program given as an argument only its commands. A new task does this the first time, and so does who has a known program do his work; arguments of programs that always differ are not judged.";
+        "The program is known, and who starts it, but not what it is told to do: a shell that ran one command is given another, a server is given another configuration. Numbers, names of hosts, identifiers and secrets do not count, and of a program given as an argument only its commands. A new task does this the first time, and so does who has a known program do his work; arguments of programs that always differ are not judged. An exception lets the program have any arguments: of a shell, better approve the profile once it knows them.";
+    51 KernelSettingWritten "kernel_setting_written" File High "T1611" "privilege-escalation"
+        "A process wrote a setting by which the host's kernel runs a program, or stops."
+        "The handler of core dumps, of modules, of devices or of control groups that are empty runs on the host, with all rights; so does what is registered for a format of programs. Containers that prepare a host do this on purpose, such as those that register emulators: allow those. It is told, not stopped.";
 }
 
 impl Rule {

@@ -8,15 +8,8 @@ use std::{net::IpAddr, sync::Arc};
 use plimsoll_ebpf::{
     catalog::{DecodeError, Record, split},
     events::{
-        accept::Accept,
-        connect::Connect,
-        exec::Exec,
-        exit::Exit,
-        file_change::{FileChange, SETID, op},
-        fork::Fork,
-        listen::Listen,
+        accept::Accept, connect::Connect, exec::Exec, exit::Exit, fork::Fork, listen::Listen,
     },
-    layer::code,
     orders::SELF_TEST,
     record::{Header, Tail, Wire, flags},
     rules::outcome,
@@ -33,7 +26,7 @@ use super::{
     looks::Looks,
     neighbours::Neighbours,
     node::Node,
-    normal::{self, Looked},
+    normal,
     observation::Observation,
     overlay::Layer,
     peer_names::PeerNames,
@@ -41,9 +34,6 @@ use super::{
     process_table::{Found, ProcessTable},
     repeats::Repeats,
 };
-
-/// Looks that one comparison of a file with the image's counts for.
-const COMPARISON: u32 = 500;
 
 /// What is asked of the host when a record names something unheard of.
 pub trait Host {
@@ -63,6 +53,8 @@ pub trait Host {
     fn take_comparisons(&mut self) -> u32;
     /// Whether what a process of a container calls by a path is a directory, as far as that can be seen.
     fn is_directory(&mut self, container: &Container, pid: u32, path: &[u8]) -> bool;
+    /// Whether a container's image has a file at a path, as far as that can be seen.
+    fn is_in_image(&mut self, container: &Container, path: &[u8]) -> bool;
 }
 
 /// Receives observations.
@@ -295,7 +287,7 @@ impl Attributor {
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let record = Record::from_parts(header, body)?;
-        let looked = self.look(&record, container, host);
+        let looked = self.looks.look(&record, container, host);
         let record = match normal::rewrite(&record, looked, &mut buffer) {
             Some((header, body)) => Record::from_parts(header, body)?,
             None => record,
@@ -333,42 +325,13 @@ impl Attributor {
         Ok(())
     }
 
-    /// Looks for what the kernel side does not tell of an exec: where its script lies, and whether a
-    /// program that was copied up and looks like the image's is it; and of a change of mode, whether it
-    /// is a directory's.
-    fn look(&mut self, record: &Record<'_>, container: &Container, host: &mut dyn Host) -> Looked {
-        if let Some((change, tail)) = record.read::<FileChange>() {
-            let is_meant = change.op == op::CHMOD && change.number & SETID != 0;
-            if !is_meant || !self.looks.take(record.header.cgroup_id) {
-                return Looked::default();
-            }
-            let is_directory =
-                host.is_directory(container, record.header.pid, tail.get(change.path));
-            return Looked { is_directory, ..Looked::default() };
-        }
-        let Some((exec, tail)) = record.read::<Exec>() else { return Looked::default() };
-        let (script, pid) = (tail.get(exec.script), record.header.pid);
-        let is_doubtful = exec.layer == code::COPIED_UP && exec.flags & flags::CONTENT_CHANGED == 0;
-        let is_script = !script.is_empty() && exec.flags & flags::REFUSED == 0;
-        if !(is_doubtful || is_script) || !self.looks.take(record.header.cgroup_id) {
-            return Looked::default();
-        }
-        let mut layer_of = |path| host.layer_of(container, pid, tail.get(exec.cwd), path);
-        let script = if is_script { layer_of(script) } else { None };
-        let program = if is_doubtful { layer_of(tail.get(exec.path)) } else { None };
-        // To compare a file with the image's takes as long as many looks.
-        let more = host.take_comparisons().saturating_mul(COMPARISON);
-        self.looks.cost(record.header.cgroup_id, more);
-        let is_changed = program.is_some_and(|it| it.is_changed);
-        Looked { script, is_changed, is_directory: false }
-    }
-
     /// Lets the process table follow the life of processes; returns one that began a program.
     fn follow(&mut self, record: &Record<'_>, container: &Container) -> Option<Arc<Process>> {
         if let Some((exec, tail)) = record.read::<Exec>()
             && exec.flags & flags::REFUSED == 0
         {
-            let health = |args: &[u8]| inventory::is_command(args, &container.health_command);
+            let command = &container.health_command;
+            let health = |args: &[u8]| inventory::is_command(args, command);
             return Some(self.processes.executed(&record.header, &exec, tail, health));
         }
         if let Some((fork, _)) = record.read::<Fork>() {

@@ -10,6 +10,9 @@ use super::{
     sockets,
 };
 
+/// Words before a script's path at most: its interpreter and an option.
+const MOST_OF_INTERPRETER: usize = 2;
+
 /// A container whose cgroup was made before the agent could see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -126,14 +129,39 @@ impl Family<'_> {
     }
 }
 
-/// Whether NUL-separated arguments are this command.
+/// Whether NUL-separated arguments are this command. Before a script the kernel puts its interpreter, with
+/// an option or without, and says the script's path where the command may have its name alone.
 pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
-    !command.is_empty() && args.split(|&byte| byte == 0).eq(command.iter().map(String::as_bytes))
+    let Some((first, rest)) = command.split_first() else { return false };
+    let mut given = args.split(|&byte| byte == 0);
+    (0..=MOST_OF_INTERPRETER).any(|before| {
+        let is_first = |arg: &[u8]| {
+            let is_named = || arg.rsplit(|&byte| byte == b'/').next() == Some(first.as_bytes());
+            arg == first.as_bytes() || before > 0 && is_named()
+        };
+        let rest = rest.iter().map(String::as_bytes);
+        let is_it = given.clone().next().is_some_and(is_first) && given.clone().skip(1).eq(rest);
+        given.next();
+        is_it
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_is_a_script_is_known_behind_its_interpreter() {
+        let command = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let is = |args: &str, words: &[&str]| is_command(args.as_bytes(), &command(words));
+        assert!(is("/bin/sh\0-c\0pg_isready", &["/bin/sh", "-c", "pg_isready"]));
+        assert!(is("/bin/bash\0/usr/local/bin/hc.sh", &["/usr/local/bin/hc.sh"]));
+        assert!(is("/bin/bash\0-eu\0/usr/local/bin/hc.sh\0--all", &["hc.sh", "--all"]));
+        assert!(!is("/bin/bash\0/usr/local/bin/hc.sh\0--all", &["hc.sh"]));
+        assert!(!is("/usr/local/bin/hc.sh", &["hc.sh"]), "its name is another program's, too");
+        assert!(!is("/bin/sh\0-c\0id", &["/bin/sh", "-c", "pg_isready"]));
+        assert!(!is("", &[]) && !is("", &["x"]));
+    }
 
     fn found(pid: u32, parent: u32, args: &str) -> (u32, Found) {
         let process = Process {

@@ -15,6 +15,7 @@ pub mod circumstances;
 pub mod directory;
 pub mod dns;
 pub mod docker;
+pub mod image_names;
 pub mod inspect;
 pub mod inventory;
 pub mod listeners;

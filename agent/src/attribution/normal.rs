@@ -7,6 +7,7 @@ use plimsoll_ebpf::{
         file_change::{FileChange, op},
         file_write::FileWrite,
     },
+    layer::code,
     record::{HEADER_BYTES, Header, flags},
 };
 use zerocopy::IntoBytes as _;
@@ -58,6 +59,8 @@ pub struct Looked {
     pub is_changed: bool,
     /// Whether the file whose metadata was changed is a directory.
     pub is_directory: bool,
+    /// Whether the image has a file of the name, of which only the path was known.
+    pub is_of_image: bool,
 }
 
 /// Rewrites the record into `buffer` where it holds paths as they were given, or where more was
@@ -76,9 +79,10 @@ pub fn rewrite<'b>(
         let is_as_given = event.flags & flags::PATH_AS_GIVEN != 0;
         let is_to_plain = !is_as_given || to.is_empty() || op::has_text(event.op) || is_plain(to);
         let is_path_plain = !is_as_given || is_plain(path);
-        if is_path_plain && is_to_plain && !looked.is_directory {
+        if is_path_plain && is_to_plain && !looked.is_directory && !looked.is_of_image {
             return None;
         }
+        event.layer = if looked.is_of_image { code::IMAGE } else { event.layer };
         event.flags |= if looked.is_directory { flags::DIRECTORY } else { 0 };
         event.path = if is_path_plain { tail.push(path) } else { tail.push(&normalise(path)) };
         event.to = if is_to_plain { tail.push(to) } else { tail.push(&normalise(to)) };
@@ -86,10 +90,12 @@ pub fn rewrite<'b>(
         body = file_change.as_bytes();
     } else if let Some((mut event, old)) = record.read::<FileWrite>() {
         let path = old.get(event.path);
-        if event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path) {
+        let is_path_plain = event.flags & flags::PATH_AS_GIVEN == 0 || is_plain(path);
+        if is_path_plain && !looked.is_of_image {
             return None;
         }
-        event.path = tail.push(&normalise(path));
+        event.layer = if looked.is_of_image { code::IMAGE } else { event.layer };
+        event.path = if is_path_plain { tail.push(path) } else { tail.push(&normalise(path)) };
         file_write = event;
         body = file_write.as_bytes();
     } else if let Some((mut event, old)) = record.read::<Exec>() {

@@ -35,6 +35,9 @@ const MOST_OVERLAYS: usize = 256;
 /// What the kernel puts behind the path of a file that was unlinked.
 const DELETED: &[u8] = b" (deleted)";
 
+/// By id and first process of their container.
+type Overlays = HashMap<(String, u32), Option<Overlay>>;
+
 /// A view of the host's processes.
 #[derive(Debug)]
 pub struct Procfs {
@@ -42,7 +45,7 @@ pub struct Procfs {
     tick_ns: u64,
     /// What was found out of the files of containers, by their ids and first processes; `None` where
     /// there is no overlay.
-    overlays: HashMap<(String, u32), Option<Overlay>>,
+    overlays: Overlays,
     comparisons: u32,
 }
 
@@ -163,19 +166,12 @@ impl Host for Procfs {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer> {
-        let key = (container.id.clone(), container.init_pid);
-        if self.overlays.len() >= MOST_OVERLAYS && !self.overlays.contains_key(&key) {
-            self.overlays.clear();
-        }
-        let overlay = self.overlays.entry(key).or_insert_with(|| {
-            let layers = container.find_layers(&self.root)?;
-            Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
-        });
-        let overlay = overlay.as_mut()?;
+        let Self { root, overlays, comparisons, .. } = self;
+        let overlay = overlay(overlays, root, container)?;
         let layer = by_either(container, pid, |pid, init_pid| {
-            layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
+            layer_of_script(overlay, root, &Named { pid, init_pid, cwd: directory, path })
         });
-        self.comparisons += overlay.take_comparisons();
+        *comparisons += overlay.take_comparisons();
         layer
     }
 
@@ -189,6 +185,29 @@ impl Host for Procfs {
         });
         found.is_some_and(|it| it.is_directory())
     }
+
+    fn is_in_image(&mut self, container: &Container, path: &[u8]) -> bool {
+        let Self { root, overlays, .. } = self;
+        let overlay = overlay(overlays, root, container);
+        overlay.is_some_and(|it| it.image_has(path).unwrap_or_default())
+    }
+}
+
+/// The overlay of a container, where it has one.
+fn overlay<'o>(
+    overlays: &'o mut Overlays,
+    procfs: &Path,
+    container: &Container,
+) -> Option<&'o mut Overlay> {
+    let key = (container.id.clone(), container.init_pid);
+    if overlays.len() >= MOST_OVERLAYS && !overlays.contains_key(&key) {
+        overlays.clear();
+    }
+    let overlay = overlays.entry(key).or_insert_with(|| {
+        let layers = container.find_layers(procfs)?;
+        Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
+    });
+    overlay.as_mut()
 }
 
 /// What is found by a process of a container or, of one that is gone, by the container's first one,

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use plimsoll_ebpf::rules::{Class, Rule};
+use plimsoll_ebpf::rules::Rule;
 use serde::{Deserialize, Serialize};
 
 use super::{
     names,
-    place::{Object, Place},
+    place::{Object, Place, is_broken_with_peer},
     selector::Selector,
 };
 use crate::stable_hash::stable_hash;
@@ -69,10 +69,7 @@ pub enum TermsError {
 
 /// With what a rule is broken, in words.
 const fn with(rule: Rule) -> &'static str {
-    match rule.class() {
-        Class::Network => "with a peer, such as 10.0.0.0/8:5432/tcp",
-        Class::Exec | Class::File => "at a path",
-    }
+    if is_broken_with_peer(rule) { "with a peer, such as 10.0.0.0/8:5432/tcp" } else { "at a path" }
 }
 
 impl Terms {

@@ -39,6 +39,11 @@ pub enum PlaceError {
     Peers(#[from] PeersError),
 }
 
+/// Whether a rule is broken with a peer; others are at a path.
+pub(super) const fn is_broken_with_peer(rule: Rule) -> bool {
+    matches!(rule.class(), Class::Network) && !matches!(rule, Rule::NetworkJoined)
+}
+
 impl Place {
     /// Reads a place.
     ///
@@ -61,7 +66,7 @@ impl Place {
 
     /// Whether a rule can be broken at such a place.
     pub fn is_for(&self, rule: Rule) -> bool {
-        matches!(self, Self::Peers(_)) == (rule.class() == Class::Network)
+        matches!(self, Self::Peers(_)) == is_broken_with_peer(rule)
     }
 
     /// Whether this lies there.

@@ -156,9 +156,16 @@ impl Replay {
         }
     }
 
-    /// Lets the time pass in which alerts that are alike are counted, after the last observation.
+    /// Lets the time pass in which alerts that are alike are counted, after the last observation, and tells
+    /// what is counted for longer.
     pub fn end(&mut self, tell: &mut Tell<'_>) {
         self.pass_until(self.last_ns.saturating_add(ATTENTIVE_NS), tell);
+        let now_ns = self.now_ns.saturating_sub(self.restorer.boot_ns());
+        let mut rest = Vec::new();
+        self.judge.end(now_ns, &mut |entry, container, process| {
+            rest.push(Passed::of(entry, container, process));
+        });
+        self.tell_passed(rest, tell);
     }
 
     /// Lets time pass as the agent does.
@@ -204,13 +211,17 @@ impl Replay {
         let now_ns = now_ns.saturating_sub(restorer.boot_ns());
         let mut passed = Vec::new();
         judge.tick(now_ns, &mut |entry, container, process| {
-            let (container, process) = (container.clone(), process.cloned());
-            passed.push(Passed { entry: entry.to_vec(), container, process });
+            passed.push(Passed::of(entry, container, process));
         });
         assess::report(baseline, judge, now_ns, &mut |entry, container| {
-            let container = container.clone();
-            passed.push(Passed { entry: entry.to_vec(), container, process: None });
+            passed.push(Passed::of(entry, container, None));
         });
+        self.tell_passed(passed, tell);
+    }
+
+    /// Tells what was not raised by the observation at hand.
+    fn tell_passed(&self, mut passed: Vec<Passed>, tell: &mut Tell<'_>) {
+        let restorer = &self.restorer;
         // They come in any order, and each replay is to tell the same.
         passed.sort_by_cached_key(Passed::key);
         for it in &passed {
@@ -229,6 +240,11 @@ impl Replay {
 }
 
 impl Passed {
+    fn of(entry: &[u8], container: &Arc<Container>, process: Option<&Arc<Process>>) -> Self {
+        let (container, process) = (container.clone(), process.cloned());
+        Self { entry: entry.to_vec(), container, process }
+    }
+
     /// What makes it other than the others, but for the number of its incident.
     fn key(&self) -> (String, u8, Vec<u8>, Vec<u8>, u32) {
         let record = Record::decode(&self.entry).ok();

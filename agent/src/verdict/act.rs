@@ -1,6 +1,7 @@
 //! What an observation says was done, in the terms of the rules.
 
 use plimsoll_ebpf::{
+    catalog::Record,
     events::{
         connect::Connect,
         container::Container as Lifecycle,
@@ -17,29 +18,16 @@ use plimsoll_ebpf::{
     rules::{self, Rule, outcome},
 };
 
-use super::own::Own;
+use super::{kernel_settings, own::Own};
 use crate::{
-    attribution::{inspect::is_docker_init, observation::Observation},
+    attribution::{
+        image_names::{is_place_of_programs, takes_place},
+        inspect::is_docker_init,
+        observation::Observation,
+    },
     baseline::program,
     policy::{peers::Endpoint, place::Object},
 };
-
-/// Directories in which images keep programs and libraries.
-const PROGRAM_DIRS: [&[u8]; 13] = [
-    b"/bin/",
-    b"/sbin/",
-    b"/lib/",
-    b"/lib32/",
-    b"/lib64/",
-    b"/usr/bin/",
-    b"/usr/sbin/",
-    b"/usr/lib/",
-    b"/usr/lib32/",
-    b"/usr/lib64/",
-    b"/usr/local/bin/",
-    b"/usr/local/sbin/",
-    b"/usr/local/lib/",
-];
 
 /// A rule that was broken, and by what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +38,18 @@ pub struct Breach<'a> {
     pub object: Object<'a>,
     /// Code of the layer it lies in.
     pub layer: u8,
+    /// Whether more or other names belong to the path than are there: no exception covers it.
+    pub is_unsure: bool,
 }
 
 impl<'a> Breach<'a> {
     const fn of_file(rule: Rule, path: &'a [u8], layer: u8) -> Self {
-        Self { rule, object: Object::Path(path), layer }
+        Self { rule, object: Object::Path(path), layer, is_unsure: false }
     }
 
     const fn of_peer(rule: Rule, endpoint: Endpoint) -> Self {
-        Self { rule, object: Object::Peer(endpoint), layer: layer::code::UNKNOWN }
+        let object = Object::Peer(endpoint);
+        Self { rule, object, layer: layer::code::UNKNOWN, is_unsure: false }
     }
 
     /// The program, script or file; empty where it is about none.
@@ -71,11 +62,35 @@ impl<'a> Breach<'a> {
 }
 
 /// The rules that an observation breaks, whatever is decided about them: the worst first.
-pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
+pub fn breaches<'a>(
+    observation: &Observation<'a>,
+    own: &Own,
+) -> impl Iterator<Item = Breach<'a>> + use<'a> {
     let record = &observation.record;
-    if let Some((exec, tail)) = record.read::<Exec>() {
-        return of_exec(observation, &exec, tail);
-    }
+    let all = match record.read::<Exec>() {
+        Some((exec, tail)) => of_exec(observation, &exec, tail),
+        None => [breach(observation, own), None, None],
+    };
+    let is_unsure = has_unsure_path(record);
+    all.into_iter().flatten().map(move |it| Breach { is_unsure, ..it })
+}
+
+/// Whether a path is not known well enough to be compared with an exception's. One that the caller gave
+/// is: of changes of names there is no other.
+pub(super) fn has_unsure_path(record: &Record<'_>) -> bool {
+    let bits = [
+        record.read::<Exec>().map(|(it, _)| it.flags),
+        record.read::<ExecMap>().map(|(it, _)| it.flags),
+        record.read::<FileWrite>().map(|(it, _)| it.flags),
+        record.read::<FileChange>().map(|(it, _)| it.flags),
+    ];
+    let bits = bits.into_iter().flatten().next().unwrap_or_default();
+    bits & flags::PATH_UNSURE & !flags::PATH_AS_GIVEN != 0
+}
+
+/// The rule that anything but the start of a program breaks.
+fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
+    let record = &observation.record;
     if let Some((map, tail)) = record.read::<ExecMap>() {
         let path = tail.get(map.path);
         let layer = observation.layer_of(map.layer, path);
@@ -89,7 +104,9 @@ pub fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>
         }
         let layer = observation.layer_of(write.layer, path);
         let is_setid = write.op == file_write::op::CREATE && u64::from(write.mode) & SETID != 0;
-        let rule = if is_setid {
+        let rule = if kernel_settings::has(layer, path) {
+            Rule::KernelSettingWritten
+        } else if is_setid {
             Rule::SetuidMade
         } else if write.mode == 0 {
             // Only its name is known.
@@ -155,6 +172,10 @@ pub fn endpoint(observation: &Observation<'_>) -> Option<Endpoint> {
     Some(Endpoint { address, port, protocol })
 }
 
+/// The kernel's programs and its modules, as an exception names them.
+pub(super) const KERNEL_PROGRAMS: &[u8] = b"/kernel/bpf";
+pub(super) const KERNEL_MODULES: &[u8] = b"/kernel/module";
+
 /// What is meant for the agent, or for the kernel's programs, and what leads out of the container.
 fn of_privilege<'a>(
     observation: &Observation<'a>,
@@ -166,7 +187,9 @@ fn of_privilege<'a>(
     // The runtime mounts and enters namespaces for a container before it runs.
     let is_done = privilege.result >= 0 && observation.record.header.setup == 0;
     let (rule, object) = match privilege.op {
-        op::BPF | op::MODULE | op::SIGNAL_AGENT | op::PTRACE_AGENT | op::AGENT_SOCKET => {
+        op::BPF => (Rule::AgentAttacked, KERNEL_PROGRAMS),
+        op::MODULE => (Rule::AgentAttacked, KERNEL_MODULES),
+        op::SIGNAL_AGENT | op::PTRACE_AGENT | op::AGENT_SOCKET => {
             (Rule::AgentAttacked, b"".as_slice())
         }
         op::UMOUNT if own.is_unmounted(observation, path) => (Rule::AgentAttacked, path),
@@ -202,26 +225,30 @@ fn is_changed(bits: u32) -> bool {
     bits & flags::CONTENT_CHANGED != 0
 }
 
-fn of_exec<'a>(observation: &Observation<'a>, exec: &Exec, tail: Tail<'a>) -> Option<Breach<'a>> {
+/// Of a program, of what it reads its orders from, and of its script.
+fn of_exec<'a>(
+    observation: &Observation<'a>,
+    exec: &Exec,
+    tail: Tail<'a>,
+) -> [Option<Breach<'a>>; 3] {
     let (path, script) = (tail.get(exec.path), tail.get(exec.script));
     let layer = observation.layer_of(exec.layer, path);
     let is_dockers = exec.layer == layer::code::MOUNT && is_docker_init(path);
-    if let Some(rule) = rules::of_program(layer, exec.flags, is_changed(exec.flags))
-        && !is_dockers
-    {
+    let of_program = rules::of_program(layer, exec.flags, is_changed(exec.flags));
+    let program = of_program.filter(|_| !is_dockers).map(|rule| {
         // Refused before its interpreter was looked for, a script is still the program.
         let rule = if exec.flags & flags::SCRIPT != 0 { Rule::ForeignScript } else { rule };
-        return Some(Breach::of_file(rule, path, layer));
-    }
-    if exec.flags & flags::INPUT_SOCKET != 0 && program::obeys_input(path, tail.get(exec.args)) {
-        return Some(Breach::of_file(Rule::ReverseShell, path, layer));
-    }
-    if script.is_empty() {
-        return None;
-    }
-    let layer = observation.layer_of(exec.script_layer, script);
-    let rule = rules::of_script(layer, 0, exec.flags & flags::SCRIPT_CHANGED != 0)?;
-    Some(Breach::of_file(rule, script, layer))
+        Breach::of_file(rule, path, layer)
+    });
+    let obeys =
+        exec.flags & flags::INPUT_SOCKET != 0 && program::obeys_input(path, tail.get(exec.args));
+    let input = obeys.then(|| Breach::of_file(Rule::ReverseShell, path, layer));
+    let script_layer = observation.layer_of(exec.script_layer, script);
+    let of_script = rules::of_script(script_layer, 0, exec.flags & flags::SCRIPT_CHANGED != 0);
+    let script = of_script
+        .filter(|_| !script.is_empty())
+        .map(|rule| Breach::of_file(rule, script, script_layer));
+    [program, input, script]
 }
 
 fn of_change<'a>(
@@ -244,17 +271,23 @@ fn of_change<'a>(
         let rule = if is_setid { Some(Rule::SetuidMade) } else { of_name(change.op, layer, path) };
         let Some(rule) = rule else { continue };
         let breach = Breach::of_file(rule, path, layer);
-        if worst.is_none_or(|worst| worst.rule.info().severity < rule.info().severity) {
+        // Who replaces a program makes up the name that it has before.
+        let is_replaced = rule == Rule::ImageProgramChanged;
+        let severity = rule.info().severity;
+        if worst
+            .is_none_or(|it| it.rule.info().severity < severity || it.rule == rule && is_replaced)
+        {
             worst = Some(breach);
         }
     }
     worst
 }
 
-/// The rule that a change of a name breaks. Where the file is not known, its place tells a program.
+/// The rule that a change of a name breaks. Its place tells a program, where the file is the image's: what
+/// the container made itself it may replace.
 fn of_name(op: u8, layer: u8, path: &[u8]) -> Option<Rule> {
     let rule = rules::of_write(layer, 0)?;
-    let takes_place = matches!(op, op::RENAME | op::UNLINK | op::TRUNCATE | op::SYMLINK | op::LINK);
-    let is_program = PROGRAM_DIRS.iter().any(|dir| path.starts_with(dir));
-    Some(if takes_place && is_program { Rule::ImageProgramChanged } else { rule })
+    let is_of_image = matches!(layer, layer::code::IMAGE | layer::code::COPIED_UP);
+    let is_changed = is_of_image && takes_place(op) && is_place_of_programs(path);
+    Some(if is_changed { Rule::ImageProgramChanged } else { rule })
 }

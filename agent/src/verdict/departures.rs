@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use plimsoll_ebpf::rules::Severity;
 
+use super::repeats::Repeat;
 use crate::baseline::departure::Departure;
 
 /// When repeats are told after the first, in nanoseconds; from the last on in steps of it.
@@ -15,6 +16,8 @@ const INCIDENT_NS: u64 = 300_000_000_000;
 const MOST_OF_INCIDENT: u32 = 20;
 /// The time that a budget is for, in nanoseconds.
 const HOUR_NS: u64 = 3_600_000_000_000;
+/// Containers of an image of which a severe departure is told by itself, until the next step.
+const MOST_CONTAINERS: usize = 4;
 /// Departures remembered at most; beyond it those not seen for longest are forgotten.
 const MOST_REMEMBERED: usize = 4096;
 
@@ -68,6 +71,19 @@ struct Told {
     steps: usize,
     /// Whether it was held back for want of budget and never told.
     is_owed: bool,
+    /// The containers that it was told of since the last step.
+    containers: Vec<u64>,
+    /// What tells of those that are counted.
+    repeat: Option<Box<Repeat>>,
+}
+
+/// Whose a departure is.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// The container's cgroup.
+    pub container: u64,
+    /// The incident that it is part of.
+    pub incident: u64,
 }
 
 /// What is done about a departure.
@@ -78,19 +94,21 @@ pub enum Turn {
         /// How many.
         count: u64,
     },
-    /// It is counted on.
-    Counted,
+    /// It is counted on, and told as a number when the next step is over.
+    Counted {
+        /// Whether it is the first of these: [`Departures::keep`] takes what is to tell of them.
+        is_first: bool,
+    },
     /// The image has used up what it may raise in an hour.
     Suppressed,
 }
 
 impl Departures {
-    /// Decides about a departure that stands for `count` acts and is part of an incident; the moment
-    /// counts since the epoch.
+    /// Decides about a departure that stands for `count` acts; the moment counts since boot.
     pub fn turn(
         &mut self,
         of: &Departure,
-        incident: u64,
+        whose: Whose,
         count: u64,
         now_ns: u64,
         most_hourly: u32,
@@ -105,27 +123,61 @@ impl Departures {
             untold: 0,
             steps: 0,
             is_owed: true,
+            containers: Vec::new(),
+            repeat: None,
         });
-        told.untold += count;
         told.last_ns = now_ns;
-        let passed_ns = now_ns.saturating_sub(told.first_ns);
-        if !told.is_owed && passed_ns < step_ns(told.steps) {
+        let is_severe = of.rule.info().severity >= Severity::High;
+        // Who breaks into a second replica is not to pass for the first one's repeat.
+        let is_anothers = is_severe
+            && told.containers.len() < MOST_CONTAINERS
+            && !told.containers.contains(&whose.container);
+        let is_over = now_ns.saturating_sub(told.first_ns) >= step_ns(told.steps);
+        if !told.is_owed && !is_over && !is_anothers {
             self.repeated += count;
-            return Turn::Counted;
+            told.untold += count;
+            return Turn::Counted { is_first: told.repeat.is_none() };
         }
         let budget = self.budgets.entry(of.profile).or_default();
-        let is_allowed = budget.allows(incident, now_ns, most_hourly);
-        if !is_allowed && of.rule.info().severity < Severity::High {
+        let is_allowed = budget.allows(whose.incident, now_ns, most_hourly);
+        if !is_allowed && !is_severe {
             self.suppressed += count;
             return Turn::Suppressed;
         }
-        if !told.is_owed {
-            while passed_ns >= step_ns(told.steps) {
-                told.steps += 1;
-            }
+        if !told.is_owed && is_over {
+            told.step(now_ns);
         }
         told.is_owed = false;
-        Turn::Tell { count: std::mem::take(&mut told.untold) }
+        told.containers.push(whose.container);
+        Turn::Tell { count: count + std::mem::take(&mut told.untold) }
+    }
+
+    /// Keeps what is to tell of a departure that is counted.
+    pub(super) fn keep(&mut self, of: &Departure, repeat: Repeat) {
+        if let Some(told) = self.told.get_mut(&of.fingerprint) {
+            told.repeat = Some(Box::new(repeat));
+        }
+    }
+
+    /// Tells how often those were repeated of which a step is over at this moment since boot.
+    pub(super) fn tick(&mut self, now_ns: u64, tell: &mut dyn FnMut(&Repeat, u64)) {
+        for told in self.told.values_mut() {
+            if told.untold > 0 && now_ns.saturating_sub(told.first_ns) >= step_ns(told.steps) {
+                told.step(now_ns);
+                if let Some(repeat) = told.repeat.take() {
+                    tell(&repeat, std::mem::take(&mut told.untold));
+                }
+            }
+        }
+    }
+
+    /// Tells all that is counted: this is the end.
+    pub(super) fn end(&mut self, tell: &mut dyn FnMut(&Repeat, u64)) {
+        for told in self.told.values_mut() {
+            if let Some(repeat) = told.repeat.take() {
+                tell(&repeat, std::mem::take(&mut told.untold));
+            }
+        }
     }
 
     /// How many were held back because their image had used up its hour.
@@ -144,6 +196,17 @@ impl Departures {
         moments.sort_unstable();
         let limit = moments.get(moments.len() / 10).copied().unwrap_or_default();
         self.told.retain(|_, it| it.last_ns > limit);
+    }
+}
+
+impl Told {
+    /// Begins the step that this moment lies in.
+    fn step(&mut self, now_ns: u64) {
+        let passed_ns = now_ns.saturating_sub(self.first_ns);
+        while passed_ns >= step_ns(self.steps) {
+            self.steps += 1;
+        }
+        self.containers.clear();
     }
 }
 
@@ -181,44 +244,92 @@ mod tests {
         }
     }
 
+    fn whose(container: u64, incident: u64) -> Whose {
+        Whose { container, incident }
+    }
+
     #[test]
     fn the_first_is_told_at_once_and_repeats_after_an_hour_six_and_a_day() {
         let mut departures = Departures::default();
-        let mut turn = |hour: u64| departures.turn(&departure(1), 1, 1, hour * HOUR_NS, 20);
+        let counted = Turn::Counted { is_first: true };
+        let mut turn =
+            |hour: u64| departures.turn(&departure(1), whose(1, 1), 1, hour * HOUR_NS, 20);
         assert_eq!(turn(0), Turn::Tell { count: 1 });
-        assert_eq!(turn(0), Turn::Counted);
+        assert_eq!(turn(0), counted);
         assert_eq!(turn(1), Turn::Tell { count: 2 });
-        assert_eq!(turn(5), Turn::Counted);
+        assert_eq!(turn(5), counted);
         assert_eq!(turn(6), Turn::Tell { count: 2 });
-        assert_eq!(turn(23), Turn::Counted);
+        assert_eq!(turn(23), counted);
         assert_eq!(turn(24), Turn::Tell { count: 2 });
-        assert_eq!(turn(47), Turn::Counted);
+        assert_eq!(turn(47), counted);
         assert_eq!(turn(48), Turn::Tell { count: 2 });
         assert_eq!(departures.repeated(), 4);
     }
 
     #[test]
+    fn what_is_counted_is_told_though_it_is_over() {
+        let mut departures = Departures::default();
+        let turn = |departures: &mut Departures, now_ns| {
+            departures.turn(&departure(1), whose(1, 1), 3, now_ns, 20)
+        };
+        let told = |departures: &mut Departures, now_ns| {
+            let mut told = Vec::new();
+            departures.tick(now_ns, &mut |_, count| told.push(count));
+            told
+        };
+        assert_eq!(turn(&mut departures, 10), Turn::Tell { count: 3 });
+        assert_eq!(turn(&mut departures, 20), Turn::Counted { is_first: true });
+        departures.keep(&departure(1), Repeat::default());
+        assert_eq!(turn(&mut departures, 30), Turn::Counted { is_first: false });
+        assert_eq!(told(&mut departures, HOUR_NS), [] as [u64; 0]);
+        assert_eq!(told(&mut departures, HOUR_NS + 10), [6]);
+        assert_eq!(told(&mut departures, 100 * HOUR_NS), [] as [u64; 0]);
+        assert_eq!(turn(&mut departures, HOUR_NS + 20), Turn::Counted { is_first: true });
+        departures.keep(&departure(1), Repeat::default());
+        let mut rest = Vec::new();
+        departures.end(&mut |_, count| rest.push(count));
+        assert_eq!(rest, [3]);
+    }
+
+    #[test]
+    fn a_severe_departure_of_another_container_is_no_repeat() {
+        let mut departures = Departures::default();
+        let bad = Departure { rule: Rule::NewShell, ..departure(1) };
+        let mut turn = |of: &Departure, container| {
+            matches!(departures.turn(of, whose(container, container), 1, 5, 20), Turn::Tell { .. })
+        };
+        assert!(turn(&bad, 1) && turn(&bad, 2) && !turn(&bad, 1) && !turn(&bad, 2));
+        assert!(turn(&bad, 3) && turn(&bad, 4) && !turn(&bad, 5), "of so many it is the image's");
+        let usual = departure(2);
+        assert!(turn(&usual, 1) && !turn(&usual, 2));
+    }
+
+    #[test]
     fn an_image_has_a_budget_and_what_it_exceeds_is_told_later() {
         let mut departures = Departures::default();
+        let mut turn = |of: &Departure, incident, now_ns| {
+            departures.turn(of, whose(1, incident), 1, now_ns, 20)
+        };
         for it in 0..20 {
-            assert_eq!(departures.turn(&departure(it), it, 1, 0, 20), Turn::Tell { count: 1 });
+            assert_eq!(turn(&departure(it), it, 0), Turn::Tell { count: 1 });
         }
-        assert_eq!(departures.turn(&departure(20), 20, 1, 1, 20), Turn::Suppressed);
-        assert_eq!(departures.suppressed(), 1);
+        assert_eq!(turn(&departure(20), 20, 1), Turn::Suppressed);
         // What belongs to an incident that was told, or is bad, is told all the same.
-        assert_eq!(departures.turn(&departure(21), 19, 1, 1, 20), Turn::Tell { count: 1 });
+        assert_eq!(turn(&departure(21), 19, 1), Turn::Tell { count: 1 });
         let bad = Departure { rule: Rule::NewSensitiveWrite, ..departure(22) };
-        assert_eq!(departures.turn(&bad, 22, 1, 1, 20), Turn::Tell { count: 1 });
-        assert_eq!(departures.turn(&departure(20), 20, 1, HOUR_NS, 20), Turn::Tell { count: 2 });
+        assert_eq!(turn(&bad, 22, 1), Turn::Tell { count: 1 });
+        // The one before is in the digest.
+        assert_eq!(turn(&departure(20), 20, HOUR_NS), Turn::Tell { count: 1 });
         let other = Departure { profile: 1, ..departure(99) };
-        assert_eq!(departures.turn(&other, 20, 1, 1, 20), Turn::Tell { count: 1 });
+        assert_eq!(turn(&other, 20, 1), Turn::Tell { count: 1 });
+        assert_eq!(departures.suppressed(), 1);
     }
 
     #[test]
     fn one_incident_tells_no_more_than_somebody_reads() {
         let mut departures = Departures::default();
         let told = (0..400).filter(|it| {
-            matches!(departures.turn(&departure(*it), 7, 1, *it, 20), Turn::Tell { .. })
+            matches!(departures.turn(&departure(*it), whose(1, 7), 1, *it, 20), Turn::Tell { .. })
         });
         assert_eq!(told.count(), MOST_OF_INCIDENT as usize);
     }
@@ -227,7 +338,7 @@ mod tests {
     fn a_flood_of_departures_is_not_remembered_without_end() {
         let mut departures = Departures::default();
         (0..20_000).for_each(|it| {
-            departures.turn(&departure(it), it, 1, it, 20);
+            departures.turn(&departure(it), whose(1, it), 1, it, 20);
         });
         assert!(departures.told.len() <= MOST_REMEMBERED);
     }

@@ -8,7 +8,7 @@ use plimsoll_ebpf::{
     value::readable,
 };
 
-use super::act::Breach;
+use super::act::{self, Breach};
 use crate::{
     attribution::{container::Container, observation::Observation},
     policy::place::{Object, Place},
@@ -25,6 +25,7 @@ pub(super) fn reason(
     let mut text = summary.to_owned();
     // What is no file is written as a path, and lies nowhere; where a busy program lies is not known.
     let is_file = !rule.is_of_container()
+        && !is_of_kernel(path)
         && !matches!(
             rule,
             Rule::NewPrivilege | Rule::MountMade | Rule::NamespaceEntered | Rule::CpuLoad
@@ -64,6 +65,11 @@ pub(super) fn reason(
     text
 }
 
+/// Whether a path stands for what is the kernel's.
+fn is_of_kernel(path: &[u8]) -> bool {
+    [act::KERNEL_PROGRAMS, act::KERNEL_MODULES].contains(&path)
+}
+
 /// The peer that it is about; empty where there is none.
 pub(super) fn peer(breach: &Breach<'_>) -> String {
     match breach.object {
@@ -90,6 +96,10 @@ fn place(layer: u8) -> &'static str {
 
 /// The command that allows it from now on; `None` where no exception can be written for it.
 pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String> {
+    let is_of_agent = breach.rule == Rule::AgentAttacked && !is_of_kernel(breach.path());
+    if breach.is_unsure || is_of_agent {
+        return None;
+    }
     let place = match breach.object {
         Object::Path(path) => std::str::from_utf8(path).ok()?.to_owned(),
         Object::Peer(endpoint) => endpoint.to_string(),
@@ -99,13 +109,11 @@ pub(super) fn allow(breach: &Breach<'_>, container: &Container) -> Option<String
     if place.contains('*') || [&place, whose].into_iter().any(|it| is_shown_otherwise(it)) {
         return None;
     }
-    let option = match Place::parse(&place).ok()? {
+    let parsed = Place::parse(&place).ok().filter(|it| it.is_for(breach.rule))?;
+    let option = match parsed {
         Place::Path(_) => "path",
         Place::Peers(_) => "peer",
     };
-    if breach.rule == Rule::AgentAttacked {
-        return None;
-    }
     let whom = if !container.service.is_empty() {
         format!("--service {}", quoted(&container.service))
     } else if !container.image.is_empty() {
@@ -149,7 +157,7 @@ mod tests {
     }
 
     fn of_file(rule: Rule, path: &[u8], layer: u8) -> Breach<'_> {
-        Breach { rule, object: Object::Path(path), layer }
+        Breach { rule, object: Object::Path(path), layer, is_unsure: false }
     }
 
     fn told(breach: &Breach<'_>, outcome: u8, peer_name: Option<&str>, exe: &[u8]) -> String {
@@ -211,5 +219,27 @@ mod tests {
         let hostile = Container { image: r"a'\x".to_owned(), ..Container::default() };
         assert_eq!(allow(&breach(b"/tmp/a"), &hostile), None);
         assert_eq!(allow(&breach(b"/tmp/*"), &container()), None);
+        let unsure = Breach { is_unsure: true, ..breach(b"/tmp/a") };
+        assert_eq!(allow(&unsure, &container()), None, "no exception would cover it");
+    }
+
+    #[test]
+    fn every_command_that_is_offered_is_taken() {
+        let address = std::net::Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().octets();
+        let endpoint = Endpoint { address, port: 5432, protocol: 6 };
+        for &rule in Rule::ALL {
+            let objects = [Object::Path(act::KERNEL_PROGRAMS), Object::Peer(endpoint)];
+            for object in objects {
+                let place = Place::parse(match object {
+                    Object::Path(_) => "/kernel/bpf",
+                    Object::Peer(_) => "10.1.2.3:5432/tcp",
+                });
+                let place = place.expect("is a place");
+                let breach = Breach { object, ..of_file(rule, b"", code::UNKNOWN) };
+                assert_eq!(allow(&breach, &container()).is_some(), place.is_for(rule), "{rule:?}");
+            }
+        }
+        let agent = of_file(Rule::AgentAttacked, b"/run/plimsoll.sock", code::UNKNOWN);
+        assert_eq!(allow(&agent, &container()), None);
     }
 }

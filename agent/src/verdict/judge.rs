@@ -7,35 +7,27 @@ use std::{
 };
 
 use plimsoll_ebpf::{
-    catalog::{Record, TailBuilder, encode},
-    events::{alert::Alert, privilege::Privilege},
+    catalog::{TailBuilder, encode},
+    events::alert::Alert,
     layer,
     record::Header,
-    rules::{Class, Mode, Rule, Severity, outcome},
+    rules::{Mode, Rule, Severity, outcome},
 };
 
 use super::{
-    act::{self, Breach, breach, breaches_of_container},
-    departures::{Departures, Turn},
+    act::{self, Breach, breaches, breaches_of_container},
+    departures::{Departures, Turn, Whose},
     digest::Digest,
     explain,
     incidents::{self, Incidents, Standing},
     own::Own,
+    repeats::{Repeat, Repeats},
 };
 use crate::{
     attribution::{container::Container, observation::Observation, process::Process},
     baseline::{departure::Departure, learner::Baseline, report::Report},
     policy::{book::Book, exception::Exception, modes::Modes, place::Object},
 };
-
-/// How long alerts that are alike are counted after one was told, in nanoseconds.
-const WINDOW_NS: u64 = 10_000_000_000;
-
-/// The same for what containers were given: it is no other after a restart, or in another replica.
-const GRANT_WINDOW_NS: u64 = 86_400_000_000_000;
-
-/// Alerts that are counted on at most; beyond it each is told.
-const MOST_COUNTED: usize = 4096;
 
 /// Receives an alert with its container and process.
 pub type Tell<'t> = dyn FnMut(&[u8], &Arc<Container>, Option<&Arc<Process>>) + 't;
@@ -46,7 +38,7 @@ pub struct Judge {
     own: Own,
     /// What was decided for a container, by its serial.
     rulings: HashMap<u64, Arc<Ruling>>,
-    counted: HashMap<u64, Counted>,
+    repeats: Repeats,
     departures: Departures,
     /// Those that were not told by themselves.
     digest: Digest,
@@ -80,19 +72,19 @@ impl Ruling {
     fn exception(&self, breach: &Breach<'_>, now_ns: u64) -> Option<&Arc<Exception>> {
         let covers =
             |it: &&Arc<Exception>| !it.is_expired(now_ns) && it.covers(breach.rule, breach.object);
-        self.exceptions.iter().find(covers)
+        self.exceptions.iter().find(covers).filter(|_| !breach.is_unsure)
     }
 }
 
-/// An alert that was told, and how many like it were not.
-struct Counted {
-    until_ns: u64,
-    window_ns: u64,
-    repeats: u64,
-    entry: Vec<u8>,
-    container: Arc<Container>,
-    process: Option<Arc<Process>>,
-    incident: incidents::Key,
+/// What became of a broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// It is no alert: what the container does is learned.
+    Open,
+    /// An exception covers it.
+    Allowed,
+    /// It was told, or is counted with one that was.
+    Told,
 }
 
 impl Judge {
@@ -102,7 +94,7 @@ impl Judge {
             book,
             own,
             rulings: HashMap::new(),
-            counted: HashMap::new(),
+            repeats: Repeats::default(),
             departures: Departures::default(),
             digest: Digest::default(),
             incidents: Incidents::default(),
@@ -146,68 +138,66 @@ impl Judge {
         departure: Option<(&Departure, &Baseline)>,
         tell: &mut Tell<'_>,
     ) -> bool {
-        let is_settled = self.observe_rules(observation, tell);
-        if let Some((departure, baseline)) = departure.filter(|_| !is_settled) {
-            self.observe_departure(observation, departure, baseline, tell);
-        }
-        is_settled
-    }
-
-    /// Judges by the rules that need no learning; returns whether that settles it: it was told or
-    /// is allowed.
-    fn observe_rules(&mut self, observation: &Observation<'_>, tell: &mut Tell<'_>) -> bool {
         for breach in breaches_of_container(observation, &self.own) {
-            self.observe_breach(observation, &breach, GRANT_WINDOW_NS, tell);
+            self.observe_breach(observation, &breach, tell);
         }
-        let breach = breach(observation, &self.own);
-        breach.is_some_and(|breach| self.observe_breach(observation, &breach, WINDOW_NS, tell))
+        let (mut told, mut allowed) = (None, [None; 3]);
+        for (breach, allowed) in breaches(observation, &self.own).zip(&mut allowed) {
+            match self.observe_breach(observation, &breach, tell) {
+                Judged::Told => {
+                    told = Some(breach.rule);
+                    break;
+                }
+                Judged::Allowed => *allowed = Some(breach),
+                Judged::Open => {}
+            }
+        }
+        if let Some((departure, baseline)) = departure {
+            let is_settled = match told {
+                Some(rule) => rule.info().severity >= departure.rule.info().severity,
+                None => allowed.iter().flatten().any(|it| is_the_same(it, departure)),
+            };
+            if !is_settled {
+                self.observe_departure(observation, departure, baseline, tell);
+            }
+        }
+        told.is_some() || allowed.iter().any(Option::is_some)
     }
 
-    /// The same of one broken rule, which is told once in such a window.
+    /// Judges by a rule that needs no learning.
     fn observe_breach(
         &mut self,
         observation: &Observation<'_>,
         breach: &Breach<'_>,
-        window_ns: u64,
         tell: &mut Tell<'_>,
-    ) -> bool {
-        let Some(container) = observation.container else { return false };
+    ) -> Judged {
+        let Some(container) = observation.container else { return Judged::Open };
         let ruling = self.ruling(container);
         let header = &observation.record.header;
         if header.outcome == outcome::DONE
             && let Some(exception) = ruling.exception(breach, observation.ts_ns)
         {
             exception.count(u64::from(header.count), observation.ts_ns);
-            return true;
+            return Judged::Allowed;
         }
         let mode = ruling.modes.get(breach.rule.class());
         if !is_alert(breach.rule, mode) {
-            return false;
+            return Judged::Open;
         }
-        let key = self.key(breach, observation);
-        if let Some(counted) = self.counted.get_mut(&key) {
-            counted.repeats += u64::from(header.count);
-            return true;
-        }
+        let Some(key) = self.repeats.take(breach, observation) else { return Judged::Told };
         let exe = observation.process.map(|process| &*process.exe);
         let reason = explain::reason(breach, observation, exe);
         let incident = self.incidents.key(observation);
         let standing = self.standing(incident, observation, breach);
         let entry = alert(observation, *header, container, breach, mode, &reason, standing);
         tell(&entry, container, observation.process);
-        if self.counted.len() < MOST_COUNTED {
-            let counted = Counted {
-                until_ns: header.boot_ns.saturating_add(window_ns),
-                window_ns,
-                repeats: 0,
-                entry,
-                container: container.clone(),
-                process: observation.process.cloned(),
-                incident,
-            };
-            self.counted.insert(key, counted);
-        }
-        true
+        self.repeats.told(
+            key,
+            breach.rule,
+            header.boot_ns,
+            Repeat::of(entry, observation, incident),
+        );
+        Judged::Told
     }
 
     /// Judges a departure: told at once the first time, then seldom, with how often it was repeated.
@@ -221,7 +211,9 @@ impl Judge {
         let Some(container) = observation.container else { return };
         let object = act::endpoint(observation)
             .map_or(Object::Path(departure.object.as_bytes()), Object::Peer);
-        let breach = Breach { rule: departure.rule, object, layer: departure.layer };
+        let (rule, layer) = (departure.rule, departure.layer);
+        let is_unsure = act::has_unsure_path(&observation.record);
+        let breach = Breach { rule, object, layer, is_unsure };
         let ruling = self.ruling(container);
         let count = u64::from(observation.record.header.count);
         if let Some(exception) = ruling.exception(&breach, observation.ts_ns) {
@@ -230,27 +222,32 @@ impl Judge {
         }
         let most_hourly = baseline.settings().most_hourly;
         let incident = self.incidents.key(observation);
-        let number = self.hasher.hash_one(incident);
-        let turn = self.departures.turn(departure, number, count, observation.ts_ns, most_hourly);
+        let header = &observation.record.header;
+        let whose = Whose { container: header.cgroup_id, incident: self.hasher.hash_one(incident) };
+        let turn = self.departures.turn(departure, whose, count, header.boot_ns, most_hourly);
         let count = match turn {
             Turn::Tell { count } => count,
-            Turn::Counted => return,
             Turn::Suppressed => {
-                let header = &observation.record.header;
                 let whose = (container, header.cgroup_id);
                 let what = (departure.rule, count);
                 self.digest.add(departure.profile, what, whose, header.boot_ns);
                 return;
             }
+            Turn::Counted { is_first: false } => return,
+            Turn::Counted { is_first: true } => count,
         };
         let exe = observation.process.map(|process| &*process.exe);
         let what = explain::reason(&breach, observation, exe);
         let reason = format!("{what} {}", baseline.explain(departure));
         let mode = ruling.modes.get(breach.rule.class());
         let count = count.try_into().unwrap_or(u32::MAX);
-        let header = Header { count, ..observation.record.header };
+        let header = Header { count, ..*header };
         let standing = self.standing(incident, observation, &breach);
         let entry = alert(observation, header, container, &breach, mode, &reason, standing);
+        if let Turn::Counted { .. } = turn {
+            self.departures.keep(departure, Repeat::of(entry, observation, incident));
+            return;
+        }
         tell(&entry, container, observation.process);
     }
 
@@ -299,10 +296,11 @@ impl Judge {
 
     /// Tells how often alerts were repeated, whether or not their windows are over: this is the end.
     pub fn end(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
-        self.counted.values_mut().for_each(|it| it.until_ns = now_ns);
         let held_back = self.digest.take_all();
         self.tell_reports(&held_back, now_ns, tell);
-        self.tick(now_ns, tell);
+        let mut tell = |repeat: &Repeat, count| repeat.tell(count, now_ns, tell);
+        self.repeats.end(&mut tell);
+        self.departures.end(&mut tell);
     }
 
     fn tell_reports(&mut self, reports: &[Report], now_ns: u64, tell: &mut Tell<'_>) {
@@ -316,62 +314,21 @@ impl Judge {
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
         let due = self.digest.take_due(now_ns);
         self.tell_reports(&due, now_ns, tell);
-        let Self { incidents, counted, .. } = self;
+        let Self { incidents, repeats, departures, .. } = self;
         incidents.tick(now_ns);
-        counted.retain(|_, counted| {
-            if now_ns < counted.until_ns {
-                return true;
-            }
-            if counted.repeats == 0 {
-                return false;
-            }
-            let repeats = std::mem::take(&mut counted.repeats);
-            incidents.touch(counted.incident, now_ns);
-            if let Ok(record) = Record::decode(&counted.entry)
-                && let Some((event, tail)) = record.read::<Alert>()
-            {
-                let count = repeats.try_into().unwrap_or(u32::MAX);
-                let header = Header { count, boot_ns: now_ns, ..record.header };
-                tell(&encode(header, event, tail.0), &counted.container, counted.process.as_ref());
-            }
-            counted.until_ns = now_ns.saturating_add(counted.window_ns);
-            true
-        });
-    }
-
-    /// What makes alerts alike: the container, the rule, the program, what became of it, and the
-    /// file; of files that are written, their directory. What is severe differs by what was done, too.
-    /// What containers were given is alike in all of a service, or of an image.
-    fn key(&self, breach: &Breach<'_>, observation: &Observation<'_>) -> u64 {
-        let rule = breach.rule;
-        if let (Some(container), true) = (observation.container, rule.is_of_container()) {
-            let Container { image, service, compose_project, compose_service, .. } = &**container;
-            let whose = [image, service, compose_project, compose_service];
-            return self.hasher.hash_one((rule, whose, breach.path()));
-        }
-        let object = match breach.object {
-            Object::Path(path)
-                if rule.class() == Class::File && rule.info().severity < Severity::High =>
-            {
-                Ok(directory(path))
-            }
-            Object::Path(path) => Ok(path),
-            Object::Peer(endpoint) => Err(endpoint),
+        let mut tell = |repeat: &Repeat, count: u64| {
+            incidents.touch(repeat.incident, now_ns);
+            repeat.tell(count, now_ns, tell);
         };
-        let header = &observation.record.header;
-        let severe = rule.info().severity >= Severity::High;
-        let done = severe.then(|| {
-            let record = &observation.record;
-            (record.header.kind, record.read::<Privilege>().map(|(privilege, _)| privilege.op))
-        });
-        let exe: &[u8] = observation.process.map_or(b"", |process| &process.exe);
-        self.hasher.hash_one((header.cgroup_id, rule, header.outcome, object, exe, done))
+        repeats.tick(now_ns, &mut tell);
+        departures.tick(now_ns, &mut tell);
     }
 }
 
-fn directory(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
-    &path[..end]
+/// Whether a departure says no more than the broken rule that was allowed: that this file is new here.
+fn is_the_same(allowed: &Breach<'_>, departure: &Departure) -> bool {
+    matches!(departure.rule, Rule::NewProcess | Rule::NewWrite)
+        && allowed.path() == departure.object.as_bytes()
 }
 
 /// Whether a broken rule is worth an alert: while a class is learned, only what no image does.

@@ -13,3 +13,8 @@ pub mod stored;
 
 mod digest;
 mod explain;
+mod kernel_settings;
+mod repeats;
+
+#[cfg(test)]
+mod judge_tests;

@@ -47,30 +47,36 @@ impl Breach {
     }
 }
 
-/// The worst rule that an observation with these fields breaks, whatever is decided about it.
-pub fn breach(get: &Get<'_, '_>) -> Option<Breach> {
+/// The rules that an observation with these fields breaks, whatever is decided about them: the worst first.
+pub fn breaches(get: &Get<'_, '_>) -> Vec<Breach> {
     let kind = text(get, "kind");
     if !Class::ALL.iter().flat_map(|it| kinds(*it)).any(|it| it.as_bytes() == kind) {
-        return None;
+        return Vec::new();
     }
-    // A shell that reads from a connection is told and never stopped: it is no dry run's matter.
-    let entry =
-        record(&|name| get(name).filter(|_| name != "exec.input_socket"), Header::default())?;
+    // What is told and never stopped is no dry run's matter: a shell that reads from a connection, and
+    // below settings of the kernel.
+    let without_input = |name: &str| get(name).filter(|_| name != "exec.input_socket");
+    let entry = record(&without_input, Header::default());
+    let record = entry.as_ref().and_then(|it| Record::decode(it).ok());
+    let Some(record) = record else { return Vec::new() };
     let observation = Observation {
         ts_ns: 0,
-        record: Record::decode(&entry).ok()?,
+        record,
         node: &Arc::new(Node::default()),
         container: None,
         process: None,
         peer_name: None,
         former_name: None,
     };
-    let breach = act::breach(&observation, &Own::default())?;
-    let peer = match breach.object {
-        Object::Peer(endpoint) => Some(endpoint),
-        Object::Path(_) => None,
+    let stored = |it: act::Breach<'_>| {
+        let peer = match it.object {
+            Object::Peer(endpoint) => Some(endpoint),
+            Object::Path(_) => None,
+        };
+        Breach { rule: it.rule, path: it.path().to_vec(), peer }
     };
-    Some(Breach { rule: breach.rule, path: breach.path().to_vec(), peer })
+    let all = act::breaches(&observation, &Own::default());
+    all.filter(|it| it.rule != Rule::KernelSettingWritten).map(stored).collect()
 }
 
 #[cfg(test)]
@@ -97,8 +103,8 @@ mod tests {
         fields::Fields,
     };
 
-    /// The rule that an entry breaks, and with what: as it comes, and once it was stored.
-    fn judged(entry: &[u8]) -> [Option<(Rule, String)>; 2] {
+    /// The rules that an entry breaks, and with what: as it comes, and once it was stored.
+    fn judged(entry: &[u8]) -> [Vec<(Rule, String)>; 2] {
         let container = Arc::new(Container::default());
         let node = Arc::new(Node::default());
         let observation = Observation {
@@ -111,13 +117,14 @@ mod tests {
             former_name: None,
         };
         let told = |it: act::Breach<'_>| (it.rule, format!("{:?}", it.object));
-        let as_it_comes = act::breach(&observation, &Own::default()).map(told);
-        let stored = breach(&|name| match observation.get(name) {
+        let as_it_comes = act::breaches(&observation, &Own::default()).map(told).collect();
+        let stored = breaches(&|name| match observation.get(name) {
             // The path of what runs is its process's, which these have not.
             None if name == "proc.exe" => Some(Value::Path(b"/x/program")),
             told => told,
         });
-        [as_it_comes, stored.map(|it| (it.rule, format!("{:?}", it.object())))]
+        let stored = stored.iter().map(|it| (it.rule, format!("{:?}", it.object())));
+        [as_it_comes, stored.collect()]
     }
 
     fn exec(layer: u8, bits: u32, script: (&[u8], u8)) -> Vec<u8> {
@@ -196,7 +203,7 @@ mod tests {
         for entry in entries {
             let [as_it_comes, stored] = judged(&entry);
             assert_eq!(as_it_comes, stored, "{:?}", Record::decode(&entry).map(|it| it.kind.name));
-            broken += usize::from(stored.is_some());
+            broken += stored.len();
         }
         assert!(broken > 100, "{broken}");
     }
@@ -210,13 +217,13 @@ mod tests {
                 "proc.exe" => Some(Value::Text(init)),
                 _ => None,
             };
-            assert_eq!(breach(&fields), None);
+            assert_eq!(breaches(&fields), []);
         }
     }
 
     #[test]
     fn what_is_no_act_breaks_nothing() {
-        assert_eq!(breach(&|_| None), None);
-        assert_eq!(breach(&|_| Some(Value::Text(b"fork"))), None);
+        assert_eq!(breaches(&|_| None), []);
+        assert_eq!(breaches(&|_| Some(Value::Text(b"fork"))), []);
     }
 }

@@ -13,7 +13,7 @@ mod lookup;
 mod mounted;
 pub mod script;
 
-use std::{collections::HashMap, os::fd::AsFd, path::PathBuf};
+use std::{collections::HashMap, io, os::fd::AsFd, path::PathBuf};
 
 use anyhow::Context as _;
 use plimsoll_ebpf::layer::code;
@@ -22,6 +22,7 @@ use rustix::fs::Statx;
 use crate::clock;
 use content::Comparison;
 use identity::Identity;
+use image::Image;
 use lookup::{Found, Place};
 
 /// Bytes of a file that are compared with the image's; a longer one is not judged. Some programs
@@ -167,6 +168,14 @@ impl Overlay {
             Ok(place) => self.judge(file, &place, path),
             Err(_) => Provenance::Unknown("a layer could not be read"),
         }
+    }
+
+    /// Whether the image has a regular file at a path, whatever the container made of it.
+    ///
+    /// # Errors
+    /// When a layer cannot be read.
+    pub fn image_has(&self, path: &[u8]) -> io::Result<bool> {
+        Image::open(&self.layers)?.has_file(path)
     }
 
     /// What was found out before of the file that the kernel tells this of.

@@ -60,8 +60,8 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts an observation, unless it breaks no rule, is another container's, or allowed.
     pub(super) fn count(&mut self, object: &Map<String, Json>, asked: &Asked) {
-        let breach = stored::breach(&|name| value(object, name));
-        if breach.is_none() && !is_unseen(object) {
+        let breaches = stored::breaches(&|name| value(object, name));
+        if breaches.is_empty() && !is_unseen(object) {
             return;
         }
         let container = container(object);
@@ -69,17 +69,16 @@ impl Tally {
             return;
         }
         let times = find(object, "count").and_then(Json::as_u64).unwrap_or(1);
-        let Some(breach) = breach else {
+        if breaches.is_empty() {
             self.unseen += times;
             return;
-        };
+        }
         if find(object, "outcome").is_some() {
             self.stopped += times;
             return;
         }
-        if asked.allows(&breach, &container) {
-            return;
-        }
+        let mut breaches = breaches.into_iter();
+        let Some(breach) = breaches.find(|it| !asked.allows(it, &container)) else { return };
         if text(object, "kind") == "file_change" {
             self.changes += times;
         }

@@ -1,10 +1,13 @@
 //! Files outside tmpfs and volumes.
 
 use plimsoll_tests::{
+    agent::Agent,
     docker::{Docker, LAYERED},
     event::text,
     guard::{alerts, expect_alert, monitoring},
 };
+
+use serde_json::json;
 
 use super::start;
 
@@ -90,6 +93,32 @@ fn a_program_of_the_image_that_is_changed_is_told_as_high() {
     container.shell("echo >> /etc/passwd; chmod 711 /usr/bin/hello");
     let told = alerts(agent, &container);
     assert!(told.iter().all(|it| text(it, "rule") != "image_program_changed"), "{told:#?}");
+}
+
+#[test]
+fn what_a_container_made_among_programs_it_may_replace() {
+    let agent = monitoring();
+    let container = start(&[]);
+    container.shell(
+        "mkdir -p /usr/lib/made; cd /usr/lib/made; echo a > m.1; mv m.1 m; echo b > m.2; mv m.2 m; rm m
+         echo > /opt/x; mv /opt/x /usr/bin/made; rm /usr/bin/made",
+    );
+    expect_alert(agent, &container, "write_outside_volumes", "/usr/bin/made");
+    let told = alerts(agent, &container);
+    assert!(told.iter().all(|it| text(it, "rule") != "image_program_changed"), "{told:#?}");
+}
+
+#[test]
+fn a_setting_by_which_the_kernel_runs_programs_is_told() {
+    let agent = Agent::shared();
+    let container = start(&["--privileged"]);
+    // Nothing is written: the host is to stay as it is.
+    container.shell(": >> /proc/sys/kernel/core_pattern; : >> /proc/self/oom_score_adj");
+    let path = "/proc/sys/kernel/core_pattern";
+    let alert = expect_alert(agent, &container, "kernel_setting_written", path);
+    assert_eq!(text(&alert, "severity"), "high", "{alert}");
+    let told = agent.all(&container, "alert", &json!({"rule": "kernel_setting_written"}));
+    assert_eq!(told.len(), 1, "{told:#?}");
 }
 
 #[test]
