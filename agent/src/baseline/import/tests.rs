@@ -169,6 +169,8 @@ fn a_template_broader_than_what_is_learned_is_refused() {
         "/cache/<uuid>.sh",
         "/root/.ssh/x",
         "/cache/<a 1-9>.so",
+        "/cache/<a 1-64>.<a 1-4>",
+        "/cache/x<a 1-64>x<a 1-64>",
     ] {
         let is_literal = template == "/cache/*";
         assert_eq!(faults_of(template).is_empty(), is_literal, "{template}");
