@@ -6,6 +6,8 @@
 pub mod dimension;
 pub mod subject;
 
+mod interpreter;
+
 pub mod program;
 
 pub mod peer;
