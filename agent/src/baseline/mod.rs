@@ -10,6 +10,8 @@ mod interpreter;
 
 pub mod program;
 
+mod rented;
+
 pub mod peer;
 
 pub mod shield;

@@ -191,6 +191,8 @@ fn peers_are_refused_that_cover_more_than_a_network_or_domain() {
     for key in [
         "tcp <label>.com 443",
         "tcp <label>.co.uk 443",
+        "tcp <label>.s3.amazonaws.com 443",
+        "tcp <label>.github.io 443",
         "tcp <label>.<label>.test 443",
         "tcp * 443",
         "tcp 10.0.0.0/8 443",
