@@ -65,6 +65,8 @@ pub struct Container {
 }
 
 /// Something mounted into a container.
+    /// When it was started last, in milliseconds since the Unix epoch; 0 where Docker tells none.
+    pub started_ms: u64,
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mount {
     /// Path in the container.

@@ -317,7 +317,7 @@ impl Known {
         let unit_ms = self.settings.unit_ms();
         let start_ends_ms = instance.start_ends_ms(&self.settings);
         let saw_start = instance.saw_start();
-        let begins_ms = if saw_start { start_ends_ms } else { instance.start_ms };
+        let begins_ms = instance.work_begins_ms(&self.settings);
         let (start_ms, at) = (instance.start_ms, instance.occasions(now_ms, &self.settings));
         for member in instance.members.iter_mut().flatten() {
             let profile = &mut self.profiles[member.profile];

@@ -42,6 +42,8 @@ pub mod heritage;
 
 pub mod instance;
 
+mod start;
+
 pub mod explain;
 
 pub mod departure;
