@@ -17,7 +17,7 @@ use super::{
     container::Container,
     overlay::{
         Layer, Overlay,
-        script::{Named, layer_of_script, resolve},
+        script::{Named, layer_of_program, layer_of_script, resolve},
     },
     process::Process,
     process_table::Found,
@@ -35,14 +35,16 @@ const MOST_OVERLAYS: usize = 256;
 /// What the kernel puts behind the path of a file that was unlinked.
 const DELETED: &[u8] = b" (deleted)";
 
+/// What was found out of the files of containers, by their ids and first processes; `None` where there is
+/// no overlay.
+type Overlays = HashMap<(String, u32), Option<Overlay>>;
+
 /// A view of the host's processes.
 #[derive(Debug)]
 pub struct Procfs {
     root: PathBuf,
     tick_ns: u64,
-    /// What was found out of the files of containers, by their ids and first processes; `None` where
-    /// there is no overlay.
-    overlays: HashMap<(String, u32), Option<Overlay>>,
+    overlays: Overlays,
     comparisons: u32,
 }
 
@@ -125,6 +127,13 @@ impl Procfs {
         (file.dev(), file.ino()) == (there.dev(), there.ino())
     }
 
+    /// Which layer of a container the program lies in that one of its processes runs.
+    pub fn layer_of_program(&mut self, container: &Container, pid: u32) -> Option<Layer> {
+        let overlay = overlay_of(&mut self.overlays, &self.root, container);
+        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
+        layer_of_program(overlay, &self.root, pid, init_pid)
+    }
+
     /// The processes in cgroups whose path is wanted, each with that path. Who ends meanwhile is
     /// left out.
     pub fn scan(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Found)> {
@@ -163,15 +172,7 @@ impl Host for Procfs {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer> {
-        let key = (container.id.clone(), container.init_pid);
-        if self.overlays.len() >= MOST_OVERLAYS && !self.overlays.contains_key(&key) {
-            self.overlays.clear();
-        }
-        let overlay = self.overlays.entry(key).or_insert_with(|| {
-            let layers = container.find_layers(&self.root)?;
-            Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
-        });
-        let overlay = overlay.as_mut()?;
+        let overlay = overlay_of(&mut self.overlays, &self.root, container)?;
         let layer = by_either(container, pid, |pid, init_pid| {
             layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
         });
@@ -189,6 +190,23 @@ impl Host for Procfs {
         });
         found.is_some_and(|it| it.is_directory())
     }
+}
+
+/// What was found out of the files of a container. `procfs` is where the host's processes are.
+fn overlay_of<'o>(
+    overlays: &'o mut Overlays,
+    procfs: &Path,
+    container: &Container,
+) -> Option<&'o mut Overlay> {
+    let key = (container.id.clone(), container.init_pid);
+    if overlays.len() >= MOST_OVERLAYS && !overlays.contains_key(&key) {
+        overlays.clear();
+    }
+    let overlay = overlays.entry(key).or_insert_with(|| {
+        let layers = container.find_layers(procfs)?;
+        Some(Overlay::new(layers).comparing_at_most(MOST_COMPARED_BYTES))
+    });
+    overlay.as_mut()
 }
 
 /// What is found by a process of a container or, of one that is gone, by the container's first one,

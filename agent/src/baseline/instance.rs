@@ -184,7 +184,7 @@ impl Instance {
 
     /// Whether a process runs, or descends from one that runs, a program that is not the image's.
     pub fn is_foreign(&self, process: &Process) -> bool {
-        if self.is_lost {
+        if self.is_lost || process.is_foreign {
             return true;
         }
         if self.foreign.is_empty() {
@@ -270,6 +270,7 @@ mod tests {
         let other = Process { pid: 7, start_ns: 71, ..Process::default() };
         assert!(instance.is_foreign(&dropped) && instance.is_foreign(&child));
         assert!(!instance.is_foreign(&other));
+        assert!(instance.is_foreign(&Process { is_foreign: true, ..other }), "it was found so");
     }
 
     #[test]
