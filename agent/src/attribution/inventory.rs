@@ -176,7 +176,13 @@ pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_ebpf::{
+        events::{exec::Exec, fork::Fork},
+        record::{Header, Tail},
+    };
+
     use super::*;
+    use crate::attribution::process_table::ProcessTable;
 
     fn found(pid: u32, parent: u32, args: &str) -> (u32, Found) {
         let process = Process {
@@ -239,6 +245,17 @@ mod tests {
         assert_eq!(foreign(&[(11, code::TMPFS), (21, code::IMAGE)]), [11]);
         assert!(foreign(&[(10, code::BIND), (30, code::COPIED_UP)]).is_empty(), "made with it");
         assert_eq!(foreign(&[(30, code::BIND)]), [30]);
+    }
+
+    #[test]
+    fn what_a_foreign_process_makes_or_runs_later_is_foreign() {
+        let mut table = ProcessTable::new(10);
+        let process = Process { pid: 7, start_ns: 70, is_foreign: true, ..Process::default() };
+        table.found(Found { process, tick_ns: 0 }, 1);
+        let header = Header { pid: 8, start_ns: 80, cgroup_id: 1, ..Header::default() };
+        table.forked(&header, Fork { ppid: 7, parent_start_ns: 70, ..Fork::default() });
+        assert!(table.of(&header).is_some_and(|it| it.is_foreign));
+        assert!(table.executed(&header, &Exec::default(), Tail(b""), |_| false).is_foreign);
     }
 
     #[test]
