@@ -318,7 +318,6 @@ fn of_a_service_that_was_never_seen_to_start_starts_are_learned() {
     let mut stage = Stage::new();
     for _ in 0..24 * 8 {
         stage.work(1);
-        stage.work(2);
         stage.pass(1);
     }
     assert!(stage.is_monitored(Dimension::Process) && stage.is_monitored(Dimension::Peer));
