@@ -8,7 +8,12 @@ use std::{
 
 use plimsoll_ebpf::value::ValueType;
 
-use super::{overlay::Layers, posture::Grant};
+use super::{
+    inspect::is_docker_init,
+    overlay::Layers,
+    posture::Grant,
+    process::{Origin, Process},
+};
 use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
 
 /// A container as it is known to the agent. It does not change once made: news makes a new one.
@@ -60,6 +65,8 @@ pub struct Container {
     pub user: String,
     /// Process id of its first process in the host's namespace; 0 before it starts.
     pub init_pid: u32,
+    /// When it was started last, in milliseconds since the Unix epoch; 0 where Docker tells none.
+    pub started_ms: u64,
     /// The layers of its root file system, as far as Docker tells them: [`Self::find_layers`].
     pub layers: Option<Layers>,
 }
@@ -100,6 +107,19 @@ impl Container {
         self.announced.contains(&(port, protocol))
     }
 
+    /// Whether the program that a process runs from a path is named where the container was made, and not
+    /// by what runs in it: the first one, or a health check's.
+    pub fn has_given(&self, process: &Process, path: &[u8]) -> bool {
+        let name = base(path);
+        let names = |text: &str| text.split_whitespace().any(|it| base(it.as_bytes()) == name);
+        let is_first = || process.lineage.ancestors.iter().all(|it| is_docker_init(&it.exe));
+        match process.origin {
+            Origin::Init => is_first() && (names(&self.entrypoint) || names(&self.arguments)),
+            Origin::Health => self.health_command.iter().any(|it| names(it)),
+            Origin::Exec | Origin::Unknown => false,
+        }
+    }
+
     /// What is mounted where this path lies, if anything is.
     pub fn mount_of(&self, path: &[u8]) -> Option<MountKind> {
         self.mount_above(path).map(|(mount, _)| mount.kind)
@@ -125,6 +145,11 @@ impl Container {
             is_below.then_some((mount, rest))
         })
     }
+}
+
+/// The last component of a path.
+fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|it| *it == b'/').next().unwrap_or(path)
 }
 
 /// A number for [`Container::serial`] that no other value of this run has; never 0.

@@ -51,6 +51,7 @@ pub fn container(response: &ContainerInspectResponse, repo_digests: &[String]) -
         arguments: arguments(response),
         user: config.and_then(|it| it.user.clone()).unwrap_or_default(),
         init_pid: init_pid.and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
+        started_ms: started_ms(response),
         layers: response.graph_driver.as_ref().and_then(|it| layers(&it.data)),
         ..Container::default()
     };
@@ -166,6 +167,13 @@ fn aliases(response: &ContainerInspectResponse) -> Vec<String> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// Of one that was never started Docker tells the beginning of the year 1.
+fn started_ms(response: &ContainerInspectResponse) -> u64 {
+    let told = response.state.as_ref().and_then(|state| state.started_at.as_ref());
+    let moment = told.and_then(|it| it.parse::<jiff::Timestamp>().ok());
+    moment.and_then(|it| it.as_millisecond().try_into().ok()).unwrap_or_default()
 }
 
 /// The command of the health check as Docker executes it.
@@ -293,6 +301,18 @@ mod tests {
         assert_eq!(container.init_pid, 0);
         assert_eq!(container.mount_of(b"/etc/resolv.conf"), Some(MountKind::Bind));
         assert!(container.health_command.is_empty(), "disabled");
+    }
+
+    #[test]
+    fn a_start_is_told_in_milliseconds_and_none_is_none() {
+        let started = |at: &str| {
+            let sample =
+                RUNNING.replace("\"Pid\": 24331", &format!("\"Pid\": 1, \"StartedAt\": \"{at}\""));
+            container(&parse(&sample), &[]).started_ms
+        };
+        assert_eq!(started("2026-11-27T18:00:00.123456789Z"), 1_795_802_400_123);
+        assert_eq!(started("0001-01-01T00:00:00Z"), 0);
+        assert_eq!((started("soon"), container(&parse(RUNNING), &[]).started_ms), (0, 0));
     }
 
     #[test]

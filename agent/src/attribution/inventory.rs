@@ -1,9 +1,17 @@
 //! Containers that were there before the agent: their cgroups and their processes.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use plimsoll_ebpf::{layer::code, rules};
 
 use super::{
     cgroup::{self, CgroupRoot},
+    container::Container,
+    inspect::is_docker_init,
+    overlay::Layer,
     process::{Ancestor, Lineage, MAX_ANCESTORS, Origin, Process},
     process_table::Found,
     procfs::Procfs,
@@ -14,7 +22,7 @@ use super::{
 const MOST_OF_INTERPRETER: usize = 2;
 
 /// A container whose cgroup was made before the agent could see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Container id.
     pub id: String,
@@ -22,6 +30,8 @@ pub struct Wanted {
     pub init_pid: u32,
     /// Its health check, as Docker runs it; empty where there is none.
     pub health_command: Vec<String>,
+    /// What Docker says of it, if it does.
+    pub container: Option<Arc<Container>>,
 }
 
 /// What runs in a container.
@@ -58,7 +68,7 @@ pub fn place_of(root: &CgroupRoot, id: &str) -> Option<Place> {
 
 /// What runs in these containers. One look at `/proc` serves all of them: with many processes it
 /// is what costs.
-pub fn inhabitants_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Inhabitants> {
+pub fn inhabitants_of(procfs: &mut Procfs, wanted: &[Wanted]) -> Vec<Inhabitants> {
     let position = |id: &str| wanted.iter().position(|it| it.id == id);
     let which = |path: &str| cgroup::container_ids_of(path).find_map(position);
     let mut by_container: HashMap<usize, HashMap<u32, Found>> = HashMap::new();
@@ -70,9 +80,20 @@ pub fn inhabitants_of(procfs: &Procfs, wanted: &[Wanted]) -> Vec<Inhabitants> {
     let inhabitants = by_container.into_iter().map(|(index, processes)| Inhabitants {
         id: wanted[index].id.clone(),
         listeners: sockets::listeners(procfs.root(), processes.keys().copied()),
-        processes: Family { container: &wanted[index], processes }.related(),
+        processes: {
+            let family = Family { container: &wanted[index], processes };
+            family.told_apart(&mut |container, pid| procfs.layer_of_program(container, pid))
+        },
     });
     inhabitants.collect()
+}
+
+/// Whether a process runs a program that is neither its image's nor what its container was made with.
+fn is_foreign(container: &Container, process: &Process, layer: Layer) -> bool {
+    let is_mounted = matches!(layer.code, code::VOLUME | code::BIND | code::MOUNT);
+    rules::of_program(layer.code, 0, layer.is_changed).is_some()
+        && !(is_mounted
+            && (is_docker_init(&process.exe) || container.has_given(process, &process.exe)))
 }
 
 /// The processes of one container.
@@ -82,6 +103,28 @@ struct Family<'w> {
 }
 
 impl Family<'_> {
+    /// The same as [`Self::related`], those marked that run what is not the image's or descend from one
+    /// that does. `layer_of` tells in which layer the program of a process lies.
+    fn told_apart(&self, layer_of: &mut dyn FnMut(&Container, u32) -> Option<Layer>) -> Vec<Found> {
+        let mut all = self.related();
+        let Some(container) = &self.container.container else { return all };
+        let mut runs_foreign = |process: &Process| {
+            // What begins a container is the runtime's still, or what it was made to begin with.
+            let is_first = process.lineage.ancestors.is_empty()
+                && matches!(process.origin, Origin::Init | Origin::Unknown);
+            let mut layer = || layer_of(container, process.pid);
+            !is_first && layer().is_some_and(|it| is_foreign(container, process, it))
+        };
+        let foreign = all.iter().map(|it| &it.process).filter(|it| runs_foreign(it));
+        let foreign: HashSet<u32> = foreign.map(|it| it.pid).collect();
+        let parent = |pid: &u32| self.processes.get(pid).map(|it| it.process.ppid);
+        for Found { process, .. } in &mut all {
+            let line = std::iter::successors(Some(process.pid), parent).take(self.processes.len());
+            process.is_foreign = line.into_iter().any(|pid| foreign.contains(&pid));
+        }
+        all
+    }
+
     fn related(&self) -> Vec<Found> {
         let related = self.processes.values().map(|found| {
             let ancestors = self.ancestors(&found.process);
@@ -148,7 +191,13 @@ pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_ebpf::{
+        events::{exec::Exec, fork::Fork},
+        record::{Header, Tail},
+    };
+
     use super::*;
+    use crate::attribution::process_table::ProcessTable;
 
     #[test]
     fn a_command_that_is_a_script_is_known_behind_its_interpreter() {
@@ -174,15 +223,19 @@ mod tests {
         (pid, Found { process, tick_ns: 1 })
     }
 
-    fn family(container: &Wanted) -> HashMap<u32, Process> {
-        let processes = HashMap::from([
+    fn processes() -> HashMap<u32, Found> {
+        HashMap::from([
             found(10, 1, "/init"),
             found(11, 10, "/worker"),
             found(20, 1, "/bin/sh"),
             found(21, 20, "/bin/ls"),
             found(30, 1, "/check"),
             found(40, 7, "/stray"),
-        ]);
+        ])
+    }
+
+    fn family(container: &Wanted) -> HashMap<u32, Process> {
+        let processes = processes();
         let related = Family { container, processes }.related().into_iter();
         related.map(|it| (it.process.pid, it.process)).collect()
     }
@@ -190,7 +243,7 @@ mod tests {
     #[test]
     fn origins_follow_from_the_line_a_process_is_of() {
         let container =
-            Wanted { id: String::new(), init_pid: 10, health_command: vec!["/check".to_owned()] };
+            Wanted { init_pid: 10, health_command: vec!["/check".to_owned()], ..Wanted::default() };
         let family = family(&container);
         let origin = |pid: u32| family[&pid].origin;
         assert_eq!((origin(10), origin(11)), (Origin::Init, Origin::Init));
@@ -198,6 +251,39 @@ mod tests {
         assert_eq!((origin(30), origin(40)), (Origin::Health, Origin::Unknown));
         assert_eq!(&*family[&11].lineage.paths, b"/init");
         assert!(family[&20].lineage.ancestors.is_empty());
+    }
+
+    #[test]
+    fn who_runs_what_is_not_the_images_is_foreign_with_all_that_descends_from_it() {
+        let container = Container { entrypoint: "/init".to_owned(), ..Container::default() };
+        let wanted =
+            Wanted { init_pid: 10, container: Some(container.into()), ..Wanted::default() };
+        let foreign = |layers: &[(u32, u8)]| {
+            let family = Family { container: &wanted, processes: processes() };
+            let layer_of = |pid| layers.iter().find(|(its, _)| *its == pid);
+            let all = family.told_apart(&mut |_, pid| {
+                layer_of(pid).map(|(_, code)| Layer { code: *code, is_changed: false })
+            });
+            let all = all.into_iter().filter(|it| it.process.is_foreign);
+            let mut all: Vec<u32> = all.map(|it| it.process.pid).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(foreign(&[(10, code::MEMFD), (20, code::UPPER)]), [20, 21]);
+        assert_eq!(foreign(&[(11, code::TMPFS), (21, code::IMAGE)]), [11]);
+        assert!(foreign(&[(10, code::BIND), (30, code::COPIED_UP)]).is_empty(), "made with it");
+        assert_eq!(foreign(&[(30, code::BIND)]), [30]);
+    }
+
+    #[test]
+    fn what_a_foreign_process_makes_or_runs_later_is_foreign() {
+        let mut table = ProcessTable::new(10);
+        let process = Process { pid: 7, start_ns: 70, is_foreign: true, ..Process::default() };
+        table.found(Found { process, tick_ns: 0 }, 1);
+        let header = Header { pid: 8, start_ns: 80, cgroup_id: 1, ..Header::default() };
+        table.forked(&header, Fork { ppid: 7, parent_start_ns: 70, ..Fork::default() });
+        assert!(table.of(&header).is_some_and(|it| it.is_foreign));
+        assert!(table.executed(&header, &Exec::default(), Tail(b""), |_| false).is_foreign);
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub struct Process {
     pub lineage: Lineage,
     /// Whether it is the container runtime's, still before the container's first program.
     pub is_runtime: bool,
+    /// Whether it, or one that it descends from, was found at work with a program that is not the image's.
+    pub is_foreign: bool,
 }
 
 /// How many ancestors are kept.

@@ -17,7 +17,7 @@ use super::{
     container::Container,
     overlay::{
         Layer, Overlay,
-        script::{Named, layer_of_script, resolve},
+        script::{Named, layer_of_program, layer_of_script, resolve},
     },
     process::Process,
     process_table::Found,
@@ -35,7 +35,8 @@ const MOST_OVERLAYS: usize = 256;
 /// What the kernel puts behind the path of a file that was unlinked.
 const DELETED: &[u8] = b" (deleted)";
 
-/// By id and first process of their container.
+/// What was found out of the files of containers, by their ids and first processes; `None` where there is
+/// no overlay.
 type Overlays = HashMap<(String, u32), Option<Overlay>>;
 
 /// A view of the host's processes.
@@ -43,8 +44,6 @@ type Overlays = HashMap<(String, u32), Option<Overlay>>;
 pub struct Procfs {
     root: PathBuf,
     tick_ns: u64,
-    /// What was found out of the files of containers, by their ids and first processes; `None` where
-    /// there is no overlay.
     overlays: Overlays,
     comparisons: u32,
 }
@@ -128,6 +127,13 @@ impl Procfs {
         (file.dev(), file.ino()) == (there.dev(), there.ino())
     }
 
+    /// Which layer of a container the program lies in that one of its processes runs.
+    pub fn layer_of_program(&mut self, container: &Container, pid: u32) -> Option<Layer> {
+        let overlay = overlay_of(&mut self.overlays, &self.root, container);
+        let init_pid = if container.init_pid == 0 { pid } else { container.init_pid };
+        layer_of_program(overlay, &self.root, pid, init_pid)
+    }
+
     /// The processes in cgroups whose path is wanted, each with that path. Who ends meanwhile is
     /// left out.
     pub fn scan(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Found)> {
@@ -166,12 +172,11 @@ impl Host for Procfs {
         directory: &[u8],
         path: &[u8],
     ) -> Option<Layer> {
-        let Self { root, overlays, comparisons, .. } = self;
-        let overlay = overlay(overlays, root, container)?;
+        let overlay = overlay_of(&mut self.overlays, &self.root, container)?;
         let layer = by_either(container, pid, |pid, init_pid| {
-            layer_of_script(overlay, root, &Named { pid, init_pid, cwd: directory, path })
+            layer_of_script(overlay, &self.root, &Named { pid, init_pid, cwd: directory, path })
         });
-        *comparisons += overlay.take_comparisons();
+        self.comparisons += overlay.take_comparisons();
         layer
     }
 
@@ -187,14 +192,13 @@ impl Host for Procfs {
     }
 
     fn is_in_image(&mut self, container: &Container, path: &[u8]) -> bool {
-        let Self { root, overlays, .. } = self;
-        let overlay = overlay(overlays, root, container);
+        let overlay = overlay_of(&mut self.overlays, &self.root, container);
         overlay.is_some_and(|it| it.image_has(path).unwrap_or_default())
     }
 }
 
-/// The overlay of a container, where it has one.
-fn overlay<'o>(
+/// What was found out of the files of a container. `procfs` is where the host's processes are.
+fn overlay_of<'o>(
     overlays: &'o mut Overlays,
     procfs: &Path,
     container: &Container,

@@ -214,6 +214,7 @@ impl Restorer {
             origin: all.into_iter().find(|it| it.name() == origin).unwrap_or_default(),
             lineage,
             is_runtime: false,
+            is_foreign: false,
         }))
     }
 

@@ -156,26 +156,12 @@ pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let script_layer = observation.layer_of(exec.script_layer, script);
     let of_script = rules::of_script(script_layer, 0, is_changed(flags::SCRIPT_CHANGED));
     let is_given = |layer, path| {
-        matches!(layer, code::VOLUME | code::BIND | code::MOUNT) && is_given(observation, path)
+        let (container, process) = (observation.container, observation.process);
+        matches!(layer, code::VOLUME | code::BIND | code::MOUNT)
+            && container.zip(process).is_some_and(|(it, process)| it.has_given(process, path))
     };
     program.is_some() && !is_given(layer, path)
         || of_script.is_some() && !is_given(script_layer, script)
-}
-
-/// Whether a program is named where its container was made, and not by what runs in it: the first one,
-/// or a health check's.
-fn is_given(observation: &Observation<'_>, path: &[u8]) -> bool {
-    let (Some(container), Some(process)) = (observation.container, observation.process) else {
-        return false;
-    };
-    let name = program::base(path);
-    let names = |text: &str| text.split_whitespace().any(|it| program::base(it.as_bytes()) == name);
-    let is_first = || process.lineage.ancestors.iter().all(|it| is_docker_init(&it.exe));
-    match process.origin {
-        Origin::Init => is_first() && (names(&container.entrypoint) || names(&container.arguments)),
-        Origin::Health => container.health_command.iter().any(|it| names(it)),
-        Origin::Exec | Origin::Unknown => false,
-    }
 }
 
 /// Returns whether its arguments are to be looked at: that it runs, and by whose doing, may be learned

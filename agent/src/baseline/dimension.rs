@@ -63,10 +63,15 @@ impl Dimension {
     }
 
     /// The context in which a behaviour must be known to be known in this one. When a program is
-    /// started is judged by itself: of its arguments it does not matter when they were seen.
+    /// started is judged by itself: of its arguments it does not matter when they were seen. What a
+    /// service holds open from its start on it opens again whenever that breaks.
     #[must_use]
     pub const fn asked_in(self, context: Context) -> Context {
-        if matches!(self, Self::Arguments) { Context::Health } else { context }
+        match (self, context) {
+            (Self::Arguments, _) => Context::Health,
+            (Self::Listener | Self::Peer | Self::Privilege, Context::Steady) => Context::Start,
+            _ => context,
+        }
     }
 
     /// Whether it belongs to the deployment rather than to the image.

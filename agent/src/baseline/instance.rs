@@ -30,6 +30,10 @@ pub struct Instance {
     pub start_ms: u64,
     /// When its start is over; `None` while nobody can tell. Of one that ran before, 0.
     pub started_ms: Option<u64>,
+    /// Whether all of its start was seen.
+    saw_start: bool,
+    /// When it ended, once it has.
+    pub ended_ms: Option<u64>,
     /// Whether nothing was told of it yet but how much it uses.
     pub is_quiet: bool,
     /// Its part in the profiles of its image and its service.
@@ -74,6 +78,8 @@ impl Instance {
             hash,
             start_ms: now_ms,
             started_ms: (!sees_start).then_some(0),
+            saw_start: sees_start,
+            ended_ms: None,
             is_quiet: false,
             members: [None; 2],
             track: Track::default(),
@@ -83,9 +89,25 @@ impl Instance {
         }
     }
 
-    /// Whether its start was seen.
+    /// Whether all of its start was seen.
     pub fn saw_start(&self) -> bool {
-        self.started_ms != Some(0)
+        self.saw_start
+    }
+
+    /// Of one that ran before it was met: a start that began a short while ago goes on, though it is none
+    /// that was seen.
+    pub fn join_start(&mut self, settings: &Settings) {
+        let began_ms = self.container.started_ms;
+        let is_young = (began_ms..began_ms.saturating_add(settings.start_most_s * 1000))
+            .contains(&self.start_ms);
+        if began_ms != 0 && is_young {
+            (self.start_ms, self.started_ms) = (began_ms, None);
+        }
+    }
+
+    /// The moment of what is told at another: of one that has ended, a moment before that.
+    pub fn moment(&self, told_ms: u64) -> u64 {
+        self.ended_ms.map_or(told_ms, |at| told_ms.min(at.saturating_sub(1)))
     }
 
     /// What it does at a moment, by context and unit.
@@ -111,6 +133,12 @@ impl Instance {
         self.started_ms.map_or(latest, |at| at.min(latest))
     }
 
+    /// When its steady work begins; of one that has begun before, when it was met.
+    pub fn work_begins_ms(&self, settings: &Settings) -> u64 {
+        let ends_ms = self.start_ends_ms(settings);
+        if self.saw_start { ends_ms } else { ends_ms.max(self.start_ms) }
+    }
+
     /// It is ready, as a port or its health check tells.
     pub fn is_ready(&mut self, now_ms: u64, settings: &Settings) {
         if self.started_ms.is_none() {
@@ -125,7 +153,7 @@ impl Instance {
             Some(Origin::Exec) => Context::Session,
             Some(Origin::Health) => Context::Health,
             Some(Origin::Init | Origin::Unknown) | None => {
-                let is_start = self.saw_start() && now_ms < self.start_ends_ms(settings);
+                let is_start = now_ms < self.start_ends_ms(settings);
                 if is_start { Context::Start } else { Context::Steady }
             }
         }
@@ -156,7 +184,7 @@ impl Instance {
 
     /// Whether a process runs, or descends from one that runs, a program that is not the image's.
     pub fn is_foreign(&self, process: &Process) -> bool {
-        if self.is_lost {
+        if self.is_lost || process.is_foreign {
             return true;
         }
         if self.foreign.is_empty() {
@@ -211,6 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn one_that_began_a_short_while_ago_is_starting_still() {
+        let settings = Settings::default();
+        let met = |started_ms| {
+            let container = Arc::new(Container { started_ms, ..Container::default() });
+            let mut instance = Instance::new(container, 1, 1_000_000, false);
+            instance.join_start(&settings);
+            assert!(!instance.saw_start());
+            instance
+        };
+        let young = met(990_000);
+        assert_eq!(young.context(None, 1_289_999, &settings), Context::Start);
+        assert_eq!(young.context(None, 1_290_000, &settings), Context::Steady);
+        assert_eq!(young.work_begins_ms(&settings), 1_290_000);
+        assert_eq!(young.occasions(1_000_000, &settings)(Context::Start, 1).start_s, None);
+        for older in [0, 700_000, 1_000_001] {
+            let older = met(older);
+            assert_eq!(older.context(None, 1_000_001, &settings), Context::Steady);
+            assert_eq!(older.work_begins_ms(&settings), 1_000_000);
+        }
+    }
+
+    #[test]
     fn what_a_foreign_program_starts_is_foreign() {
         let mut instance = instance(true);
         let dropped = Process { pid: 7, start_ns: 70, ..Process::default() };
@@ -220,6 +270,7 @@ mod tests {
         let other = Process { pid: 7, start_ns: 71, ..Process::default() };
         assert!(instance.is_foreign(&dropped) && instance.is_foreign(&child));
         assert!(!instance.is_foreign(&other));
+        assert!(instance.is_foreign(&Process { is_foreign: true, ..other }), "it was found so");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     profile::{MOST_BYTES, Profile},
     settings::Settings,
     shield,
+    start::{is_told_at_start, vouches},
     subject::{Subject, is_named, repository},
     survey::Found,
     template::tokens,
@@ -162,18 +163,18 @@ impl Known {
     ) -> Looked {
         let (dimension, context) = (it.dimension, at.context);
         let profile = &mut self.profiles[member.profile];
-        let is_monitored = profile.judges(it, context, &self.settings);
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
-        let asked_in = dimension.asked_in(context);
-        let vouches = entry.is_some_and(|entry| profile.vouches(entry, asked_in));
+        let is_monitored = profile.judges(it, context, &self.settings)
+            || is_told_at_start(profile, it, entry, context);
+        let is_known = entry.is_some_and(|entry| vouches(profile, dimension, entry, context));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
         let is_addition = is_monitored
             && may_learn
             && !profile.learned[dimension as usize].is_full
             && profile.takes_as_addition(it, entry, context);
-        if vouches {
+        if is_known {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
             }
@@ -192,8 +193,8 @@ impl Known {
             return Looked::Open;
         }
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
-        let vouches = |entry| self.profiles[member.profile].vouches(entry, asked_in);
-        if !is_denied && moved.is_some_and(vouches) {
+        let profile = &self.profiles[member.profile];
+        if !is_denied && moved.is_some_and(|entry| vouches(profile, dimension, entry, context)) {
             return Looked::Known;
         }
         self.depart(it, member.profile, number, context)
@@ -261,7 +262,7 @@ impl Known {
             let learned = &profile.learned[Dimension::Peer as usize];
             let number = learned.find(&Behaviour::of_peer(&key));
             let entry = number.and_then(|number| learned.entry(number));
-            entry.is_some_and(|entry| profile.vouches(entry, context))
+            entry.is_some_and(|entry| vouches(profile, Dimension::Peer, entry, context))
         };
         if is_known(former) && !is_known(current) { former } else { current }
     }
@@ -317,7 +318,7 @@ impl Known {
         let unit_ms = self.settings.unit_ms();
         let start_ends_ms = instance.start_ends_ms(&self.settings);
         let saw_start = instance.saw_start();
-        let begins_ms = if saw_start { start_ends_ms } else { instance.start_ms };
+        let begins_ms = instance.work_begins_ms(&self.settings);
         let (start_ms, at) = (instance.start_ms, instance.occasions(now_ms, &self.settings));
         for member in instance.members.iter_mut().flatten() {
             let profile = &mut self.profiles[member.profile];

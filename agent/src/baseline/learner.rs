@@ -7,8 +7,8 @@ use std::{
 
 use plimsoll_ebpf::{
     events::{
-        accept::Accept, connect::Connect, container as lifecycle, exec::Exec, exit::Exit,
-        fork::Fork, gap::Gap, listen::Listen,
+        accept::Accept, connect::Connect, container as lifecycle, exit::Exit, fork::Fork, gap::Gap,
+        listen::Listen,
     },
     rules::{Rule, outcome},
     value::address,
@@ -27,6 +27,7 @@ use super::{
     report::{self, Report},
     settings::Settings,
     siblings,
+    start::{is_start, tells_readiness},
     subject::Subject,
     survey::{Found, Wish},
 };
@@ -124,15 +125,20 @@ impl Baseline {
         }
         let key = header.cgroup_id;
         let met = self.instances.get(&key);
-        if met.is_none_or(|it| it.is_quiet) {
+        // What is told late of one that has ended it did before.
+        let over = if met.is_some() { None } else { self.ended.iter().position(|it| it.0 == key) };
+        if over.is_none() && met.is_none_or(|it| it.is_quiet) {
             let sees_start = is_start(observation);
             // One that was measured before its first program ran starts only now.
             if met.is_none() || sees_start {
                 self.meet(key, container, sees_start, now_ms);
             }
         }
-        let Some(instance) = self.instances.get_mut(&key) else { return Judged::default() };
+        let ended = over.and_then(|place| self.ended.get_mut(place)).map(|(_, it)| it);
+        let instance = ended.or_else(|| self.instances.get_mut(&key));
+        let Some(instance) = instance else { return Judged::default() };
         instance.is_quiet = false;
+        let now_ms = instance.moment(now_ms);
         follow(&mut self.known, instance, observation, now_ms);
         let judged = judge(&mut self.known, instance, &mut self.scratch, observation, now_ms);
         if let Some((connect, _)) = observation.record.read::<Connect>() {
@@ -152,6 +158,9 @@ impl Baseline {
     ) {
         let hash = stable_hash(container.id.as_bytes());
         let mut instance = Instance::new(container.clone(), hash, now_ms, sees_start);
+        if !sees_start {
+            instance.join_start(&self.known.settings);
+        }
         let subjects = [Subject::image_of(container), Subject::service_of(container)];
         instance.members = subjects.map(|subject| self.known.join(&subject?, &instance));
         if let Some(member) = instance.members[0] {
@@ -233,8 +242,10 @@ impl Baseline {
         exit_code: u32,
         now_ms: u64,
     ) {
-        let key = self.instances.iter().find(|(_, it)| it.container.id == container.id);
-        let Some(key) = key.map(|(key, _)| *key) else { return };
+        // One that was started again has its id too, and began after what is told late of the first.
+        let is_meant = |it: &Instance| it.container.id == container.id && it.start_ms <= now_ms;
+        let meant = self.instances.iter().filter(|(_, it)| is_meant(it));
+        let Some((&key, _)) = meant.max_by_key(|(_, it)| it.start_ms) else { return };
         match op {
             "health_status" if command == "healthy" => {
                 if let Some(instance) = self.instances.get_mut(&key) {
@@ -253,6 +264,7 @@ impl Baseline {
                         profile.good_exits.saturating_add(u32::from(exit_code == 0));
                     profile.is_unsaved = true;
                 }
+                instance.ended_ms = Some(now_ms);
                 self.ended.truncate(MOST_ENDED - 1);
                 self.ended.push_front((key, instance));
             }
@@ -288,14 +300,6 @@ impl Baseline {
         };
         explain(departure, profile, &self.known.settings, self.now_ms / 1000)
     }
-}
-
-/// Whether a container begins its first program.
-fn is_start(observation: &Observation<'_>) -> bool {
-    let is_first = observation.process.is_some_and(|process| {
-        process.origin == Origin::Init && process.lineage.ancestors.is_empty()
-    });
-    is_first && observation.record.read::<Exec>().is_some()
 }
 
 /// Follows what an observation says of its container: its unit, its use, its readiness.
@@ -387,12 +391,4 @@ fn judge(
     });
     judged.is_known = all > 0 && known_ones == all && context == Context::Steady && !is_foreign;
     judged
-}
-
-/// Whether listening tells that a container has started: on a port of its image, or on any where
-/// its image names none.
-fn tells_readiness(container: &Container, listen: &Listen) -> bool {
-    let is_local = address(listen.address).to_canonical().is_loopback();
-    !is_local
-        && (container.announced.is_empty() || container.announces(listen.port, listen.protocol))
 }

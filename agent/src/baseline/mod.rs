@@ -6,7 +6,11 @@
 pub mod dimension;
 pub mod subject;
 
+mod interpreter;
+
 pub mod program;
+
+mod rented;
 
 pub mod peer;
 
@@ -37,6 +41,8 @@ pub mod profile;
 pub mod heritage;
 
 pub mod instance;
+
+mod start;
 
 pub mod explain;
 

@@ -4,6 +4,8 @@ use std::{fmt::Write as _, net::IpAddr};
 
 use plimsoll_ebpf::events::connect::Connect;
 
+use super::rented::is_rented;
+
 /// Names below one domain that are one template.
 const ALIKE_NAMES: usize = 3;
 /// Addresses of one network that are one template.
@@ -112,7 +114,8 @@ fn network_of(address: IpAddr) -> String {
     }
 }
 
-/// `<label>.example.com` of `a.example.com`; never all of a public ending.
+/// `<label>.example.com` of `a.example.com`; never all of a public ending, nor of a domain below which
+/// anybody may have a name.
 fn domain_of(name: &str) -> Option<String> {
     let (_, parent) = name.split_once('.')?;
     let labels: Vec<&str> = parent.split('.').collect();
@@ -121,7 +124,7 @@ fn domain_of(name: &str) -> Option<String> {
         [second, top] => top.len() == 2 && second.len() <= SHORT_LABEL,
         _ => false,
     };
-    (!is_public).then(|| format!("<label>.{parent}"))
+    (!is_public && !is_rented(parent)).then(|| format!("<label>.{parent}"))
 }
 
 #[cfg(test)]
@@ -152,5 +155,8 @@ mod tests {
         assert_eq!(of("tcp a.shop.co.uk 443").as_deref(), Some("tcp <label>.shop.co.uk 443"));
         assert_eq!(of("tcp 10.1.2.3 443").as_deref(), Some("tcp 10.1.2.0/24 443"));
         assert_eq!(of("tcp db 5432"), None);
+        for rented in ["a.s3.amazonaws.com", "a.b.s3.eu-west-1.amazonaws.com", "me.github.io"] {
+            assert_eq!(of(&format!("tcp {rented} 443")), None, "{rented}");
+        }
     }
 }

@@ -1,14 +1,12 @@
 //! What a program is called: its file, and for programs that are many in one, which of them.
 
-use super::arguments::code::Language;
+use super::{
+    arguments::code::Language,
+    interpreter::{Given, given},
+};
 
 /// Files that hold many programs and choose by the name they are called by.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
-/// Interpreters, by the beginning of their file's name.
-const INTERPRETERS: [&str; 12] =
-    ["sh", "bash", "dash", "ash", "zsh", "ksh", "python", "perl", "ruby", "node", "php", "lua"];
-/// Options by which an interpreter is given its program as an argument.
-const INLINE: [&str; 6] = ["-c", "-e", "-E", "-r", "-p", "--eval"];
 
 /// Writes the name of a program: its path, and the applet of a program that is many in one.
 pub fn push_name(out: &mut String, exe: &[u8], args: &[u8]) {
@@ -30,18 +28,14 @@ pub fn push_applet(out: &mut String, exe: &[u8], args: &[u8]) {
 /// The same as [`push_name`], and for an interpreter whether its program was given as an argument.
 pub fn push_invocation(out: &mut String, exe: &[u8], args: &[u8]) {
     push_name(out, exe, args);
-    if is_interpreter(exe, args) && options(args).any(is_inline) {
+    if matches!(given_to(exe, args), Some(Given::Text(..))) {
         out.push_str(" -c");
     }
 }
 
 /// Whether a program does what its input says: an interpreter that was given no program of its own.
 pub fn obeys_input(exe: &[u8], args: &[u8]) -> bool {
-    let words = args.split(|it| *it == 0).filter(|it| !it.is_empty());
-    is_interpreter(exe, args)
-        && words
-            .skip(first_argument(exe, args))
-            .all(|word| word.starts_with(b"-") && !is_inline(word))
+    given_to(exe, args) == Some(Given::Input)
 }
 
 /// The place of the first argument, after what the program is called by.
@@ -54,59 +48,18 @@ pub fn first_argument(exe: &[u8], args: &[u8]) -> usize {
 
 /// The place of a program that an interpreter was given as an argument, and its language.
 pub fn code_at(exe: &[u8], args: &[u8]) -> Option<(usize, Language)> {
-    if !is_interpreter(exe, args) {
-        return None;
+    match given_to(exe, args)? {
+        Given::Text(at, language) => Some((at?, language)),
+        Given::File | Given::Input => None,
     }
+}
+
+/// The program that an interpreter was given.
+fn given_to(exe: &[u8], args: &[u8]) -> Option<Given> {
     let applet = applet(exe, args);
-    let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
-    let (language, first) = (Language::of(called), first_argument(exe, args));
+    let called = applet.as_deref().map_or_else(|| base(exe), str::as_bytes);
     let words: Vec<&[u8]> = args.split(|it| *it == 0).collect();
-    let mut options = words.iter().skip(first).take_while(|it| it.starts_with(b"-"));
-    let mut at = first + 1 + options.position(|it| takes_code(called, language, text(it)))?;
-    // A shell takes further options before it.
-    while language == Language::Shell && words.get(at).is_some_and(|it| it.starts_with(b"-")) {
-        at += 1;
-    }
-    (at < words.len()).then_some((at, language))
-}
-
-/// Whether an option of an interpreter says that a program follows it.
-fn takes_code(called: &str, language: Language, option: &str) -> bool {
-    let is_bundle = |end: &[char]| {
-        let letters = option.strip_prefix('-').unwrap_or_default();
-        letters.len() <= 5 && letters.ends_with(end) && letters.chars().all(char::is_alphabetic)
-    };
-    match language {
-        Language::Shell => is_bundle(&['c']),
-        Language::Hash if called.starts_with("python") => is_bundle(&['c']),
-        Language::Hash => is_bundle(&['e', 'E']),
-        Language::Slashes if called.starts_with("php") => is_bundle(&['r']),
-        Language::Slashes => is_bundle(&['e', 'p']) || option == "--eval",
-    }
-}
-
-fn is_interpreter(exe: &[u8], args: &[u8]) -> bool {
-    let applet = applet(exe, args);
-    let called = applet.as_deref().unwrap_or_else(|| text(base(exe)));
-    INTERPRETERS.iter().any(|name| {
-        called
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
-    })
-}
-
-/// The options before the first argument that is none; what follows that is the program's own.
-fn options(args: &[u8]) -> impl Iterator<Item = &[u8]> {
-    args.split(|it| *it == 0).skip(1).take_while(|it| it.starts_with(b"-"))
-}
-
-/// Whether an argument says that the program follows it: `-c`, and `-lc` or `-ec`.
-fn is_inline(argument: &[u8]) -> bool {
-    let argument = text(argument);
-    let is_bundle = argument.len() <= 4
-        && argument.ends_with('c')
-        && argument.strip_prefix('-').is_some_and(|it| it.chars().all(char::is_alphabetic));
-    is_bundle || INLINE.contains(&argument)
+    given(called, &words, first_argument(exe, args))
 }
 
 fn applet(exe: &[u8], args: &[u8]) -> Option<String> {
@@ -161,6 +114,8 @@ mod tests {
         assert!(obeys("/bin/busybox", "sh -i") && obeys("/bin/busybox", "busybox sh -i"));
         assert!(obeys("/usr/bin/python3.11", "python3 -i"));
         assert!(!obeys("/bin/dash", "sh -c id") && !obeys("/bin/dash", "sh /cgi-bin/count"));
+        assert!(obeys("/bin/bash", "bash -e") && obeys("/bin/bash", "bash -o posix"));
+        assert!(!obeys("/bin/bash", "bash -e /run.sh") && !obeys("/usr/bin/node", "node -r /x /y"));
         assert!(!obeys("/bin/busybox", "busybox cat") && !obeys("/usr/sbin/nginx", "nginx"));
     }
 
@@ -172,6 +127,9 @@ mod tests {
         assert_eq!(called("/usr/bin/python3.11", "python3 app.py"), "/usr/bin/python3.11");
         assert_eq!(called("/usr/bin/python3.11", "python3 app.py -c x"), "/usr/bin/python3.11");
         assert_eq!(called("/bin/busybox", "sh -c id"), "/bin/busybox sh -c");
+        assert_eq!(called("/bin/busybox", "busybox sh -c id"), "/bin/busybox sh -c");
+        assert_eq!(called("/bin/bash", "bash -e /run.sh"), "/bin/bash");
+        assert_eq!(called("/bin/bash", "bash -o posix -c id"), "/bin/bash -c");
         assert_eq!(called("/usr/sbin/nginx", "nginx -c /etc/nginx.conf"), "/usr/sbin/nginx");
         assert_eq!(called("/usr/bin/nodejs-app", "x -e"), "/usr/bin/nodejs-app");
     }

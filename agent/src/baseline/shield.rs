@@ -2,7 +2,10 @@
 
 use plimsoll_ebpf::{events::privilege::op, layer::code};
 
-use super::{dimension::Context, program::base};
+use super::{
+    dimension::{Context, Dimension},
+    program::base,
+};
 
 /// Endings of files that something may run or obey.
 const ENDINGS: [&str; 22] = [
@@ -161,6 +164,21 @@ pub fn is_of_shell(key: &str) -> bool {
         let called = applet.unwrap_or_else(|| file.rsplit('/').next().unwrap_or_default());
         SHELLS.contains(&called) || words.any(|word| word == "-c")
     })
+}
+
+/// Whether it is about what intruders need and a service that has started before hardly ever adds: a
+/// shell or tool that runs, or somebody to speak to.
+pub fn is_of_intruders(dimension: Dimension, key: &str) -> bool {
+    let runs = key.rsplit(" > ").next().unwrap_or(key);
+    match dimension {
+        Dimension::Process | Dimension::Lineage => is_of_shell(runs) || is_tool(runs),
+        Dimension::Peer => true,
+        Dimension::Arguments
+        | Dimension::Write
+        | Dimension::Listener
+        | Dimension::Privilege
+        | Dimension::Volume => false,
+    }
 }
 
 /// Whether using a privilege is never learned: it reaches for another process, for the kernel or

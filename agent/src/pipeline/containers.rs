@@ -173,10 +173,10 @@ impl Containers {
             }
             Request::Ask { id } => tracing::warn!(id, "too many questions wait for docker"),
             Request::Locate { id, init_pid } => {
-                let container = attributor.directory.by_id(&id);
+                let container = attributor.directory.by_id(&id).cloned();
                 let health_command =
-                    container.map(|it| it.health_command.clone()).unwrap_or_default();
-                wanted.push(Wanted { id, init_pid, health_command });
+                    container.as_ref().map(|it| it.health_command.clone()).unwrap_or_default();
+                wanted.push(Wanted { id, init_pid, health_command, container });
             }
             Request::Forget { container } => {
                 self.orders.forget(container);

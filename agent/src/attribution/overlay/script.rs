@@ -84,6 +84,44 @@ pub fn layer_of_script(overlay: &mut Overlay, procfs: &Path, named: &Named<'_>) 
     Some(Layer { code, is_changed: false })
 }
 
+/// Which layer the program lies in that a process runs, whatever its path leads to by now; `None` where
+/// that cannot be told. `procfs` is the host's process file system.
+pub fn layer_of_program(
+    overlay: Option<&mut Overlay>,
+    procfs: &Path,
+    pid: u32,
+    init_pid: u32,
+) -> Option<Layer> {
+    let process = procfs.join(pid.to_string());
+    let exe = process.join("exe");
+    let place = openat(CWD, exe, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let (told, path) = (look(&place).ok()?, name(&place).ok()?);
+    if path.starts_with(b"/memfd:") {
+        return Some(Layer { code: code::MEMFD, is_changed: false });
+    }
+    let roots = [root_of(&process).ok()?, root_of(&procfs.join(init_pid.to_string())).ok()?];
+    let kind = Kind::of_mount(&process, told.stx_mnt_id).ok()?;
+    let code = match (is_root_of(&told, &roots).ok()?, kind) {
+        (true, Kind::Overlay) => {
+            let file: File = reopen(&place).ok()?;
+            return Some(overlay?.provenance_of(file, &path).layer());
+        }
+        (true, Kind::Disk) => code::ROOTFS,
+        // Somebody's own root, whose layers nobody knows.
+        (false, Kind::Overlay) => return None,
+        _ => kind.code_of_mount(),
+    };
+    Some(Layer { code, is_changed: false })
+}
+
+/// Whether a file lies on the root of a process, and that is the container's. A process may have another
+/// root: in a volume, or in an overlay of its own making.
+fn is_root_of(told: &Statx, [root, container]: &[OwnedFd; 2]) -> io::Result<bool> {
+    let (root, container) = (look(root)?, look(container)?);
+    let device = |it: &Statx| (it.stx_dev_major, it.stx_dev_minor);
+    Ok(told.stx_mnt_id == root.stx_mnt_id && device(&root) == device(&container))
+}
+
 /// Finds what a process calls by a path, as the process itself would.
 ///
 /// # Errors
@@ -93,12 +131,9 @@ pub fn resolve(procfs: &Path, named: &Named<'_>) -> io::Result<Resolved> {
     let process = |pid: u32| procfs.join(pid.to_string());
     let root = root_of(&process(named.pid))?;
     let place = open(&root, named)?;
-    let (told, root) = (look(&place)?, look(&root)?);
+    let told = look(&place)?;
     let kind = Kind::of_mount(&process(named.pid), told.stx_mnt_id)?;
-    let container = look(root_of(&process(named.init_pid))?)?;
-    // A process may have another root: in a volume, or in an overlay of its own making.
-    let device = |it: &Statx| (it.stx_dev_major, it.stx_dev_minor);
-    let is_on_root = told.stx_mnt_id == root.stx_mnt_id && device(&root) == device(&container);
+    let is_on_root = is_root_of(&told, &[root, root_of(&process(named.init_pid))?])?;
     Ok(Resolved { path: name(&place)?, place, told, kind, is_on_root })
 }
 
@@ -124,4 +159,28 @@ fn open(root: &OwnedFd, named: &Named<'_>) -> io::Result<OwnedFd> {
 fn root_of(process: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat(CWD, process.join("root"), flags, Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, os::fd::AsRawFd as _, process::Command};
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn a_program_in_memory_is_known_while_it_runs() {
+        let memory: File = memfd_create("x", MemfdFlags::empty()).expect("is made").into();
+        let program = std::fs::read("/bin/sleep").expect("is there");
+        (&memory).write_all(&program).expect("is written");
+        let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
+        let mut sleep = Command::new(path).arg("60").spawn().expect("runs");
+        let layer = |pid| layer_of_program(None, Path::new("/proc"), pid, pid);
+        let (found, own) = (layer(sleep.id()), layer(std::process::id()));
+        sleep.kill().and_then(|()| sleep.wait()).expect("ends");
+        assert_eq!(found.map(|it| it.code), Some(code::MEMFD));
+        assert_ne!(own.map(|it| it.code), Some(code::MEMFD));
+        assert_eq!(layer(u32::MAX), None);
+    }
 }

@@ -200,6 +200,7 @@ impl ProcessTable {
             cwd: root_if_empty(tail.get(exec.cwd)).into(),
             origin,
             is_runtime,
+            is_foreign: old.is_foreign,
             lineage: old.lineage.clone(),
             serial: 0,
         };

@@ -28,19 +28,6 @@ pub enum Language {
     Slashes,
 }
 
-impl Language {
-    /// That of an interpreter, by what it is called.
-    pub fn of(called: &str) -> Self {
-        if ["node", "php", "lua"].iter().any(|it| called.starts_with(it)) {
-            Self::Slashes
-        } else if ["python", "perl", "ruby"].iter().any(|it| called.starts_with(it)) {
-            Self::Hash
-        } else {
-            Self::Shell
-        }
-    }
-}
-
 /// The commands of a program as one word, `{a;b}`: each once, in the order in which they come first.
 pub fn commands(language: Language, text: &str, is_cut: bool) -> String {
     let mut found = match language {

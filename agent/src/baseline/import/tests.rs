@@ -169,6 +169,8 @@ fn a_template_broader_than_what_is_learned_is_refused() {
         "/cache/<uuid>.sh",
         "/root/.ssh/x",
         "/cache/<a 1-9>.so",
+        "/cache/<a 1-64>.<a 1-4>",
+        "/cache/x<a 1-64>x<a 1-64>",
     ] {
         let is_literal = template == "/cache/*";
         assert_eq!(faults_of(template).is_empty(), is_literal, "{template}");
@@ -189,6 +191,8 @@ fn peers_are_refused_that_cover_more_than_a_network_or_domain() {
     for key in [
         "tcp <label>.com 443",
         "tcp <label>.co.uk 443",
+        "tcp <label>.s3.amazonaws.com 443",
+        "tcp <label>.github.io 443",
         "tcp <label>.<label>.test 443",
         "tcp * 443",
         "tcp 10.0.0.0/8 443",

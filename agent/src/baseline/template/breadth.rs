@@ -1,7 +1,7 @@
 //! Whether a pattern that somebody wrote down is no broader than what is learned.
 
 use super::{
-    pattern::{ALWAYS_DIGITS, Part, Pattern},
+    pattern::{ALWAYS_DIGITS, Part, Pattern, is_in},
     tokens::Charset,
 };
 
@@ -32,6 +32,12 @@ impl Pattern {
         if parts.windows(2).any(|pair| pair.iter().all(is_run)) {
             return Breadth::Broader("two runs never stand side by side");
         }
+        if parts.windows(2).any(|pair| holds(&pair[0], &pair[1])) {
+            return Breadth::Broader("what stands behind a run is none of its letters");
+        }
+        if self.is_open_at_its_end() {
+            return Breadth::Broader("the ending of a name is always said");
+        }
         let takes_any = |part: &Part| matches!(part, Part::Run { charset: Charset::Any, .. });
         if parts.iter().any(takes_any) {
             return of_any(parts);
@@ -52,6 +58,18 @@ impl Pattern {
             Part::Run { .. } | Part::Masked(_) => "x",
         });
         shown.collect()
+    }
+}
+
+/// Whether a run could go on with what stands behind it: a name is cut where its letters change.
+fn holds(run: &Part, behind: &Part) -> bool {
+    let Part::Run { charset, .. } = run else { return false };
+    match behind {
+        Part::Literal(text) => {
+            *charset != Charset::Any && text.starts_with(|it| is_in(it, *charset))
+        }
+        Part::Masked(_) => true,
+        Part::Run { .. } => false,
     }
 }
 
@@ -103,7 +121,9 @@ mod tests {
 
     #[test]
     fn what_learning_never_makes_is_broader() {
-        for text in ["temp-<d 1-10>.rdb", "tmp<w 8-8>", "<uuid>.jpg", "<a 9-9>", "<h 1-1>"] {
+        for text in
+            ["temp-<d 1-10>.rdb", "tmp<w 8-8>", "<uuid>.jpg", "<a 9-9>", "<h 1-1>", "x.<d 1-10>"]
+        {
             assert_eq!(breadth(text), Breadth::Learned, "{text}");
         }
         for text in ["<* 1-20>", "<* 1-20>.txt"] {
@@ -118,6 +138,10 @@ mod tests {
             "<a 1-255>",
             "<a 1-9><d 1-3>",
             "<* 3-9>",
+            "x<a 1-64>x<a 1-64>",
+            "<h 2-8>a",
+            "<d 1-10><date>",
+            "<a 1-64>.<a 1-4>",
         ] {
             assert!(matches!(breadth(text), Breadth::Broader(_)), "{text}");
         }

@@ -1,10 +1,13 @@
 //! One component of a path template: words that are said, and parts whose kind and length are known.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    ops::RangeInclusive,
+};
 
 use super::{
     MOST_NAME,
-    tokens::{Charset, Mask, Token, tokens},
+    tokens::{Charset, MOST_ENDING, Mask, Token, tokens},
 };
 
 /// How many more digits than were seen a number may have, and how many it may always have.
@@ -13,6 +16,10 @@ pub(super) const ALWAYS_DIGITS: usize = 10;
 
 /// What is known by its form is hardly longer, but for identifiers.
 const LONGEST_MASKED: usize = 64;
+
+/// Steps in which a name is compared with a pattern, at most: runs that may hold what stands behind
+/// them can share a name out among them in very many ways.
+const MOST_STEPS: usize = 4096;
 
 /// Endings of files that were compressed when they were rotated.
 const COMPRESSED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "Z"];
@@ -105,7 +112,24 @@ impl Pattern {
             (Part::Run { .. }, Part::Run { .. }) => true,
             (a, b) => a == b,
         };
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(is_alike)
+        self.0.len() == other.0.len()
+            && self.0.iter().zip(&other.0).all(is_alike)
+            && self.ending_run().map(is_number) == other.ending_run().map(is_number)
+    }
+
+    /// The run that is all of a name's ending; a number there counts files, and anything else is what
+    /// they are.
+    fn ending_run(&self) -> Option<&Part> {
+        let (last, before) = self.0.split_last()?;
+        let is_ending = matches!(before.last(), Some(Part::Literal(text)) if text.ends_with('.'));
+        (is_ending && matches!(last, Part::Run { .. })).then_some(last)
+    }
+
+    /// Whether its names may end with any short word.
+    pub(super) fn is_open_at_its_end(&self) -> bool {
+        self.ending_run().is_some_and(|run| {
+            !is_number(run) && matches!(run, Part::Run { least, .. } if *least <= MOST_ENDING)
+        })
     }
 
     /// Whether another of its shape is made of no other characters.
@@ -164,8 +188,12 @@ impl Pattern {
 
     /// Whether a name is meant.
     pub fn matches(&self, name: &str) -> bool {
-        matches(&self.0, name)
+        matches(&self.0, name, &mut { MOST_STEPS })
     }
+}
+
+fn is_number(part: &Part) -> bool {
+    matches!(part, Part::Run { charset: Charset::Digit, .. })
 }
 
 /// Whether a name ends with a short number of its own, as files do that are rotated: `error.log.3.gz`.
@@ -183,10 +211,14 @@ fn is_counter(name: &str) -> bool {
     name.len() >= 2 && name.starts_with('0') && name.bytes().all(|it| it.is_ascii_digit())
 }
 
-fn matches(parts: &[Part], name: &str) -> bool {
+fn matches(parts: &[Part], name: &str, steps: &mut usize) -> bool {
+    let Some(left) = steps.checked_sub(1) else { return false };
+    *steps = left;
     let Some((part, later)) = parts.split_first() else { return name.is_empty() };
     match part {
-        Part::Literal(text) => name.strip_prefix(&**text).is_some_and(|rest| matches(later, rest)),
+        Part::Literal(text) => {
+            name.strip_prefix(&**text).is_some_and(|rest| matches(later, rest, steps))
+        }
         Part::Masked(mask) => {
             let mut length = None;
             tokens(name, &mut |token| {
@@ -198,32 +230,42 @@ fn matches(parts: &[Part], name: &str) -> bool {
                 }
             });
             let length = length.unwrap_or_default();
-            length > 0 && matches(later, &name[length..])
+            length > 0 && matches(later, &name[length..], steps)
         }
-        Part::Run { charset, least, most } => matches_run(*charset, *least, *most, later, name),
+        Part::Run { charset, least, most } => {
+            matches_run((*charset, *least..=*most), later, name, steps)
+        }
     }
 }
 
 /// A run is as long as it can be: what follows begins with another character, or is the end.
-fn matches_run(charset: Charset, least: usize, most: usize, later: &[Part], name: &str) -> bool {
+fn matches_run(
+    (charset, lengths): (Charset, RangeInclusive<usize>),
+    later: &[Part],
+    name: &str,
+    steps: &mut usize,
+) -> bool {
     if charset == Charset::Any {
         let end = match later.first() {
             Some(Part::Literal(end)) => &**end,
             _ => "",
         };
         let is_whole = name.strip_suffix(end);
-        return is_whole.is_some_and(|run| (least..=most).contains(&run.chars().count()));
+        return is_whole.is_some_and(|run| lengths.contains(&run.chars().count()));
     }
+    let (least, most) = lengths.into_inner();
     let length = name.find(|it: char| !is_in(it, charset)).unwrap_or(name.len());
     // A random run between words may be followed by a letter that says something.
     let longest = length.min(most);
     if length > most && !later.first().is_some_and(|it| matches!(it, Part::Literal(_))) {
         return false;
     }
-    (least..=longest).rev().any(|at| name.is_char_boundary(at) && matches(later, &name[at..]))
+    (least..=longest)
+        .rev()
+        .any(|at| name.is_char_boundary(at) && matches(later, &name[at..], steps))
 }
 
-fn is_in(it: char, charset: Charset) -> bool {
+pub(super) fn is_in(it: char, charset: Charset) -> bool {
     match charset {
         Charset::Digit => it.is_ascii_digit(),
         Charset::Hex => it.is_ascii_hexdigit(),
@@ -383,6 +425,22 @@ mod tests {
         assert!(!pattern.matches("tmpab_d12345.part") && !pattern.matches("tmpabcdefgh"));
         assert!(Pattern::any(20, ".txt").matches("anything at all.txt"));
         assert!(!Pattern::any(5, "").matches("longer"));
+    }
+
+    #[test]
+    fn a_pattern_whose_runs_hold_what_follows_them_takes_no_time() {
+        let pattern = Pattern::parse(&"x<a 1-64>".repeat(25)).expect("is a pattern");
+        assert!(!pattern.matches(&format!("{}-", "x".repeat(200))));
+        let few = Pattern::parse("x<a 1-64>x<a 1-64>").expect("is a pattern");
+        assert!(few.matches("xyxy") && !few.matches("xyy-"));
+    }
+
+    #[test]
+    fn a_number_at_the_end_and_an_ending_are_not_of_one_shape() {
+        let shape = |name| Pattern::of_shape(name).expect("varies");
+        assert!(!shape("core.12").has_shape_of(&shape("core.a1b2c3")));
+        assert!(shape("core.12").has_shape_of(&shape("core.7")));
+        assert!(shape("core-12").has_shape_of(&shape("core-a1b2c3")));
     }
 
     proptest! {

@@ -9,7 +9,7 @@ const WORD: usize = 3;
 /// The groups of a UUID.
 const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 /// Longest ending that is taken for a type of file though it holds a digit, as `mp3`.
-const MOST_ENDING: usize = 4;
+pub(super) const MOST_ENDING: usize = 4;
 
 /// Which characters a varying part is made of; each holds those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -89,22 +89,89 @@ fn what_a_foreign_program_makes_is_foreign_however_often_it_forks() {
     assert!(peers.is_empty());
 }
 
+/// Docker tells that a container ended.
+fn dies() -> Vec<u8> {
+    let mut texts = TailBuilder::default();
+    let op = texts.push(b"die");
+    let body = lifecycle::Container { op, ..lifecycle::Container::default() };
+    encode(Header::default(), body, texts.bytes())
+}
+
+#[test]
+fn what_is_told_after_the_end_of_a_container_it_did_before() {
+    let app = process("/app", None, Origin::Init);
+    let lock = write("/data/lock", 0o100_644);
+    let mut stage = Stage::new();
+    for number in 1..=2 {
+        stage.run(number, "/app", None);
+        stage.see(number, Some(&app), &lock, None);
+        stage.start(number);
+    }
+    for _ in 0..80 {
+        stage.work(1);
+        stage.work(2);
+        stage.pass(1);
+    }
+    assert_eq!(rule(stage.see(1, Some(&app), &lock, None)), Some(Rule::NewWrite));
+    stage.run(3, "/app", None);
+    assert_eq!(stage.see(3, Some(&app), &lock, None), None);
+    stage.now_ms += 2000;
+    stage.see(3, None, &dies(), None);
+    stage.now_ms += 60_000;
+    assert_eq!(stage.see(3, Some(&app), &lock, None), None, "it was starting");
+    assert!(stage.baseline.instances.keys().all(|it| *it != 3));
+}
+
+#[test]
+fn what_was_foreign_in_a_container_that_has_ended_is_foreign_still() {
+    let mut stage = Stage::new();
+    stage.start(1);
+    let dropped = process("/tmp/x", Some("/app"), Origin::Init);
+    stage.see(1, Some(&dropped), &exec(code::UPPER), None);
+    stage.see(1, None, &dies(), None);
+    stage.now_ms += 60_000;
+    stage.see(1, Some(&dropped), &connect(4444), Some("evil.test"));
+    let profiles = stage.baseline.profiles().iter();
+    let peers = profiles.map(|it| it.learned[Dimension::Peer as usize].entries().len());
+    assert_eq!(peers.sum::<usize>(), 0);
+}
+
+#[test]
+fn an_end_that_is_told_late_ends_no_container_that_began_after_it() {
+    let mut stage = Stage::new();
+    stage.start(1);
+    let ended_ms = stage.now_ms;
+    stage.now_ms += 5000;
+    let again = 77;
+    let entry = exec(code::IMAGE);
+    let mut record = Record::decode(&entry).expect("decodes");
+    record.header.cgroup_id = again;
+    stage.baseline.observe(&Observation {
+        ts_ns: stage.now_ms * 1_000_000,
+        record,
+        node: &Arc::new(Node::default()),
+        container: Some(&container(1)),
+        process: Some(&process("/app", None, Origin::Init)),
+        peer_name: None,
+        former_name: None,
+    });
+    for _ in 0..2 {
+        stage.now_ms = ended_ms;
+        stage.see(1, None, &dies(), None);
+        assert!(stage.baseline.instances.keys().eq([&again]));
+    }
+}
+
 #[test]
 fn containers_that_live_shorter_than_a_unit_make_units_together() {
     let mut stage = Stage::new();
-    let ends = {
-        let mut texts = TailBuilder::default();
-        let op = texts.push(b"die");
-        let body = lifecycle::Container { op, ..lifecycle::Container::default() };
-        encode(Header::default(), body, texts.bytes())
-    };
     for number in 1..=12 {
         stage.run(number, "/app", None);
         // Ten minutes after the longest start.
         stage.now_ms += 300_000;
         stage.run(number, "/bin/convert", Some("/app"));
         stage.now_ms += 600_000;
-        stage.see(number, None, &ends, None);
+        stage.see(number, None, &dies(), None);
     }
     let image = &stage.baseline.profiles()[0];
     assert_eq!(image.exposure[Context::Steady as usize].units, 2);

@@ -32,7 +32,7 @@ use crate::{
         dimension::{Context, Dimension},
         learner::Baseline,
         orders::{Act, Order},
-        profile::MOST_BYTES,
+        profile::{MOST_BYTES, Profile},
         saved::Saved,
         settings::Settings,
     },
@@ -267,6 +267,67 @@ fn what_only_happens_at_the_start_is_new_after_it() {
     }
     let departure = stage.run(1, "/bin/chown", Some("/app")).expect("is new by now");
     assert!(stage.baseline.explain(&departure).contains("never after one"));
+}
+
+#[test]
+fn what_a_service_opened_at_its_start_it_may_open_again() {
+    let mut stage = Stage::new();
+    let app = process("/app", None, Origin::Init);
+    let listen = Listen { port: 9000, protocol: 6, ..Listen::default() };
+    let listen = encode(Header::default(), listen, &[]);
+    for number in 1..=2 {
+        stage.run(number, "/app", None);
+        stage.see(number, Some(&app), &connect(6379), Some("cache"));
+        stage.see(number, Some(&app), &listen, None);
+        stage.start(number);
+    }
+    for _ in 0..80 {
+        stage.work(1);
+        stage.work(2);
+        stage.pass(1);
+    }
+    assert!(stage.is_monitored(Dimension::Peer) && stage.is_monitored(Dimension::Listener));
+    assert_eq!(stage.see(1, Some(&app), &connect(6379), Some("cache")), None);
+    assert_eq!(stage.see(1, Some(&app), &listen, None), None);
+    let other = stage.see(1, Some(&app), &connect(6379), Some("other"));
+    assert_eq!(rule(other), Some(Rule::NewPeer));
+}
+
+#[test]
+fn who_has_a_known_service_start_is_told_by_what_starts_never_did() {
+    let mut stage = Stage::learned();
+    for dimension in [Dimension::Process, Dimension::Peer] {
+        let is_of = |it: &&Profile| it.subject.is_image() != dimension.is_of_service();
+        let profile = stage.baseline.profiles().iter().find(is_of).expect("is there");
+        assert!(!profile.is_monitored(dimension, Context::Start), "two starts are few");
+    }
+    stage.run(3, "/app", None);
+    let app = process("/app", None, Origin::Init);
+    for _ in 0..2 {
+        assert_eq!(rule(stage.run(3, "/bin/sh", Some("/app"))), Some(Rule::NewShell));
+        assert_eq!(rule(stage.run(3, "/usr/bin/wget", Some("/app"))), Some(Rule::NewTool));
+        let call = stage.see(3, Some(&app), &connect(443), Some("evil.test"));
+        assert_eq!(rule(call), Some(Rule::NewPeer), "not learned");
+    }
+    assert_eq!(stage.run(3, "/bin/migrate", Some("/app")), None, "starts are learned still");
+    assert_eq!(stage.see(3, Some(&app), &connect(5432), Some("db")), None);
+}
+
+#[test]
+fn of_a_service_that_was_never_seen_to_start_starts_are_learned() {
+    let mut stage = Stage::new();
+    for _ in 0..24 * 8 {
+        stage.work(1);
+        stage.pass(1);
+    }
+    assert!(stage.is_monitored(Dimension::Process) && stage.is_monitored(Dimension::Peer));
+    stage.run(3, "/bin/sh", None);
+    stage.run(3, "/app", Some("/bin/sh"));
+    let app = process("/app", None, Origin::Init);
+    assert_eq!(stage.see(3, Some(&app), &connect(443), Some("first.test")), None);
+    stage.now_ms += 600_000;
+    let late = stage.see(3, Some(&app), &connect(443), Some("first.test"));
+    assert_eq!(rule(late), Some(Rule::NewPeer), "it vouches for starts alone");
 }
 
 #[test]

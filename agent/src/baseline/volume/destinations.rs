@@ -225,6 +225,11 @@ mod tests {
         assert_eq!(peers.place_of("10.0.0.200"), "10.0.0.0/24");
         assert_eq!(peers.known().count(), 1);
         assert_eq!(peers.place_of("10.0.1.1"), "10.0.1.1");
+        for name in ["a", "b", "c"] {
+            peers.add(&format!("{name}.s3.amazonaws.com"), [1000, 0], &at(0, true));
+        }
+        let bucket = "evil.s3.amazonaws.com";
+        assert_eq!(peers.place_of(bucket), bucket, "its neighbours are others'");
     }
 
     #[test]
