@@ -23,6 +23,8 @@ const LEAST_LIKENESS: f64 = 0.5;
 const MOST_LISTED: usize = 256;
 /// Letters that are kept of one.
 const MOST_LETTERS: usize = 200;
+/// How many times as long as it takes at least a release may add at most, however little it works.
+const LONGEST: u64 = 3;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +196,8 @@ impl Profile {
         self.exposure = from.exposure;
         (self.starts, self.good_exits) = (from.starts, from.good_exits);
         (self.accepts, self.has_listener) = (from.accepts, from.has_listener);
-        (self.seen, self.lost, self.last_unit) = (from.seen, from.lost, from.last_unit);
+        // What was lost of the version before says nothing of this one.
+        (self.seen, self.last_unit) = (from.seen, from.last_unit);
         self.heritage = Some(Heritage {
             from: digest.clone(),
             since_s: now_s,
@@ -343,13 +346,16 @@ impl Profile {
         }
     }
 
-    /// Ends the time in which the release adds, once it was long enough and saw enough work.
+    /// Ends the time in which the release adds, once it was long enough and saw enough work; what
+    /// hardly works does not go on adding for ever.
     pub(super) fn end_release(&mut self, now_s: u64, settings: &Settings) {
         let units = self.exposure[Context::Steady as usize].units;
         let Some(heritage) = &mut self.heritage else { return };
-        let is_long = now_s.saturating_sub(heritage.since_s) >= settings.ready_after_s();
+        let passed_s = now_s.saturating_sub(heritage.since_s);
+        let is_long = passed_s >= settings.ready_after_s();
         let is_used = units.saturating_sub(heritage.units) >= settings.least_units;
-        if heritage.release.ended_s == 0 && is_long && is_used {
+        let is_over = is_long && is_used || passed_s >= longest_s(settings);
+        if heritage.release.ended_s == 0 && is_over {
             heritage.release.ended_s = now_s.max(1);
             self.is_unsaved = true;
         }
@@ -365,4 +371,10 @@ impl Profile {
     pub fn is_unused(&self, entry: &Entry) -> bool {
         is_unused(self.heritage.as_ref(), entry)
     }
+}
+
+/// When a release adds no more in any case: work without a pause would have been enough by far.
+fn longest_s(settings: &Settings) -> u64 {
+    let units_ms = settings.unit_ms().saturating_mul(u64::from(settings.least_units));
+    settings.ready_after_s().max(units_ms / 1000).saturating_mul(LONGEST)
 }

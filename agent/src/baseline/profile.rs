@@ -10,7 +10,7 @@ use super::{
     entries::{Entry, Occasion},
     heritage::Heritage,
     learned::Learned,
-    settings::{LEAST_STARTS, Settings},
+    settings::{DAY_S, LEAST_STARTS, Settings},
     subject::Subject,
     survey::Executables,
     volume::known::Volumes,
@@ -36,6 +36,9 @@ pub struct Exposure {
     pub units: u32,
     /// When the first began, in seconds since the Unix epoch; 0 before.
     pub first_s: u64,
+    /// When the latest was whole, likewise.
+    #[serde(default)]
+    pub last_s: u64,
 }
 
 /// A container that was learned from.
@@ -99,10 +102,12 @@ pub struct Profile {
     pub has_listener: bool,
     /// Containers that ended with code 0.
     pub good_exits: u32,
-    /// Observations that were seen.
+    /// Observations that were seen, and since any was lost half of them each day.
     pub seen: u64,
-    /// Observations that were lost.
+    /// Observations that were lost, likewise.
     pub lost: u64,
+    /// When these were halved last, in seconds since the Unix epoch; 0 before.
+    pub halved_s: u64,
     /// Work of containers that ended within a unit, short of a whole one, in milliseconds. Not kept.
     pub carried_ms: u64,
     /// The number of the latest unit.
@@ -136,6 +141,7 @@ impl Profile {
             good_exits: 0,
             seen: 0,
             lost: 0,
+            halved_s: 0,
             carried_ms: 0,
             last_unit: 0,
             approved_s: 0,
@@ -234,6 +240,7 @@ impl Profile {
         if exposure.first_s == 0 {
             exposure.first_s = began_s;
         }
+        exposure.last_s = exposure.last_s.max(at.now_s);
         if let Some(contributor) = self.contributor(at.container, id) {
             contributor.units = contributor.units.saturating_add(1);
         }
@@ -257,7 +264,9 @@ impl Profile {
             novel_units: learned.entries().novel_units(context).saturating_add(frozen),
             least_units: LEAST_STARTS,
             starts: self.starts.max(self.contributors.len() as u32),
+            is_start: context == Context::Start,
             age_s: if first_s == 0 { 0 } else { now_s.saturating_sub(first_s) },
+            worked_s: if first_s == 0 { 0 } else { exposure.last_s.saturating_sub(first_s) },
             is_active: true,
             seen: self.seen,
             lost: self.lost,
@@ -294,14 +303,31 @@ impl Profile {
         if self.has_listener {
             return self.accepts >= u64::from(settings.least_accepts);
         }
-        // A batch job is what ends well again and again; what does neither works by itself.
-        self.good_exits == 0 || self.good_exits >= LEAST_EXITS
+        // A batch job is what ends well again and again; what does neither works by itself, and so does
+        // what works for long between one end and the next.
+        let units = self.exposure[Context::Steady as usize].units;
+        let is_short = units < settings.least_units.saturating_mul(self.good_exits);
+        self.good_exits >= LEAST_EXITS || !is_short
+    }
+
+    /// Halves what was seen and lost each day: one burst of losses long ago is no reason to distrust
+    /// what is seen now. It is not kept for that alone, since it follows from the time that has passed.
+    fn age_losses(&mut self, now_s: u64, settings: &Settings) {
+        let day_s = (settings.seconds(DAY_S) as u64).max(1);
+        if self.halved_s == 0 || self.lost == 0 {
+            self.halved_s = now_s;
+        }
+        let days = now_s.saturating_sub(self.halved_s) / day_s;
+        let half = |it: u64| it.checked_shr(days.min(64) as u32).unwrap_or_default();
+        (self.seen, self.lost) = (half(self.seen), half(self.lost));
+        self.halved_s += days * day_s;
     }
 
     /// Has dimensions monitored of which enough is known; returns whether any is newly so.
     pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
         let mut has_changed = false;
         self.end_release(now_s, settings);
+        self.age_losses(now_s, settings);
         for dimension in self.dimensions() {
             for &context in dimension.contexts() {
                 let standing = &self.standing[dimension as usize];

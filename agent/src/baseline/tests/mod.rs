@@ -6,6 +6,7 @@ mod known;
 mod release;
 mod shop;
 mod siblings;
+mod time;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
