@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     behaviour::{Behaviour, Learning},
     dimension::{Context, Dimension},
-    entries::Entry,
+    entries::{Entry, Occasion},
     profile::{Contributor, Exposure, MOST_CONTRIBUTORS, Profile, Standing},
     settings::Settings,
     shield,
@@ -163,8 +163,8 @@ impl Profile {
 
     /// Takes over what the version before is known to do, and how surely.
     ///
-    /// What only one of several containers showed is left behind, and so is what is doubted. What an
-    /// operator denied stays denied.
+    /// What only one of several containers showed is left behind, in each context. What an operator
+    /// denied stays denied.
     pub fn inherit(&mut self, from: &Self, now_s: u64) {
         let Subject::Image { digest, .. } = &from.subject else { return };
         let earlier = from.heritage.iter().flat_map(|it| &it.contributors);
@@ -176,9 +176,10 @@ impl Profile {
             let (theirs, own) =
                 (&from.learned[dimension as usize], &mut self.learned[dimension as usize]);
             theirs.visit(&mut |scope, key, entry| {
-                let is_sure = (entry.is_confirmed() || is_lone) && !from.is_doubted(entry);
-                if is_sure || entry.is_denied {
-                    let entry = Entry { is_inherited: !entry.is_denied, ..entry.clone() };
+                let is_whole = is_lone || entry.is_denied;
+                let sure = if is_whole { Some(entry.clone()) } else { entry.confirmed() };
+                if let Some(entry) = sure {
+                    let entry = Entry { is_inherited: !entry.is_denied, ..entry };
                     let is_counted = entry.is_inherited;
                     let fits = own.restore(dimension, scope, key, entry);
                     inherited += u32::from(fits && is_counted);
@@ -302,12 +303,13 @@ impl Profile {
         &self,
         it: &Behaviour<'_>,
         entry: Option<&Entry>,
-        context: Context,
+        at: &Occasion,
     ) -> bool {
+        let (context, asked_in) = (at.context, it.dimension.asked_in(at.context));
         self.is_in_release()
             && it.learning != Learning::Shielded
             && context != Context::Session
-            && !entry.is_some_and(|entry| self.is_doubted(entry))
+            && !entry.is_some_and(|entry| self.is_doubted(entry, asked_in, at.container))
             && !(context == Context::Steady && self.is_earlier_shell(it))
     }
 

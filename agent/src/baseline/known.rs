@@ -101,9 +101,9 @@ impl Known {
         if sees_start {
             profile.starts = profile.starts.saturating_add(1);
         }
-        if let Some(contributor) = profile.contributor(instance.hash, &container.id) {
+        let now_s = instance.start_ms / 1000;
+        if let Some(contributor) = profile.contributor(instance.hash, container, now_s) {
             contributor.starts = contributor.starts.saturating_add(u32::from(sees_start));
-            contributor.role = stable_hash(Subject::role_of(container).as_bytes());
         }
         profile.last_unit += 1;
         profile.is_unsaved = true;
@@ -166,13 +166,14 @@ impl Known {
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let asked_in = dimension.asked_in(context);
-        let vouches = entry.is_some_and(|entry| profile.vouches(entry, asked_in));
+        let actor = at.container;
+        let vouches = entry.is_some_and(|entry| profile.vouches(entry, asked_in, actor));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
         let is_addition = is_monitored
             && may_learn
             && !profile.learned[dimension as usize].is_full
-            && profile.takes_as_addition(it, entry, context);
+            && profile.takes_as_addition(it, entry, at);
         if vouches {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
@@ -192,11 +193,11 @@ impl Known {
             return Looked::Open;
         }
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
-        let vouches = |entry| self.profiles[member.profile].vouches(entry, asked_in);
+        let vouches = |entry| self.profiles[member.profile].vouches(entry, asked_in, actor);
         if !is_denied && moved.is_some_and(vouches) {
             return Looked::Known;
         }
-        self.depart(it, member.profile, number, context)
+        self.depart(it, member.profile, number, at)
     }
 
     /// What is to be told of a behaviour that is not known; `number` is that of its entry, if it has
@@ -206,14 +207,17 @@ impl Known {
         it: &Behaviour<'_>,
         place: usize,
         number: Option<u32>,
-        context: Context,
+        at: &Occasion,
     ) -> Looked {
-        let dimension = it.dimension;
+        let (dimension, context) = (it.dimension, at.context);
+        let asked_in = dimension.asked_in(context);
         let profile = &mut self.profiles[place];
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let kind = match entry {
             Some(entry) if entry.is_denied => DepartureKind::Denied,
-            Some(entry) if profile.is_doubted(entry) => DepartureKind::OneContainer,
+            Some(entry) if profile.is_doubted(entry, asked_in, at.container) => {
+                DepartureKind::OneContainer
+            }
             Some(entry) if entry.seen[Context::Start as usize].units > 0 => {
                 DepartureKind::AtStartOnly { starts: entry.seen[Context::Start as usize].units }
             }
@@ -255,13 +259,14 @@ impl Known {
         }
         let Some((connect, _)) = observation.record.read::<Connect>() else { return current };
         let profile = &self.profiles[member.profile];
+        let actor = observation.container.map_or(0, |it| stable_hash(it.id.as_bytes()));
         let is_known = |name| {
             let mut key = String::new();
             peer::push_key(&mut key, &connect, address(connect.address), name);
             let learned = &profile.learned[Dimension::Peer as usize];
             let number = learned.find(&Behaviour::of_peer(&key));
             let entry = number.and_then(|number| learned.entry(number));
-            entry.is_some_and(|entry| profile.vouches(entry, context))
+            entry.is_some_and(|entry| profile.vouches(entry, context, actor))
         };
         if is_known(former) && !is_known(current) { former } else { current }
     }
@@ -324,7 +329,7 @@ impl Known {
             if saw_start && !member.is_start_counted && now_ms >= start_ends_ms {
                 member.is_start_counted = true;
                 let at = at(Context::Start, member.start_unit);
-                profile.count_unit(&at, &instance.container.id, start_ms / 1000);
+                profile.count_unit(&at, &instance.container, start_ms / 1000);
             }
             if member.unit_began_ms == 0 {
                 profile.last_unit += 1;
@@ -336,7 +341,7 @@ impl Known {
             }
             if member.is_active {
                 let at = at(Context::Steady, member.unit);
-                profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
+                profile.count_unit(&at, &instance.container, member.unit_began_ms / 1000);
             }
             profile.last_unit += 1;
             let passed = (now_ms - member.unit_began_ms) / unit_ms;
@@ -363,7 +368,7 @@ impl Known {
             }
             profile.carried_ms %= unit_ms;
             let at = at(Context::Steady, member.unit);
-            profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
+            profile.count_unit(&at, &instance.container, member.unit_began_ms / 1000);
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod template;
 
 pub mod arguments;
 
+pub mod entry;
+
 pub mod entries;
 
 pub mod learned;
@@ -33,6 +35,8 @@ pub mod survey;
 pub mod volume;
 
 pub mod profile;
+
+mod doubt;
 
 pub mod heritage;
 

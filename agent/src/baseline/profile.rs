@@ -15,6 +15,7 @@ use super::{
     survey::Executables,
     volume::known::Volumes,
 };
+use crate::{attribution::container::Container, stable_hash::stable_hash};
 
 /// What a profile takes at most, in bytes.
 pub const MOST_BYTES: usize = 2 << 20;
@@ -22,12 +23,6 @@ pub const MOST_BYTES: usize = 2 << 20;
 pub const MOST_CONTRIBUTORS: usize = 64;
 /// Runs of a batch image that ended well, at least.
 const LEAST_EXITS: u32 = 5;
-/// Units of sessions that a behaviour needs to be known in one.
-const LEAST_SESSIONS: u32 = 2;
-/// Other containers that have worked long enough without something for it to be doubted, and how
-/// many units that is.
-const LEAST_DOUBTERS: usize = 2;
-const DOUBTING_UNITS: u32 = 24;
 
 /// Units of a context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +49,12 @@ pub struct Contributor {
     pub units: u32,
     /// Starts of it.
     pub starts: u32,
+    /// When it was at work first, in seconds since the Unix epoch; 0 where nobody knows.
+    #[serde(default)]
+    pub first_s: u64,
+    /// When it was last, likewise.
+    #[serde(default)]
+    pub last_s: u64,
     /// Whether it was told that it differs from its siblings.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_told: bool,
@@ -193,55 +194,39 @@ impl Profile {
             && (it.dimension != Dimension::Arguments || is_known())
     }
 
-    /// Whether an entry vouches for an act in a context.
-    pub fn vouches(&self, entry: &Entry, context: Context) -> bool {
-        let is_enough = |by: &Context| {
-            let least = if *by == Context::Session { LEAST_SESSIONS } else { 1 };
-            entry.seen[*by as usize].units >= least
-        };
-        !entry.is_denied && context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
-    }
-
-    /// Whether only one container ever showed something, while others did without it for long.
-    pub fn is_doubted(&self, entry: &Entry) -> bool {
-        if entry.is_confirmed() {
-            return false;
-        }
-        // Who was started otherwise is not expected to do the same.
-        let mut all = self.contributors.iter();
-        let Some(role) = all.find(|it| entry.supporters.contains(&it.hash)).map(|it| it.role)
-        else {
-            return false;
-        };
-        let is_doubter = |it: &&Contributor| {
-            it.role == role && it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash)
-        };
-        self.contributors.iter().filter(is_doubter).count() >= LEAST_DOUBTERS
-    }
-
-    /// The part of a container, made where it has none yet; who gave least makes room.
-    pub fn contributor(&mut self, hash: u64, id: &str) -> Option<&mut Contributor> {
+    /// The part of a container at work, made where it has none yet; who gave least makes room.
+    pub fn contributor(
+        &mut self,
+        hash: u64,
+        container: &Container,
+        now_s: u64,
+    ) -> Option<&mut Contributor> {
         if let Some(at) = self.contributors.iter().position(|it| it.hash == hash) {
-            return self.contributors.get_mut(at);
+            let contributor = self.contributors.get_mut(at)?;
+            contributor.last_s = contributor.last_s.max(now_s);
+            return Some(contributor);
         }
         if self.contributors.len() >= MOST_CONTRIBUTORS {
             let (least, _) = self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
             self.contributors.swap_remove(least);
         }
-        let id = id.chars().take(12).collect();
-        self.contributors.push(Contributor { hash, id, ..Contributor::default() });
+        let id = container.id.chars().take(12).collect();
+        let role = stable_hash(Subject::role_of(container).as_bytes());
+        let (first_s, last_s) = (now_s, now_s);
+        let made = Contributor { hash, id, role, first_s, last_s, ..Contributor::default() };
+        self.contributors.push(made);
         self.contributors.last_mut()
     }
 
     /// A unit of a context was whole.
-    pub fn count_unit(&mut self, at: &Occasion, id: &str, began_s: u64) {
+    pub fn count_unit(&mut self, at: &Occasion, container: &Container, began_s: u64) {
         let exposure = &mut self.exposure[at.context as usize];
         exposure.units = exposure.units.saturating_add(1);
         if exposure.first_s == 0 {
             exposure.first_s = began_s;
         }
         exposure.last_s = exposure.last_s.max(at.now_s);
-        if let Some(contributor) = self.contributor(at.container, id) {
+        if let Some(contributor) = self.contributor(at.container, container, at.now_s) {
             contributor.units = contributor.units.saturating_add(1);
         }
         self.is_grown = true;

@@ -1,6 +1,7 @@
 //! Learning as a whole, from observations to departures.
 
 mod arguments;
+mod doubt;
 mod evidence;
 mod known;
 mod release;

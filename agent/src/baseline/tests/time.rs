@@ -6,7 +6,7 @@ use super::*;
 use crate::baseline::profile::Profile;
 
 /// A container ends well.
-fn end() -> Vec<u8> {
+pub(super) fn end() -> Vec<u8> {
     let mut texts = TailBuilder::default();
     let op = texts.push(b"die");
     let body = lifecycle::Container { op, ..lifecycle::Container::default() };
