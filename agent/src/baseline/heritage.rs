@@ -107,6 +107,11 @@ impl Release {
 }
 
 impl Heritage {
+    /// Whether all that its release added was told.
+    pub(super) fn is_told(&self) -> bool {
+        self.release.count() <= self.release.told
+    }
+
     fn note(&mut self, it: &Behaviour<'_>, context: Context, now_s: u64) {
         let release = &mut self.release;
         if release.first_s == 0 {
@@ -194,6 +199,7 @@ impl Profile {
                 ..standing
             };
         }
+        self.mend_fullness();
         self.exposure = from.exposure;
         (self.starts, self.good_exits) = (from.starts, from.good_exits);
         (self.accepts, self.has_listener) = (from.accepts, from.has_listener);

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -22,14 +22,13 @@ use super::{
     profile::{MOST_BYTES, Profile},
     settings::Settings,
     shield,
+    slots::MOST_PROFILES,
     subject::{Subject, is_named, repository},
     survey::Found,
     template::tokens,
 };
 use crate::{attribution::observation::Observation, stable_hash::stable_hash};
 
-/// Profiles kept at most; containers beyond it are not learned from.
-pub const MOST_PROFILES: usize = 512;
 /// What all profiles together take at most, about, in bytes.
 const MOST_TOTAL_BYTES: usize = 64 << 20;
 /// New behaviours of one dimension that one unit may show before no more of them are learned: it is
@@ -44,16 +43,20 @@ const FIRST_UNITS: u32 = 3;
 pub struct Known {
     /// What an operator set.
     pub settings: Settings,
-    /// All profiles; their places do not change.
+    /// All profiles; their places do not change, but that one may be given to another.
     pub profiles: Vec<Profile>,
+    /// The places of those that a container is at work of, as they were a moment ago.
+    pub(super) living: HashSet<usize>,
+    /// Places that were given to another since somebody asked.
+    pub(super) reused: Vec<usize>,
     /// What happened that metrics tell of.
     pub counts: Counts,
-    places: HashMap<Subject, usize>,
+    pub(super) places: HashMap<Subject, usize>,
     pub(super) hasher: RandomState,
     /// Digits of the largest amounts that were found of each service, metric and peer.
     pub(super) peaks: HashMap<u64, u32>,
     /// What all profiles take, as it was weighed last, and what came since.
-    total_bytes: usize,
+    pub(super) total_bytes: usize,
 }
 
 impl Known {
@@ -62,6 +65,8 @@ impl Known {
         Self {
             settings,
             profiles: Vec::new(),
+            living: HashSet::new(),
+            reused: Vec::new(),
             counts: Counts::default(),
             places: HashMap::new(),
             hasher: RandomState::new(),
@@ -88,7 +93,7 @@ impl Known {
         let (container, sees_start) = (&instance.container, instance.saw_start());
         let is_new = !self.places.contains_key(subject);
         let before = if is_new { self.version_before(subject, &container.image) } else { None };
-        let place = self.place_of(subject)?;
+        let place = self.place_of(subject, instance.start_ms / 1000)?;
         if let Some(before) = before
             && let Ok([profile, before]) = self.profiles.get_disjoint_mut([place, before])
         {
@@ -108,20 +113,6 @@ impl Known {
         profile.last_unit += 1;
         profile.is_unsaved = true;
         Some(Member { profile: place, start_unit: profile.last_unit, ..Member::default() })
-    }
-
-    /// The place of a subject's profile, made where there is none; `None` where there is no room.
-    pub fn place_of(&mut self, subject: &Subject) -> Option<usize> {
-        if let Some(place) = self.places.get(subject) {
-            return Some(*place);
-        }
-        if self.profiles.len() >= MOST_PROFILES {
-            self.counts.refused_profiles += 1;
-            return None;
-        }
-        self.places.insert(subject.clone(), self.profiles.len());
-        self.profiles.push(Profile::new(subject.clone()));
-        Some(self.profiles.len() - 1)
     }
 
     /// The version before of an image in its use: of those enough is known of, the one that was at
@@ -296,10 +287,19 @@ impl Known {
             }
             return Learnt::Refused;
         }
-        let room = MOST_BYTES
-            .saturating_sub(profile.bytes())
-            .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
-        let learnt = profile.learned[it.dimension as usize].learn(it, at, room);
+        let own_room = MOST_BYTES.saturating_sub(profile.bytes());
+        let room = own_room.min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
+        let learned = &mut profile.learned[it.dimension as usize];
+        let was_full = learned.is_full;
+        let learnt = learned.learn(it, at, room);
+        let needed = ENTRY_BYTES + it.scope.len() + it.key.len();
+        if learnt == Learnt::Refused && room < needed && needed <= own_room {
+            // All profiles together lack room, and have it again when one goes: there was something
+            // new, and no more of it is asked for in this unit.
+            learned.is_full = was_full;
+            profile.standing[it.dimension as usize].frozen[at.context as usize] += 1;
+            *fresh = most + 1;
+        }
         if is_addition && matches!(learnt, Learnt::Known | Learnt::New) {
             profile.note_addition(it, at.context, at.now_s);
         }

@@ -54,6 +54,8 @@ mod siblings;
 
 pub mod known;
 
+pub mod slots;
+
 pub mod learner;
 
 pub mod saved;

@@ -7,9 +7,9 @@ use super::{
     behaviour::Behaviour,
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
-    entries::{Entry, Occasion},
+    entries::{ENTRY_BYTES, Entry, Occasion},
     heritage::Heritage,
-    learned::Learned,
+    learned::{Learned, MOST_KEY},
     settings::{DAY_S, LEAST_STARTS, Settings},
     subject::Subject,
     survey::Executables,
@@ -256,6 +256,26 @@ impl Profile {
             seen: self.seen,
             lost: self.lost,
             is_full: learned.is_full,
+        }
+    }
+
+    /// When it was at work last, in seconds since the Unix epoch, as far as that is known.
+    pub fn worked_s(&self) -> u64 {
+        let containers = self.contributors.iter().map(|it| it.last_s);
+        let all = containers.chain(self.exposure.map(|it| it.last_s)).chain([self.approved_s]);
+        all.max().unwrap_or_default()
+    }
+
+    /// Whether departures of any kind are told.
+    pub fn tells_anything(&self) -> bool {
+        self.standing.iter().any(|it| it.monitored_s.iter().any(|it| *it != 0))
+    }
+
+    /// Takes those dimensions for full no more in which there is room by now.
+    pub fn mend_fullness(&mut self) {
+        let has_room = self.bytes() + ENTRY_BYTES + MOST_KEY <= MOST_BYTES;
+        for learned in &mut self.learned {
+            learned.is_full &= !has_room || learned.is_at_bound();
         }
     }
 

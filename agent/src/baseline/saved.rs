@@ -132,7 +132,7 @@ impl Saved {
             }
             profile.standing[dimension as usize] = standing;
         }
-        Profile {
+        let mut profile = Profile {
             image: self.image,
             volumes: self.volumes,
             exposure: self.exposure.map(|it| dated(it, self.written_s)),
@@ -150,7 +150,9 @@ impl Saved {
             executables: self.executables,
             is_unsaved: false,
             ..profile
-        }
+        };
+        profile.mend_fullness();
+        profile
     }
 }
 

@@ -7,6 +7,7 @@ mod known;
 mod release;
 mod shop;
 mod siblings;
+mod slots;
 mod time;
 
 use std::{net::Ipv4Addr, sync::Arc};
