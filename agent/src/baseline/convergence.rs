@@ -91,8 +91,13 @@ pub struct Evidence {
     pub least_units: u32,
     /// Containers and starts that the units are of.
     pub starts: u32,
+    /// Whether these are starts, of which there are few: how seldom they are is known by the time that
+    /// passes without any.
+    pub is_start: bool,
     /// Seconds since the first unit began.
     pub age_s: u64,
+    /// Seconds from then until the latest unit was whole: what passes without work shows nothing.
+    pub worked_s: u64,
     /// Whether the service was used enough.
     pub is_active: bool,
     /// Observations that were seen and lost.
@@ -132,7 +137,7 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
     let units = f64::from(evidence.units);
     let novel = f64::from(evidence.novel_units.min(evidence.units));
     let bound = wilson_upper(novel, units);
-    let days = (evidence.age_s as f64 / settings.seconds(DAY_S)).max(1e-9);
+    let days = (evidence.paced_s() as f64 / settings.seconds(DAY_S)).max(1e-9);
     let is_young = evidence.age_s < settings.ready_after_s();
     let pace = units / days;
     let share = [if units > 0.0 { novel / units } else { 1.0 }, bound];
@@ -154,7 +159,7 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
         State::Learning(Reason::Idle)
     } else if lost > MOST_LOST * (lost + evidence.seen as f64) {
         State::Learning(Reason::Drops)
-    } else if bound * pace <= settings.most_daily() {
+    } else if bound * pace <= settings.most_daily() && evidence.units >= evidence.least_settled() {
         State::Monitor
     } else if days > PATIENCE_DAYS {
         State::Unmodelled(Reason::NotConverging)
@@ -166,6 +171,19 @@ pub fn assess(evidence: &Evidence, settings: &Settings) -> Assessment {
         State::Monitor | State::Unmodelled(_) => None,
     };
     Assessment { state, share, daily, missing_s }
+}
+
+impl Evidence {
+    /// The time that the units are spread over.
+    fn paced_s(&self) -> u64 {
+        if self.is_start { self.age_s } else { self.worked_s }
+    }
+
+    /// How many units there have to be for what is new among them to be the exception. Starts are so
+    /// few that a pace alone would have three that differ in everything taken for known after days.
+    fn least_settled(&self) -> u32 {
+        if self.is_start { self.novel_units.saturating_mul(2) } else { 0 }
+    }
 }
 
 /// The longest of the waits: for time to pass, and for units without anything new.
@@ -185,7 +203,7 @@ fn missing_s(
     let day_s = settings.seconds(DAY_S);
     let needed = |days: f64| wilson_upper(novel, (pace * days).max(1.0)) * pace;
     // More days make the bound smaller: found by halving.
-    let (mut least, mut most) = (evidence.age_s as f64 / day_s, 3650.0);
+    let (mut least, mut most) = (evidence.paced_s() as f64 / day_s, 3650.0);
     if needed(most) > settings.most_daily() {
         return None;
     }
@@ -197,8 +215,9 @@ fn missing_s(
             least = middle;
         }
     }
-    let by_bound = ((most * day_s) as u64).saturating_sub(evidence.age_s);
-    let by_units = f64::from(evidence.least_units.saturating_sub(evidence.units)) / pace * day_s;
+    let by_bound = ((most * day_s) as u64).saturating_sub(evidence.paced_s());
+    let least_units = evidence.least_units.max(evidence.least_settled());
+    let by_units = f64::from(least_units.saturating_sub(evidence.units)) / pace * day_s;
     Some(by_clock.max(by_bound).max(by_units as u64))
 }
 
@@ -214,6 +233,7 @@ mod tests {
             least_units: 24,
             starts: 2,
             age_s: days * DAY_S,
+            worked_s: days * DAY_S,
             is_active: true,
             seen: 1000,
             ..Evidence::default()
@@ -251,6 +271,26 @@ mod tests {
         assert_eq!(state(never), State::Unmodelled(Reason::NotConverging));
         let full = Evidence { is_full: true, ..settled(72, 3) };
         assert_eq!(state(full), State::Unmodelled(Reason::Size));
+    }
+
+    #[test]
+    fn what_passes_without_work_shows_nothing() {
+        let restless = Evidence { novel_units: 12, ..settled(24, 1) };
+        let stopped = Evidence { age_s: 30 * DAY_S, ..restless };
+        let learning = State::Learning(Reason::NotConverging);
+        assert_eq!((state(restless), state(stopped)), (learning, learning));
+    }
+
+    #[test]
+    fn starts_that_show_something_new_more_often_than_not_are_not_known() {
+        let starts = Evidence { is_start: true, least_units: 3, worked_s: 0, ..settled(3, 3) };
+        assert_eq!(state(starts), State::Monitor, "how seldom it starts is known");
+        let new = Evidence { novel_units: 3, ..starts };
+        assert_eq!(state(new), State::Learning(Reason::NotConverging));
+        let missing_s = assess(&new, &Settings::default()).missing_s;
+        assert_eq!(missing_s, Some(3 * DAY_S), "three more starts");
+        let half = Evidence { units: 6, age_s: 6 * DAY_S, ..new };
+        assert_eq!(state(half), State::Monitor);
     }
 
     #[test]

@@ -1,130 +1,14 @@
-//! The behaviours of one dimension, each with the units, containers and starts that showed it.
+//! The behaviours of one dimension, by numbers.
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::dimension::Context;
+pub use super::entry::{Entry, Lone, Occasion, Seen};
 
 /// Entries of one dimension at most.
 pub const MOST_ENTRIES: usize = 4096;
-/// Containers remembered of one entry.
-pub const MOST_SUPPORTERS: usize = 4;
 /// What an entry takes beside its key, in bytes.
-pub const ENTRY_BYTES: usize = 200;
-
-/// Units of one context in which a behaviour was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// How many.
-    pub units: u32,
-    /// The latest.
-    pub last: u64,
-}
-
-/// A behaviour that was learned.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// By context.
-    pub seen: [Seen; Context::COUNT],
-    /// The first containers that showed it, as hashes of their ids; 0 for none.
-    pub supporters: [u64; MOST_SUPPORTERS],
-    /// Starts far enough apart that showed it, at most 2.
-    pub starts: u8,
-    /// When the latest of them was, in seconds since the Unix epoch.
-    pub last_start_s: u64,
-    /// When it was seen first, likewise.
-    pub first_s: u64,
-    /// When it was seen last, likewise.
-    pub last_s: u64,
-    /// Whether an operator said that it does not belong here: it is told, and never learned.
-    #[serde(default)]
-    pub is_denied: bool,
-    /// Whether it was taken over from the version of the image before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_inherited: bool,
-}
-
-/// When and by whom something is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Occasion {
-    /// The context.
-    pub context: Context,
-    /// Number of the unit, which no other of the profile has.
-    pub unit: u64,
-    /// The container, as a hash of its id.
-    pub container: u64,
-    /// When it was started, in seconds since the Unix epoch; `None` where nobody saw that.
-    pub start_s: Option<u64>,
-    /// The moment, likewise.
-    pub now_s: u64,
-    /// How far two starts must lie apart to be told apart, in seconds.
-    pub apart_s: u64,
-}
-
-impl Entry {
-    /// Whether more than one container, or more than one start, showed it.
-    pub fn is_confirmed(&self) -> bool {
-        let has_two = self.supporters.iter().filter(|it| **it != 0).count() >= 2;
-        has_two || self.starts >= 2 || self.seen[Context::Health as usize].units > 0
-    }
-
-    /// Units of some contexts.
-    pub fn units(&self, contexts: &[Context]) -> u32 {
-        contexts.iter().map(|it| self.seen[*it as usize].units).sum()
-    }
-
-    /// What was seen after a unit, by these containers; `None` where nothing was.
-    pub fn since_unit(&self, unit: u64, containers: &[u64]) -> Option<Self> {
-        let seen = self.seen.map(|it| {
-            if it.last > unit { Seen { units: 1, last: it.last } } else { Seen::default() }
-        });
-        let supporters = self.supporters.map(|it| if containers.contains(&it) { it } else { 0 });
-        let is_seen = seen.iter().any(|it| it.units > 0);
-        let since = Self { seen, supporters, starts: 1, is_inherited: false, ..self.clone() };
-        is_seen.then_some(Self { first_s: self.last_s, ..since })
-    }
-
-    fn support(&mut self, at: &Occasion) {
-        if !self.supporters.contains(&at.container)
-            && let Some(free) = self.supporters.iter_mut().find(|it| **it == 0)
-        {
-            *free = at.container;
-        }
-        // That the agent comes anew makes no second start of who runs on.
-        let start_s = at.start_s.unwrap_or(at.now_s);
-        let is_apart = at.start_s.is_some_and(|start_s| {
-            start_s != self.last_start_s && start_s.abs_diff(self.last_start_s) >= at.apart_s
-        });
-        if self.starts == 0 || self.starts < 2 && is_apart {
-            self.starts += 1;
-            self.last_start_s = start_s;
-        }
-    }
-
-    fn absorb(&mut self, other: &Self) {
-        for (own, others) in self.seen.iter_mut().zip(&other.seen) {
-            // Who showed both in one unit showed the joined one in one.
-            let is_same_unit = own.units == 1 && others.units == 1 && own.last == others.last;
-            own.units = own.units.saturating_add(others.units) - u32::from(is_same_unit);
-            own.last = own.last.max(others.last);
-        }
-        for supporter in other.supporters.into_iter().filter(|it| *it != 0) {
-            if !self.supporters.contains(&supporter)
-                && let Some(free) = self.supporters.iter_mut().find(|it| **it == 0)
-            {
-                *free = supporter;
-            }
-        }
-        // What resembles a denied one so much that both become one template is not told from it.
-        self.is_denied |= other.is_denied;
-        self.is_inherited &= other.is_inherited;
-        self.starts = self.starts.max(other.starts);
-        self.last_start_s = self.last_start_s.max(other.last_start_s);
-        self.first_s = self.first_s.min(other.first_s);
-        self.last_s = self.last_s.max(other.last_s);
-    }
-}
+pub const ENTRY_BYTES: usize = 230;
 
 /// See the module. Entries have numbers, which are used again.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +34,8 @@ impl Entries {
     }
 
     /// Puts one back that was kept.
-    pub fn restore(&mut self, entry: Entry) -> Option<u32> {
+    pub fn restore(&mut self, mut entry: Entry) -> Option<u32> {
+        entry.tell_contexts_apart();
         let number = self.make()?;
         for (sole, seen) in self.sole.iter_mut().zip(&entry.seen) {
             if seen.units == 1 {
@@ -183,11 +68,12 @@ impl Entries {
             1 => forget(sole, seen.last),
             _ => {}
         }
+        let is_first = seen.units == 0;
         *seen = Seen { units: seen.units.saturating_add(1), last: at.unit };
         if entry.first_s == 0 {
             entry.first_s = at.now_s;
         }
-        entry.support(at);
+        entry.support(at, is_first);
     }
 
     /// Two become one.
@@ -224,6 +110,7 @@ impl Entries {
                 }
                 *seen = Seen::default();
             }
+            entry.lone.clear();
             entry.is_denied = true;
             denied += 1;
         }
@@ -314,6 +201,48 @@ mod tests {
         assert!(!is_confirmed(&entries), "the agent was started, and not the container");
         entries.record(entry, &Occasion { start_s: Some(8 + 3600), ..at(52, 7) });
         assert!(is_confirmed(&entries));
+    }
+
+    #[test]
+    fn what_is_confirmed_in_one_context_is_not_in_another() {
+        let mut entries = Entries::default();
+        let entry = entries.make().expect("has room");
+        let of = |context, unit, container| Occasion { context, ..at(unit, container) };
+        (1..=3).for_each(|it| entries.record(entry, &of(Context::Start, it, it)));
+        let get = |entries: &Entries| entries.get(entry).expect("is there").clone();
+        assert!(get(&entries).is_confirmed());
+        entries.record(entry, &of(Context::Steady, 4, 3));
+        let hostile = get(&entries);
+        assert!(hostile.is_confirmed_in(Context::Start) && !hostile.is_confirmed());
+        let confirmed = hostile.confirmed().expect("its start is");
+        assert_eq!(confirmed.seen.map(|it| it.units), [3, 0, 0, 0]);
+        entries.record(entry, &of(Context::Health, 5, 3));
+        assert!(
+            !get(&entries).is_confirmed_in(Context::Steady),
+            "its health check is another thing"
+        );
+        entries.record(entry, &of(Context::Steady, 6, 1));
+        assert!(get(&entries).is_confirmed());
+        // So it is read that was kept before contexts were told apart.
+        let kept = Entry { supporters: [3, 0, 0, 0], starts: 1, lone: Vec::new(), ..hostile };
+        let mut read = Entries::default();
+        let number = read.restore(kept).expect("has room");
+        let alone = read.get(number).and_then(|it| it.lone_in(Context::Steady));
+        assert_eq!(alone.map(|it| it.container), Some(3));
+    }
+
+    #[test]
+    fn names_that_become_one_are_as_sure_as_both_were() {
+        let joined = |one: u64, other: u64| {
+            let mut entries = Entries::default();
+            let (a, b) = (entries.make().expect("has room"), entries.make().expect("has room"));
+            entries.record(a, &at(1, one));
+            entries.record(b, &at(2, other));
+            entries.merge(a, b);
+            entries.get(a).expect("is there").is_confirmed()
+        };
+        assert!(!joined(7, 7));
+        assert!(joined(7, 8), "two containers showed one each");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     behaviour::{Behaviour, Learning},
     dimension::{Context, Dimension},
-    entries::Entry,
+    entries::{Entry, Occasion},
     profile::{Contributor, Exposure, MOST_CONTRIBUTORS, Profile, Standing},
     settings::Settings,
     shield,
@@ -23,6 +23,8 @@ const LEAST_LIKENESS: f64 = 0.5;
 const MOST_LISTED: usize = 256;
 /// Letters that are kept of one.
 const MOST_LETTERS: usize = 200;
+/// How many times as long as it takes at least a release may add at most, however little it works.
+const LONGEST: u64 = 3;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +107,11 @@ impl Release {
 }
 
 impl Heritage {
+    /// Whether all that its release added was told.
+    pub(super) fn is_told(&self) -> bool {
+        self.release.count() <= self.release.told
+    }
+
     fn note(&mut self, it: &Behaviour<'_>, context: Context, now_s: u64) {
         let release = &mut self.release;
         if release.first_s == 0 {
@@ -161,8 +168,8 @@ impl Profile {
 
     /// Takes over what the version before is known to do, and how surely.
     ///
-    /// What only one of several containers showed is left behind, and so is what is doubted. What an
-    /// operator denied stays denied.
+    /// What only one of several containers showed is left behind, in each context. What an operator
+    /// denied stays denied.
     pub fn inherit(&mut self, from: &Self, now_s: u64) {
         let Subject::Image { digest, .. } = &from.subject else { return };
         let earlier = from.heritage.iter().flat_map(|it| &it.contributors);
@@ -174,9 +181,10 @@ impl Profile {
             let (theirs, own) =
                 (&from.learned[dimension as usize], &mut self.learned[dimension as usize]);
             theirs.visit(&mut |scope, key, entry| {
-                let is_sure = (entry.is_confirmed() || is_lone) && !from.is_doubted(entry);
-                if is_sure || entry.is_denied {
-                    let entry = Entry { is_inherited: !entry.is_denied, ..entry.clone() };
+                let is_whole = is_lone || entry.is_denied;
+                let sure = if is_whole { Some(entry.clone()) } else { entry.confirmed() };
+                if let Some(entry) = sure {
+                    let entry = Entry { is_inherited: !entry.is_denied, ..entry };
                     let is_counted = entry.is_inherited;
                     let fits = own.restore(dimension, scope, key, entry);
                     inherited += u32::from(fits && is_counted);
@@ -191,10 +199,12 @@ impl Profile {
                 ..standing
             };
         }
+        self.mend_fullness();
         self.exposure = from.exposure;
         (self.starts, self.good_exits) = (from.starts, from.good_exits);
         (self.accepts, self.has_listener) = (from.accepts, from.has_listener);
-        (self.seen, self.lost, self.last_unit) = (from.seen, from.lost, from.last_unit);
+        // What was lost of the version before says nothing of this one.
+        (self.seen, self.last_unit) = (from.seen, from.last_unit);
         self.heritage = Some(Heritage {
             from: digest.clone(),
             since_s: now_s,
@@ -299,12 +309,13 @@ impl Profile {
         &self,
         it: &Behaviour<'_>,
         entry: Option<&Entry>,
-        context: Context,
+        at: &Occasion,
     ) -> bool {
+        let (context, asked_in) = (at.context, it.dimension.asked_in(at.context));
         self.is_in_release()
             && it.learning != Learning::Shielded
             && context != Context::Session
-            && !entry.is_some_and(|entry| self.is_doubted(entry))
+            && !entry.is_some_and(|entry| self.is_doubted(entry, asked_in, at.container))
             && !(context == Context::Steady && self.is_earlier_shell(it))
     }
 
@@ -343,13 +354,16 @@ impl Profile {
         }
     }
 
-    /// Ends the time in which the release adds, once it was long enough and saw enough work.
+    /// Ends the time in which the release adds, once it was long enough and saw enough work; what
+    /// hardly works does not go on adding for ever.
     pub(super) fn end_release(&mut self, now_s: u64, settings: &Settings) {
         let units = self.exposure[Context::Steady as usize].units;
         let Some(heritage) = &mut self.heritage else { return };
-        let is_long = now_s.saturating_sub(heritage.since_s) >= settings.ready_after_s();
+        let passed_s = now_s.saturating_sub(heritage.since_s);
+        let is_long = passed_s >= settings.ready_after_s();
         let is_used = units.saturating_sub(heritage.units) >= settings.least_units;
-        if heritage.release.ended_s == 0 && is_long && is_used {
+        let is_over = is_long && is_used || passed_s >= longest_s(settings);
+        if heritage.release.ended_s == 0 && is_over {
             heritage.release.ended_s = now_s.max(1);
             self.is_unsaved = true;
         }
@@ -365,4 +379,10 @@ impl Profile {
     pub fn is_unused(&self, entry: &Entry) -> bool {
         is_unused(self.heritage.as_ref(), entry)
     }
+}
+
+/// When a release adds no more in any case: work without a pause would have been enough by far.
+fn longest_s(settings: &Settings) -> u64 {
+    let units_ms = settings.unit_ms().saturating_mul(u64::from(settings.least_units));
+    settings.ready_after_s().max(units_ms / 1000).saturating_mul(LONGEST)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -22,6 +22,7 @@ use super::{
     profile::{MOST_BYTES, Profile},
     settings::Settings,
     shield,
+    slots::MOST_PROFILES,
     start::{is_told_at_start, vouches},
     subject::{Subject, is_named, repository},
     survey::Found,
@@ -29,8 +30,6 @@ use super::{
 };
 use crate::{attribution::observation::Observation, stable_hash::stable_hash};
 
-/// Profiles kept at most; containers beyond it are not learned from.
-pub const MOST_PROFILES: usize = 512;
 /// What all profiles together take at most, about, in bytes.
 const MOST_TOTAL_BYTES: usize = 64 << 20;
 /// New behaviours of one dimension that one unit may show before no more of them are learned: it is
@@ -45,16 +44,20 @@ const FIRST_UNITS: u32 = 3;
 pub struct Known {
     /// What an operator set.
     pub settings: Settings,
-    /// All profiles; their places do not change.
+    /// All profiles; their places do not change, but that one may be given to another.
     pub profiles: Vec<Profile>,
+    /// The places of those that a container is at work of, as they were a moment ago.
+    pub(super) living: HashSet<usize>,
+    /// Places that were given to another since somebody asked.
+    pub(super) reused: Vec<usize>,
     /// What happened that metrics tell of.
     pub counts: Counts,
-    places: HashMap<Subject, usize>,
+    pub(super) places: HashMap<Subject, usize>,
     pub(super) hasher: RandomState,
     /// Digits of the largest amounts that were found of each service, metric and peer.
     pub(super) peaks: HashMap<u64, u32>,
     /// What all profiles take, as it was weighed last, and what came since.
-    total_bytes: usize,
+    pub(super) total_bytes: usize,
 }
 
 impl Known {
@@ -63,6 +66,8 @@ impl Known {
         Self {
             settings,
             profiles: Vec::new(),
+            living: HashSet::new(),
+            reused: Vec::new(),
             counts: Counts::default(),
             places: HashMap::new(),
             hasher: RandomState::new(),
@@ -89,7 +94,7 @@ impl Known {
         let (container, sees_start) = (&instance.container, instance.saw_start());
         let is_new = !self.places.contains_key(subject);
         let before = if is_new { self.version_before(subject, &container.image) } else { None };
-        let place = self.place_of(subject)?;
+        let place = self.place_of(subject, instance.start_ms / 1000)?;
         if let Some(before) = before
             && let Ok([profile, before]) = self.profiles.get_disjoint_mut([place, before])
         {
@@ -102,27 +107,13 @@ impl Known {
         if sees_start {
             profile.starts = profile.starts.saturating_add(1);
         }
-        if let Some(contributor) = profile.contributor(instance.hash, &container.id) {
+        let now_s = instance.start_ms / 1000;
+        if let Some(contributor) = profile.contributor(instance.hash, container, now_s) {
             contributor.starts = contributor.starts.saturating_add(u32::from(sees_start));
-            contributor.role = stable_hash(Subject::role_of(container).as_bytes());
         }
         profile.last_unit += 1;
         profile.is_unsaved = true;
         Some(Member { profile: place, start_unit: profile.last_unit, ..Member::default() })
-    }
-
-    /// The place of a subject's profile, made where there is none; `None` where there is no room.
-    pub fn place_of(&mut self, subject: &Subject) -> Option<usize> {
-        if let Some(place) = self.places.get(subject) {
-            return Some(*place);
-        }
-        if self.profiles.len() >= MOST_PROFILES {
-            self.counts.refused_profiles += 1;
-            return None;
-        }
-        self.places.insert(subject.clone(), self.profiles.len());
-        self.profiles.push(Profile::new(subject.clone()));
-        Some(self.profiles.len() - 1)
     }
 
     /// The version before of an image in its use: of those enough is known of, the one that was at
@@ -165,15 +156,17 @@ impl Known {
         let profile = &mut self.profiles[member.profile];
         let number = profile.learned[dimension as usize].find(it);
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
+        let actor = at.container;
         let is_monitored = profile.judges(it, context, &self.settings)
             || is_told_at_start(profile, it, entry, context);
-        let is_known = entry.is_some_and(|entry| vouches(profile, dimension, entry, context));
+        let is_known =
+            entry.is_some_and(|entry| vouches(profile, dimension, entry, (context, actor)));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
         let may_learn = !is_foreign && it.learning != Learning::Never;
         let is_addition = is_monitored
             && may_learn
             && !profile.learned[dimension as usize].is_full
-            && profile.takes_as_addition(it, entry, context);
+            && profile.takes_as_addition(it, entry, at);
         if is_known {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
@@ -194,10 +187,11 @@ impl Known {
         }
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
         let profile = &self.profiles[member.profile];
-        if !is_denied && moved.is_some_and(|entry| vouches(profile, dimension, entry, context)) {
+        let vouches = |entry| vouches(profile, dimension, entry, (context, actor));
+        if !is_denied && moved.is_some_and(vouches) {
             return Looked::Known;
         }
-        self.depart(it, member.profile, number, context)
+        self.depart(it, member.profile, number, at)
     }
 
     /// What is to be told of a behaviour that is not known; `number` is that of its entry, if it has
@@ -207,14 +201,17 @@ impl Known {
         it: &Behaviour<'_>,
         place: usize,
         number: Option<u32>,
-        context: Context,
+        at: &Occasion,
     ) -> Looked {
-        let dimension = it.dimension;
+        let (dimension, context) = (it.dimension, at.context);
+        let asked_in = dimension.asked_in(context);
         let profile = &mut self.profiles[place];
         let entry = number.and_then(|number| profile.learned[dimension as usize].entry(number));
         let kind = match entry {
             Some(entry) if entry.is_denied => DepartureKind::Denied,
-            Some(entry) if profile.is_doubted(entry) => DepartureKind::OneContainer,
+            Some(entry) if profile.is_doubted(entry, asked_in, at.container) => {
+                DepartureKind::OneContainer
+            }
             Some(entry) if entry.seen[Context::Start as usize].units > 0 => {
                 DepartureKind::AtStartOnly { starts: entry.seen[Context::Start as usize].units }
             }
@@ -256,13 +253,14 @@ impl Known {
         }
         let Some((connect, _)) = observation.record.read::<Connect>() else { return current };
         let profile = &self.profiles[member.profile];
+        let actor = observation.container.map_or(0, |it| stable_hash(it.id.as_bytes()));
         let is_known = |name| {
             let mut key = String::new();
             peer::push_key(&mut key, &connect, address(connect.address), name);
             let learned = &profile.learned[Dimension::Peer as usize];
             let number = learned.find(&Behaviour::of_peer(&key));
             let entry = number.and_then(|number| learned.entry(number));
-            entry.is_some_and(|entry| vouches(profile, Dimension::Peer, entry, context))
+            entry.is_some_and(|entry| vouches(profile, Dimension::Peer, entry, (context, actor)))
         };
         if is_known(former) && !is_known(current) { former } else { current }
     }
@@ -292,10 +290,19 @@ impl Known {
             }
             return Learnt::Refused;
         }
-        let room = MOST_BYTES
-            .saturating_sub(profile.bytes())
-            .min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
-        let learnt = profile.learned[it.dimension as usize].learn(it, at, room);
+        let own_room = MOST_BYTES.saturating_sub(profile.bytes());
+        let room = own_room.min(MOST_TOTAL_BYTES.saturating_sub(self.total_bytes));
+        let learned = &mut profile.learned[it.dimension as usize];
+        let was_full = learned.is_full;
+        let learnt = learned.learn(it, at, room);
+        let needed = ENTRY_BYTES + it.scope.len() + it.key.len();
+        if learnt == Learnt::Refused && room < needed && needed <= own_room {
+            // All profiles together lack room, and have it again when one goes: there was something
+            // new, and no more of it is asked for in this unit.
+            learned.is_full = was_full;
+            profile.standing[it.dimension as usize].frozen[at.context as usize] += 1;
+            *fresh = most + 1;
+        }
         if is_addition && matches!(learnt, Learnt::Known | Learnt::New) {
             profile.note_addition(it, at.context, at.now_s);
         }
@@ -325,7 +332,7 @@ impl Known {
             if saw_start && !member.is_start_counted && now_ms >= start_ends_ms {
                 member.is_start_counted = true;
                 let at = at(Context::Start, member.start_unit);
-                profile.count_unit(&at, &instance.container.id, start_ms / 1000);
+                profile.count_unit(&at, &instance.container, start_ms / 1000);
             }
             if member.unit_began_ms == 0 {
                 profile.last_unit += 1;
@@ -337,7 +344,7 @@ impl Known {
             }
             if member.is_active {
                 let at = at(Context::Steady, member.unit);
-                profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
+                profile.count_unit(&at, &instance.container, member.unit_began_ms / 1000);
             }
             profile.last_unit += 1;
             let passed = (now_ms - member.unit_began_ms) / unit_ms;
@@ -364,7 +371,7 @@ impl Known {
             }
             profile.carried_ms %= unit_ms;
             let at = at(Context::Steady, member.unit);
-            profile.count_unit(&at, &instance.container.id, member.unit_began_ms / 1000);
+            profile.count_unit(&at, &instance.container, member.unit_began_ms / 1000);
         }
     }
 }

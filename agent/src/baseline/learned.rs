@@ -7,7 +7,7 @@ use super::{
     arguments::templates::Templates,
     behaviour::{Behaviour, Learning},
     dimension::Dimension,
-    entries::{ENTRY_BYTES, Entries, Entry, Occasion},
+    entries::{ENTRY_BYTES, Entries, Entry, MOST_ENTRIES, Occasion},
     peer,
     template::{
         tokens,
@@ -280,6 +280,12 @@ impl Learned {
     /// Directories in which more names were seen than are kept.
     pub fn open(&self) -> usize {
         self.tries.values().map(Trie::open).sum()
+    }
+
+    /// Whether there are as many behaviours, or as many who show them, as are kept.
+    pub fn is_at_bound(&self) -> bool {
+        let scopes = self.tries.len().max(self.arguments.len());
+        self.entries.len() >= MOST_ENTRIES || scopes >= MOST_SCOPES
     }
 
     /// What it takes, about, in bytes.

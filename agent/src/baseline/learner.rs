@@ -100,7 +100,7 @@ impl Baseline {
 
     /// The profile of a subject, made where there is none; `None` where there is no room.
     pub fn profile_mut(&mut self, subject: &Subject) -> Option<&mut Profile> {
-        let place = self.known.place_of(subject)?;
+        let place = self.known.place_of(subject, self.now_ms / 1000)?;
         self.known.profiles.get_mut(place)
     }
 
@@ -163,6 +163,10 @@ impl Baseline {
         }
         let subjects = [Subject::image_of(container), Subject::service_of(container)];
         instance.members = subjects.map(|subject| self.known.join(&subject?, &instance));
+        for place in self.known.reused.drain(..) {
+            self.wished.remove(&place);
+            self.released.remove(&place);
+        }
         if let Some(member) = instance.members[0] {
             self.wish(member.profile, key, container);
         }
@@ -285,6 +289,9 @@ impl Baseline {
             }
         }
         self.known.weigh();
+        let ended = self.ended.iter().map(|(_, it)| it);
+        let members = self.instances.values().chain(ended).flat_map(|it| &it.members);
+        self.known.living = members.flatten().map(|it| it.profile).collect();
         for profile in &mut self.known.profiles {
             profile.advance(now_ms / 1000, &self.known.settings);
         }

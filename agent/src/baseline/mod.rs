@@ -24,6 +24,8 @@ pub mod template;
 
 pub mod arguments;
 
+pub mod entry;
+
 pub mod entries;
 
 pub mod learned;
@@ -37,6 +39,8 @@ pub mod survey;
 pub mod volume;
 
 pub mod profile;
+
+mod doubt;
 
 pub mod heritage;
 
@@ -55,6 +59,8 @@ pub mod report;
 mod siblings;
 
 pub mod known;
+
+pub mod slots;
 
 pub mod learner;
 

@@ -7,14 +7,15 @@ use super::{
     behaviour::Behaviour,
     convergence::{Assessment, Evidence, State, assess},
     dimension::{Context, Dimension},
-    entries::{Entry, Occasion},
+    entries::{ENTRY_BYTES, Entry, Occasion},
     heritage::Heritage,
-    learned::Learned,
-    settings::{LEAST_STARTS, Settings},
+    learned::{Learned, MOST_KEY},
+    settings::{DAY_S, LEAST_STARTS, Settings},
     subject::Subject,
     survey::Executables,
     volume::known::Volumes,
 };
+use crate::{attribution::container::Container, stable_hash::stable_hash};
 
 /// What a profile takes at most, in bytes.
 pub const MOST_BYTES: usize = 2 << 20;
@@ -22,12 +23,6 @@ pub const MOST_BYTES: usize = 2 << 20;
 pub const MOST_CONTRIBUTORS: usize = 64;
 /// Runs of a batch image that ended well, at least.
 const LEAST_EXITS: u32 = 5;
-/// Units of sessions that a behaviour needs to be known in one.
-const LEAST_SESSIONS: u32 = 2;
-/// Other containers that have worked long enough without something for it to be doubted, and how
-/// many units that is.
-const LEAST_DOUBTERS: usize = 2;
-const DOUBTING_UNITS: u32 = 24;
 
 /// Units of a context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +31,9 @@ pub struct Exposure {
     pub units: u32,
     /// When the first began, in seconds since the Unix epoch; 0 before.
     pub first_s: u64,
+    /// When the latest was whole, likewise.
+    #[serde(default)]
+    pub last_s: u64,
 }
 
 /// A container that was learned from.
@@ -51,6 +49,12 @@ pub struct Contributor {
     pub units: u32,
     /// Starts of it.
     pub starts: u32,
+    /// When it was at work first, in seconds since the Unix epoch; 0 where nobody knows.
+    #[serde(default)]
+    pub first_s: u64,
+    /// When it was last, likewise.
+    #[serde(default)]
+    pub last_s: u64,
     /// Whether it was told that it differs from its siblings.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_told: bool,
@@ -99,10 +103,12 @@ pub struct Profile {
     pub has_listener: bool,
     /// Containers that ended with code 0.
     pub good_exits: u32,
-    /// Observations that were seen.
+    /// Observations that were seen, and since any was lost half of them each day.
     pub seen: u64,
-    /// Observations that were lost.
+    /// Observations that were lost, likewise.
     pub lost: u64,
+    /// When these were halved last, in seconds since the Unix epoch; 0 before.
+    pub halved_s: u64,
     /// Work of containers that ended within a unit, short of a whole one, in milliseconds. Not kept.
     pub carried_ms: u64,
     /// The number of the latest unit.
@@ -136,6 +142,7 @@ impl Profile {
             good_exits: 0,
             seen: 0,
             lost: 0,
+            halved_s: 0,
             carried_ms: 0,
             last_unit: 0,
             approved_s: 0,
@@ -187,54 +194,39 @@ impl Profile {
             && (it.dimension != Dimension::Arguments || is_known())
     }
 
-    /// Whether an entry vouches for an act in a context.
-    pub fn vouches(&self, entry: &Entry, context: Context) -> bool {
-        let is_enough = |by: &Context| {
-            let least = if *by == Context::Session { LEAST_SESSIONS } else { 1 };
-            entry.seen[*by as usize].units >= least
-        };
-        !entry.is_denied && context.vouched_by().iter().any(is_enough) && !self.is_doubted(entry)
-    }
-
-    /// Whether only one container ever showed something, while others did without it for long.
-    pub fn is_doubted(&self, entry: &Entry) -> bool {
-        if entry.is_confirmed() {
-            return false;
-        }
-        // Who was started otherwise is not expected to do the same.
-        let mut all = self.contributors.iter();
-        let Some(role) = all.find(|it| entry.supporters.contains(&it.hash)).map(|it| it.role)
-        else {
-            return false;
-        };
-        let is_doubter = |it: &&Contributor| {
-            it.role == role && it.units >= DOUBTING_UNITS && !entry.supporters.contains(&it.hash)
-        };
-        self.contributors.iter().filter(is_doubter).count() >= LEAST_DOUBTERS
-    }
-
-    /// The part of a container, made where it has none yet; who gave least makes room.
-    pub fn contributor(&mut self, hash: u64, id: &str) -> Option<&mut Contributor> {
+    /// The part of a container at work, made where it has none yet; who gave least makes room.
+    pub fn contributor(
+        &mut self,
+        hash: u64,
+        container: &Container,
+        now_s: u64,
+    ) -> Option<&mut Contributor> {
         if let Some(at) = self.contributors.iter().position(|it| it.hash == hash) {
-            return self.contributors.get_mut(at);
+            let contributor = self.contributors.get_mut(at)?;
+            contributor.last_s = contributor.last_s.max(now_s);
+            return Some(contributor);
         }
         if self.contributors.len() >= MOST_CONTRIBUTORS {
             let (least, _) = self.contributors.iter().enumerate().min_by_key(|(_, it)| it.units)?;
             self.contributors.swap_remove(least);
         }
-        let id = id.chars().take(12).collect();
-        self.contributors.push(Contributor { hash, id, ..Contributor::default() });
+        let id = container.id.chars().take(12).collect();
+        let role = stable_hash(Subject::role_of(container).as_bytes());
+        let (first_s, last_s) = (now_s, now_s);
+        let made = Contributor { hash, id, role, first_s, last_s, ..Contributor::default() };
+        self.contributors.push(made);
         self.contributors.last_mut()
     }
 
     /// A unit of a context was whole.
-    pub fn count_unit(&mut self, at: &Occasion, id: &str, began_s: u64) {
+    pub fn count_unit(&mut self, at: &Occasion, container: &Container, began_s: u64) {
         let exposure = &mut self.exposure[at.context as usize];
         exposure.units = exposure.units.saturating_add(1);
         if exposure.first_s == 0 {
             exposure.first_s = began_s;
         }
-        if let Some(contributor) = self.contributor(at.container, id) {
+        exposure.last_s = exposure.last_s.max(at.now_s);
+        if let Some(contributor) = self.contributor(at.container, container, at.now_s) {
             contributor.units = contributor.units.saturating_add(1);
         }
         self.is_grown = true;
@@ -257,11 +249,33 @@ impl Profile {
             novel_units: learned.entries().novel_units(context).saturating_add(frozen),
             least_units: LEAST_STARTS,
             starts: self.starts.max(self.contributors.len() as u32),
+            is_start: context == Context::Start,
             age_s: if first_s == 0 { 0 } else { now_s.saturating_sub(first_s) },
+            worked_s: if first_s == 0 { 0 } else { exposure.last_s.saturating_sub(first_s) },
             is_active: true,
             seen: self.seen,
             lost: self.lost,
             is_full: learned.is_full,
+        }
+    }
+
+    /// When it was at work last, in seconds since the Unix epoch, as far as that is known.
+    pub fn worked_s(&self) -> u64 {
+        let containers = self.contributors.iter().map(|it| it.last_s);
+        let all = containers.chain(self.exposure.map(|it| it.last_s)).chain([self.approved_s]);
+        all.max().unwrap_or_default()
+    }
+
+    /// Whether departures of any kind are told.
+    pub fn tells_anything(&self) -> bool {
+        self.standing.iter().any(|it| it.monitored_s.iter().any(|it| *it != 0))
+    }
+
+    /// Takes those dimensions for full no more in which there is room by now.
+    pub fn mend_fullness(&mut self) {
+        let has_room = self.bytes() + ENTRY_BYTES + MOST_KEY <= MOST_BYTES;
+        for learned in &mut self.learned {
+            learned.is_full &= !has_room || learned.is_at_bound();
         }
     }
 
@@ -294,14 +308,31 @@ impl Profile {
         if self.has_listener {
             return self.accepts >= u64::from(settings.least_accepts);
         }
-        // A batch job is what ends well again and again; what does neither works by itself.
-        self.good_exits == 0 || self.good_exits >= LEAST_EXITS
+        // A batch job is what ends well again and again; what does neither works by itself, and so does
+        // what works for long between one end and the next.
+        let units = self.exposure[Context::Steady as usize].units;
+        let is_short = units < settings.least_units.saturating_mul(self.good_exits);
+        self.good_exits >= LEAST_EXITS || !is_short
+    }
+
+    /// Halves what was seen and lost each day: one burst of losses long ago is no reason to distrust
+    /// what is seen now. It is not kept for that alone, since it follows from the time that has passed.
+    fn age_losses(&mut self, now_s: u64, settings: &Settings) {
+        let day_s = (settings.seconds(DAY_S) as u64).max(1);
+        if self.halved_s == 0 || self.lost == 0 {
+            self.halved_s = now_s;
+        }
+        let days = now_s.saturating_sub(self.halved_s) / day_s;
+        let half = |it: u64| it.checked_shr(days.min(64) as u32).unwrap_or_default();
+        (self.seen, self.lost) = (half(self.seen), half(self.lost));
+        self.halved_s += days * day_s;
     }
 
     /// Has dimensions monitored of which enough is known; returns whether any is newly so.
     pub fn advance(&mut self, now_s: u64, settings: &Settings) -> bool {
         let mut has_changed = false;
         self.end_release(now_s, settings);
+        self.age_losses(now_s, settings);
         for dimension in self.dimensions() {
             for &context in dimension.contexts() {
                 let standing = &self.standing[dimension as usize];

@@ -8,14 +8,14 @@ use plimsoll_ebpf::{rules::Rule, value::readable};
 use super::{
     heritage::{Heritage, Look},
     profile::Profile,
-    settings::Settings,
+    settings::{DAY_S, Settings},
     subject::{Subject, short},
 };
 use crate::attribution::container::Container;
 
-/// When additions are told after the first was seen, in seconds by the clock of learning; besides,
-/// once no more are taken for such.
-const STEPS_S: [u64; 4] = [600, 3600, 6 * 3600, 24 * 3600];
+/// When additions are told after the first was seen, in seconds by the clock of learning, and from the
+/// last on each day; besides, once no more are taken for such.
+const STEPS_S: [u64; 4] = [600, 3600, 6 * 3600, DAY_S];
 /// How long it is waited for that the images are compared, in real seconds.
 const LOOK_S: u64 = 120;
 /// Additions that are named in one report.
@@ -62,8 +62,13 @@ fn is_due(heritage: &Heritage, now_s: u64, settings: &Settings) -> bool {
         return false;
     }
     let passed_s = now_s.saturating_sub(release.first_s) as f64;
-    let step_s = STEPS_S.get(release.tellings as usize);
-    release.ended_s != 0 || step_s.is_some_and(|step_s| passed_s >= settings.seconds(*step_s))
+    release.ended_s != 0 || passed_s >= settings.seconds(step_s(release.tellings))
+}
+
+/// How long after the first addition they are told once more.
+fn step_s(tellings: u32) -> u64 {
+    let days = u64::from(tellings).saturating_sub(STEPS_S.len() as u64 - 2);
+    STEPS_S.get(tellings as usize).copied().unwrap_or(days.saturating_mul(DAY_S))
 }
 
 fn words(heritage: &Heritage, profile: &Profile) -> String {
@@ -125,4 +130,15 @@ fn words(heritage: &Heritage, profile: &Profile) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_release_adds_is_told_seldom_and_then_daily() {
+        let steps_h = (1..7).map(|it| step_s(it) / 3600);
+        assert_eq!(steps_h.collect::<Vec<_>>(), [1, 6, 24, 48, 72, 96]);
+    }
 }

@@ -49,6 +49,9 @@ pub struct Saved {
     /// See [`Profile`].
     pub lost: u64,
     /// See [`Profile`].
+    #[serde(default)]
+    pub halved_s: u64,
+    /// See [`Profile`].
     pub last_unit: u64,
     /// See [`Profile`].
     pub approved_s: u64,
@@ -102,6 +105,7 @@ impl Saved {
             good_exits: profile.good_exits,
             seen: profile.seen,
             lost: profile.lost,
+            halved_s: profile.halved_s,
             last_unit: profile.last_unit,
             approved_s: profile.approved_s,
             heritage: profile.heritage.clone(),
@@ -128,10 +132,10 @@ impl Saved {
             }
             profile.standing[dimension as usize] = standing;
         }
-        Profile {
+        let mut profile = Profile {
             image: self.image,
             volumes: self.volumes,
-            exposure: self.exposure,
+            exposure: self.exposure.map(|it| dated(it, self.written_s)),
             contributors: self.contributors.into_iter().take(64).collect(),
             starts: self.starts,
             accepts: self.accepts,
@@ -139,12 +143,22 @@ impl Saved {
             good_exits: self.good_exits,
             seen: self.seen,
             lost: self.lost,
+            halved_s: self.halved_s,
             last_unit: self.last_unit,
             approved_s: self.approved_s,
             heritage: self.heritage,
             executables: self.executables,
             is_unsaved: false,
             ..profile
-        }
+        };
+        profile.mend_fullness();
+        profile
     }
+}
+
+/// Units of a file that does not say when the latest was: it was written with it.
+fn dated(exposure: Exposure, written_s: u64) -> Exposure {
+    let last_s =
+        if exposure.units > 0 && exposure.last_s == 0 { written_s } else { exposure.last_s };
+    Exposure { last_s, ..exposure }
 }

@@ -30,20 +30,20 @@ pub(super) fn tells_readiness(container: &Container, listen: &Listen) -> bool {
         && (container.announced.is_empty() || container.announces(listen.port, listen.protocol))
 }
 
-/// Whether an entry vouches for an act in a context. What came up at a start when other work was judged
+/// Whether an entry vouches for an act in a context, of a container. What came up at a start when other work was judged
 /// already vouches for starts alone, until another start or container shows it.
 pub(super) fn vouches(
     profile: &Profile,
     dimension: Dimension,
     entry: &Entry,
-    context: Context,
+    (context, actor): (Context, u64),
 ) -> bool {
     let since_s = profile.standing[dimension as usize].monitored_s[Context::Steady as usize];
     let is_late = entry.first_s > since_s && !entry.is_confirmed();
     let is_meant =
         matches!(dimension, Dimension::Listener | Dimension::Peer | Dimension::Privilege);
     let asked_in = if is_meant && is_late { context } else { dimension.asked_in(context) };
-    profile.vouches(entry, asked_in)
+    profile.vouches(entry, asked_in, actor)
 }
 
 /// Whether something is told of a start though few starts are known: what intruders need and no context

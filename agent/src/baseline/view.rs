@@ -201,7 +201,7 @@ fn part(
     let (mut entries, mut confirmed) = (0, 0);
     for (_, entry) in seen {
         entries += 1;
-        confirmed += usize::from(entry.is_confirmed());
+        confirmed += usize::from(entry.is_confirmed_in(context));
     }
     if dimension == Dimension::Volume {
         (entries, confirmed) = (profile.known(dimension), profile.known(dimension));

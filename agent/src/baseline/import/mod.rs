@@ -151,6 +151,7 @@ impl Item {
         }
         if self.is_confirmed {
             entry.starts = entry.starts.max(2);
+            entry.lone.clear();
         }
         entry.is_denied = self.is_denied;
         entry

@@ -1,11 +1,14 @@
 //! Learning as a whole, from observations to departures.
 
 mod arguments;
+mod doubt;
 mod evidence;
 mod known;
 mod release;
 mod shop;
 mod siblings;
+mod slots;
+mod time;
 
 use std::{net::Ipv4Addr, sync::Arc};
 

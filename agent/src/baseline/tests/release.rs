@@ -113,6 +113,27 @@ fn once_a_release_has_worked_for_long_enough_what_is_new_departs_from_it() {
 }
 
 #[test]
+fn a_release_that_hardly_works_does_not_add_for_ever() {
+    let mut stage = Stage::released();
+    stage.look(&["/app", "/bin/convert"], &[]);
+    stage.pass(70);
+    assert_eq!(stage.run(NEXT, "/bin/resize", Some("/app")), None);
+    stage.pass(3);
+    assert_eq!(rule(stage.run(NEXT, "/bin/other", Some("/app"))), Some(Rule::NewProcess));
+    assert_eq!(stage.reports().len(), 1, "what it has added is told");
+}
+
+#[test]
+fn what_was_lost_of_a_version_is_not_inherited() {
+    let mut stage = Stage::learned();
+    for profile in stage.baseline.profiles_mut() {
+        profile.lost = 1000;
+    }
+    stage.start(NEXT);
+    assert_eq!((stage.image(0).lost, stage.image(1).lost), (1000, 0));
+}
+
+#[test]
 fn an_operator_who_approves_a_release_ends_what_it_may_add() {
     let mut stage = Stage::released();
     stage.look(&["/app", "/bin/convert"], &[]);

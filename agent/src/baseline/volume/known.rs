@@ -79,6 +79,8 @@ impl Volumes {
             novel_units: self.novel_hours,
             starts: 2,
             age_s: if self.first_s == 0 { 0 } else { now_s.saturating_sub(self.first_s) },
+            // The running hour began when the latest was over.
+            worked_s: (self.hour_began_ms / 1000).saturating_sub(self.first_s),
             is_active: true,
             ..Evidence::default()
         }
