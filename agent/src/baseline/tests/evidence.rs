@@ -201,3 +201,24 @@ fn what_was_denied_stays_so_whatever_it_resembles() {
     assert_eq!(rule(told), Some(Rule::NewPeer));
     assert_eq!(rule(stage.see(1, Some(&app), &connect(443), Some("e.evil.test"))), None);
 }
+
+#[test]
+fn the_first_unit_begins_when_the_start_ends_however_long_that_might_have_taken() {
+    let settings = Settings { time_scale: 480, ..Settings::default() };
+    let mut stage = Stage { baseline: Baseline::new(settings), ..Stage::new() };
+    let app = process("/app", None, Origin::Init);
+    let listen = Listen { port: 80, protocol: 6, ..Listen::default() };
+    stage.run(1, "/app", None);
+    for second in 0..70 {
+        stage.now_ms += 1000;
+        stage.baseline.tick(stage.now_ms, |_| true);
+        if second == 3 {
+            stage.see(1, Some(&app), &encode(Header::default(), listen, &[]), None);
+        }
+        stage.run(1, "/bin/convert", Some("/app"));
+    }
+    // It starts for ten seconds, and a unit is seven and a half.
+    let exposure = stage.baseline.profiles()[0].exposure;
+    assert_eq!(exposure[Context::Start as usize].units, 1);
+    assert_eq!(exposure[Context::Steady as usize].units, 8);
+}

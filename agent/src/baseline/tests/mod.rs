@@ -208,7 +208,7 @@ fn an_image_is_learned_until_what_is_new_is_worth_telling() {
     let departure = stage.run(1, "/usr/bin/wget", Some("/app")).expect("is new");
     assert_eq!(departure.rule, Rule::NewTool);
     let text = stage.baseline.explain(&departure);
-    assert!(text.contains("Not seen in 158 units of 2 containers"), "{text}");
+    assert!(text.contains("Not seen in 160 units of 2 containers"), "{text}");
     assert!(text.contains("after its start"), "{text}");
     assert_eq!(
         rule(stage.run(2, "/usr/bin/wget", Some("/app"))),
