@@ -35,6 +35,10 @@ impl Profile {
 
     fn is_doubted_in(&self, entry: &Entry, context: Context, actor: u64) -> bool {
         let Some(lone) = entry.lone_in(context) else { return false };
+        // Of who showed a few of its names it is not known which.
+        if lone.others > 0 && lone.container != actor {
+            return false;
+        }
         let find = |hash: u64| self.contributors.iter().find(|it| it.hash == hash);
         let (its, acting) = (find(lone.container), find(actor));
         // Who came after it had gone, and does the same, confirms it.

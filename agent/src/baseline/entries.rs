@@ -246,6 +246,37 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_all_show_vouches_for_no_multitude_of_one() {
+        let joined = |names: &[&[u64]]| {
+            let mut entries = Entries::default();
+            let mut unit = 0;
+            let mut all = names.iter().map(|containers| {
+                let number = entries.make().expect("has room");
+                for container in *containers {
+                    unit += 1;
+                    entries.record(number, &at(unit, *container));
+                }
+                number
+            });
+            let first = all.next().expect("is there");
+            for other in all.collect::<Vec<_>>() {
+                entries.merge(first, other);
+            }
+            // What all show they show again.
+            entries.record(first, &at(unit + 1, 1));
+            entries.get(first).expect("is there").clone()
+        };
+        let (common, own): (&[u64], &[u64]) = (&[1, 2], &[3]);
+        let before = [&[common][..], &[own; 64]].concat();
+        let after = [&[own; 64][..], &[common]].concat();
+        assert!(!joined(&before).is_confirmed() && !joined(&after).is_confirmed());
+        let few = [&[common][..], &[own; 8]].concat();
+        let usual = [&[common; 33][..], &[own; 32]].concat();
+        let shared = [[own, &[2]]; 32].concat();
+        assert!([few, usual, shared].iter().all(|it| joined(it).is_confirmed()));
+    }
+
+    #[test]
     fn a_second_container_confirms() {
         let mut entries = Entries::default();
         let entry = entries.make().expect("has room");

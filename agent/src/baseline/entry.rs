@@ -7,6 +7,9 @@ use super::dimension::Context;
 /// Containers remembered of one entry.
 pub const MOST_SUPPORTERS: usize = 4;
 
+/// Names that are many, and how many of one container outweigh each of others.
+const MANY_NAMES: u32 = 16;
+
 /// Units of one context in which a behaviour was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -27,6 +30,17 @@ pub struct Lone {
     pub start_s: u64,
     /// When it showed it first, likewise.
     pub since_s: u64,
+    /// Of names that became one, how many more than one it showed alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub names: u32,
+    /// And how many others did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub others: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(it: &u32) -> bool {
+    *it == 0
 }
 
 /// A behaviour that was learned.
@@ -39,6 +53,9 @@ pub struct Entry {
     /// Who alone showed it, of each context in which no other did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lone: Vec<Lone>,
+    /// How many names became this one, but for the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub names: u32,
     /// Starts far enough apart that showed it, at most 2.
     pub starts: u8,
     /// When the latest of them was, in seconds since the Unix epoch.
@@ -94,9 +111,9 @@ impl Entry {
         self.starts >= 2 || self.supporters.iter().filter(|it| **it != 0).count() >= 2
     }
 
-    /// Who alone showed it in a context.
+    /// Who alone showed it in a context, or nearly all the names that it takes in.
     pub fn lone_in(&self, context: Context) -> Option<&Lone> {
-        self.lone.iter().find(|it| it.context == context)
+        self.lone.iter().find(|it| it.context == context && it.is_so())
     }
 
     /// What of it is confirmed; `None` where nothing is.
@@ -116,7 +133,7 @@ impl Entry {
         }
         let of = |context: Context| {
             let (start_s, since_s) = (self.last_start_s, self.first_s);
-            Lone { context, container, start_s, since_s }
+            Lone { context, container, start_s, since_s, names: 0, others: 0 }
         };
         let seen = Context::ALL.into_iter().filter(|it| self.seen[*it as usize].units > 0);
         self.lone = seen.filter(|it| *it != Context::Health).map(of).collect();
@@ -142,7 +159,7 @@ impl Entry {
         let (context, container) = (at.context, at.container);
         if is_first && context != Context::Health {
             let (start_s, since_s) = (at.start_s.unwrap_or(at.now_s), at.now_s);
-            self.lone.push(Lone { context, container, start_s, since_s });
+            self.lone.push(Lone { context, container, start_s, since_s, names: 0, others: 0 });
         } else {
             self.lone.retain(|it| it.context != context || !it.is_joined_by(at));
         }
@@ -158,19 +175,20 @@ impl Entry {
         }
     }
 
-    /// Who alone showed either in a context. Where others showed one of them, they vouch for both: the
-    /// name differs, as it does each time.
+    /// Who alone showed either in a context. Where others showed one of them, they vouch for both, since
+    /// the name differs each time; but not for many, of which they showed hardly any.
     fn lone_of_both(&self, other: &Self, context: Context) -> Option<Lone> {
         let is_seen = |it: &Self| it.seen[context as usize].units > 0;
-        let (own, others) = (self.lone_in(context), other.lone_in(context));
+        let lone = |it: &Self| it.lone.iter().find(|it| it.context == context).copied();
         match (is_seen(self), is_seen(other)) {
-            (true, false) => own.copied(),
-            (false, _) => others.copied(),
-            (true, true) => {
-                let (own, others) = own.zip(others).filter(|(a, b)| a.container == b.container)?;
-                let start_s = own.start_s.max(others.start_s);
-                Some(Lone { start_s, since_s: own.since_s.min(others.since_s), ..*own })
-            }
+            (true, false) => lone(self),
+            (false, _) => lone(other),
+            (true, true) => match (lone(self), lone(other)) {
+                (Some(own), Some(others)) => Some(own.joined(others)),
+                (Some(it), None) => Some(it.beside(other.names)),
+                (None, Some(it)) => Some(it.beside(self.names)),
+                (None, None) => None,
+            },
         }
     }
 
@@ -193,6 +211,7 @@ impl Entry {
         // What resembles a denied one so much that both become one template is not told from it.
         self.is_denied |= other.is_denied;
         self.is_inherited &= other.is_inherited;
+        self.names = self.names.saturating_add(other.names).saturating_add(1);
         self.starts = self.starts.max(other.starts);
         self.last_start_s = self.last_start_s.max(other.last_start_s);
         self.first_s = self.first_s.min(other.first_s);
@@ -209,8 +228,35 @@ impl Occasion {
 }
 
 impl Lone {
-    /// Whether it is so no more.
+    /// Whether it is no more so than others are.
     fn is_joined_by(&self, at: &Occasion) -> bool {
-        at.container != self.container || at.is_apart_from(self.start_s)
+        // Which of the names others show from now on is not known.
+        let is_own = at.container == self.container;
+        !is_own && self.others == 0 || is_own && at.is_apart_from(self.start_s)
+    }
+
+    /// Whether others showed none of its names, or hardly any of many.
+    fn is_so(&self) -> bool {
+        let names = self.names.saturating_add(1);
+        self.others == 0 || names >= MANY_NAMES && names / MANY_NAMES >= self.others
+    }
+
+    fn joined(self, other: Self) -> Self {
+        if self.container == other.container {
+            return Self {
+                start_s: self.start_s.max(other.start_s),
+                since_s: self.since_s.min(other.since_s),
+                names: self.names.saturating_add(other.names).saturating_add(1),
+                others: self.others.saturating_add(other.others),
+                ..self
+            };
+        }
+        let (more, less) = if self.names < other.names { (other, self) } else { (self, other) };
+        Self { others: more.others.saturating_add(less.others), ..more }.beside(less.names)
+    }
+
+    /// The same beside names that others showed, one more than so many.
+    fn beside(self, names: u32) -> Self {
+        Self { others: self.others.saturating_add(names).saturating_add(1), ..self }
     }
 }

@@ -322,10 +322,10 @@ impl Profile {
         if self.halved_s == 0 || self.lost == 0 {
             self.halved_s = now_s;
         }
-        let days = now_s.saturating_sub(self.halved_s) / day_s;
-        let half = |it: u64| it.checked_shr(days.min(64) as u32).unwrap_or_default();
+        let passed = now_s.saturating_sub(self.halved_s) / day_s;
+        let half = |it: u64| it.checked_shr(passed.min(64) as u32).unwrap_or_default();
         (self.seen, self.lost) = (half(self.seen), half(self.lost));
-        self.halved_s += days * day_s;
+        self.halved_s += passed * day_s;
     }
 
     /// Has dimensions monitored of which enough is known; returns whether any is newly so.

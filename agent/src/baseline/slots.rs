@@ -1,6 +1,6 @@
 //! Which profiles are in memory: of more than there is room for, those that are missed most.
 
-use super::{known::Known, profile::Profile, subject::Subject};
+use super::{heritage::Heritage, known::Known, profile::Profile, subject::Subject};
 
 /// Profiles kept at most; beyond it one makes room that was not at work for long, and where there is
 /// none, containers are not learned from.
@@ -38,7 +38,7 @@ impl Known {
         let is_resting = |(place, it): &(usize, &Profile)| {
             let rested_s = now_s.saturating_sub(it.worked_s());
             let has_worked = !it.contributors.is_empty();
-            let is_told = it.heritage.as_ref().is_none_or(|heritage| heritage.is_told());
+            let is_told = it.heritage.as_ref().is_none_or(Heritage::is_told);
             let is_kept = has_worked && is_told && !it.is_unsaved;
             is_kept && !self.living.contains(place) && rested_s >= RESTING_S
         };

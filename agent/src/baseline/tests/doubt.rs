@@ -9,7 +9,9 @@ const JOB: &str = "/bin/job";
 impl Stage {
     fn work_for(&mut self, hours: u64, containers: &[u64]) {
         for _ in 0..hours {
-            containers.iter().for_each(|it| self.work(*it));
+            for number in containers {
+                self.work(*number);
+            }
             self.pass(1);
         }
     }
@@ -20,7 +22,9 @@ impl Stage {
             self.see(*old, None, &end(), None);
         }
         self.pass(1);
-        news.iter().for_each(|it| self.start(*it));
+        for new in news {
+            self.start(*new);
+        }
     }
 
     fn does_job(&mut self, number: u64) -> Option<String> {
@@ -96,4 +100,27 @@ fn who_takes_the_place_of_one_that_was_doubted_confirms_it() {
     stage.work_for(2, &[4, 5, 6]);
     assert_eq!(stage.does_job(4), None);
     assert_eq!(stage.does_job(5), None, "two have shown it");
+}
+
+#[test]
+fn a_file_that_all_write_vouches_for_no_multitude_that_one_writes() {
+    let mut stage = Stage::new();
+    (1..=3).for_each(|it| stage.start(it));
+    stage.work_for(1, &[1, 2, 3]);
+    let app = process("/app", None, Origin::Init);
+    let colours = ["red", "green", "blue", "yellow", "white", "black", "grey", "brown", "pink"];
+    let animals = ["fox", "horse", "mouse", "cat", "elephant", "dog", "wolf", "beaver", "owl"];
+    let writes = |stage: &mut Stage, number, name: &str| {
+        let path = format!("/cache/{name}.html");
+        let departure = stage.see(number, Some(&app), &write(&path, 0o100_644), None)?;
+        Some(stage.baseline.explain(&departure))
+    };
+    for (colour, animal) in colours.iter().flat_map(|it| animals.map(|other| (it, other))) {
+        let name = format!("{colour}{animal}");
+        assert_eq!(writes(&mut stage, 3, &name), None, "it is learned");
+    }
+    stage.work_for(120, &[1, 2, 3]);
+    assert!(stage.is_monitored(Dimension::Write));
+    assert!(is_doubt(writes(&mut stage, 3, "another")));
+    assert_eq!(writes(&mut stage, 1, "page"), None);
 }
