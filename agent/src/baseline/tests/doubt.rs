@@ -106,7 +106,7 @@ fn who_takes_the_place_of_one_that_was_doubted_confirms_it() {
 fn a_file_that_all_write_vouches_for_no_multitude_that_one_writes() {
     let mut stage = Stage::new();
     (1..=3).for_each(|it| stage.start(it));
-    stage.work_for(1, &[1, 2, 3]);
+    (1..=3).for_each(|it| stage.work(it));
     let app = process("/app", None, Origin::Init);
     let colours = ["red", "green", "blue", "yellow", "white", "black", "grey", "brown", "pink"];
     let animals = ["fox", "horse", "mouse", "cat", "elephant", "dog", "wolf", "beaver", "owl"];
