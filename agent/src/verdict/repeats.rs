@@ -31,9 +31,9 @@ const MOST_COUNTED: usize = 4096;
 
 /// Alerts of one rule in one container that are told in a window, each for what it is about. More are
 /// alike, whatever they are about: a flood of them would push those of others out of every queue.
-const MOST_DIFFERENT: u32 = 30;
+const MOST_DIFFERENT: u32 = 2000;
 /// The window, in nanoseconds.
-const FLOOD_NS: u64 = 60_000_000_000;
+const FLOOD_NS: u64 = 600_000_000_000;
 
 /// An alert that can be told again.
 #[derive(Debug, Default)]
@@ -160,7 +160,7 @@ impl Repeats {
         if let (Some(container), true) = (observation.container, rule.is_of_container()) {
             let Container { image, service, compose_project, compose_service, name, .. } =
                 &**container;
-            let is_alone = service.is_empty() && compose_project.is_empty();
+            let is_alone = service.is_empty() && compose_service.is_empty();
             let alone = if is_alone { name.as_str() } else { "" };
             let whose = [image, service, compose_project, compose_service, alone];
             return self.hasher.hash_one((rule, whose, breach.path()));

@@ -14,7 +14,7 @@ use plimsoll_tests::{
     guard::settle,
     poll, require,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::baseline::{FAST, LEARNING, have_done, profiles, worker};
 
@@ -43,12 +43,13 @@ fn what_was_recorded_is_alerted_again_as_it_was() {
     for container in &containers {
         settle(&agent, container);
     }
+    record(&agent, &containers, learned);
+    // At its end it tells what it has counted until then.
+    agent.stop();
     let recorded: Vec<Value> =
-        containers.iter().flat_map(|it| alerts(&agent, it, learned)).collect();
+        containers.iter().flat_map(|it| alerts(&data_dir, it, learned)).collect();
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_process"), "{recorded:#?}");
     assert!(recorded.iter().any(|it| text(it, "rule") == "new_executable"), "{recorded:#?}");
-    record(&agent, &containers, learned);
-    agent.stop();
 
     let config = home.path().join("config.toml");
     fs::write(&config, FAST).expect("the directory is the test's own");
@@ -73,9 +74,12 @@ fn wait_until_known(agent: &Agent) {
     assert!(reached.is_some(), "{:#?}\n{}", profiles(agent, VARIANT), agent.log());
 }
 
-/// The alerts of a container from a moment on, but for those of amounts.
-fn alerts(agent: &Agent, of: &Container, since: Timestamp) -> Vec<Value> {
-    let mut found = agent.all(of, "alert", &json!({}));
+/// The stored alerts of a container from a moment on, but for those of amounts.
+fn alerts(data_dir: &Path, of: &Container, since: Timestamp) -> Vec<Value> {
+    let mut command = plain(&require::binary());
+    command.args(["events", "-o", "json", "--kind", "alert", "--container", &of.name]);
+    let output = command.arg("--data-dir").arg(data_dir).output().expect("the binary runs");
+    let mut found = event::parse(&String::from_utf8_lossy(&output.stdout));
     found.retain(|it| {
         let ts: Timestamp = text(it, "ts").parse().expect("a moment");
         ts >= since && text(it, "alert.of") != "volume"
