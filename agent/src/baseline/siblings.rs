@@ -114,11 +114,13 @@ fn judged_here(profile: &Profile) -> impl Iterator<Item = &Learned> {
     profile.dimensions().filter(is_learned).map(|it| &profile.learned[it as usize])
 }
 
-/// The one container that has shown something.
+/// The one container that has shown something. Sessions do not count: whoever repairs something or looks
+/// after it does so in one replica.
 fn alone(entry: &Entry) -> Option<u64> {
     let [first, rest @ ..] = entry.supporters;
+    let is_own = entry.units(&[Context::Start, Context::Steady, Context::Health]) > 0;
     let is_alone = first != 0 && rest.iter().all(|it| *it == 0);
-    (is_alone && !entry.is_denied && !entry.is_inherited).then_some(first)
+    (is_alone && is_own && !entry.is_denied && !entry.is_inherited).then_some(first)
 }
 
 fn median(mut of: Vec<f64>) -> f64 {

@@ -70,3 +70,13 @@ fn replicas_that_differ_a_little_are_usual() {
     stage.run(1, "/bin/rare", Some("/app"));
     assert_eq!(told(&mut stage), []);
 }
+
+#[test]
+fn what_somebody_does_in_one_of_them_by_sessions_makes_it_no_other() {
+    let mut stage = replicas();
+    for name in 0..9 {
+        let session = process(&format!("/bin/tool-{name}"), None, Origin::Exec);
+        stage.see(3, Some(&session), &exec(code::IMAGE), None);
+    }
+    assert_eq!(told(&mut stage), []);
+}
