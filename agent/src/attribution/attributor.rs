@@ -330,8 +330,7 @@ impl Attributor {
         if let Some((exec, tail)) = record.read::<Exec>()
             && exec.flags & flags::REFUSED == 0
         {
-            let command = &container.health_command;
-            let health = |args: &[u8]| inventory::is_command(args, command);
+            let health = |args: &[u8]| inventory::is_command(args, &container.health_command);
             return Some(self.processes.executed(&record.header, &exec, tail, health));
         }
         if let Some((fork, _)) = record.read::<Fork>() {

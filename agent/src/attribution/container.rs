@@ -6,10 +6,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use plimsoll_ebpf::value::ValueType;
+use plimsoll_ebpf::{layer::code, value::ValueType};
 
 use super::{
     inspect::is_docker_init,
+    normal::base,
     overlay::Layers,
     posture::Grant,
     process::{Origin, Process},
@@ -107,9 +108,12 @@ impl Container {
         self.announced.contains(&(port, protocol))
     }
 
-    /// Whether the program that a process runs from a path is named where the container was made, and not
-    /// by what runs in it: the first one, or a health check's.
-    pub fn has_given(&self, process: &Process, path: &[u8]) -> bool {
+    /// Whether the program that a process runs from a path is mounted there and named where the container
+    /// was made, and not by what runs in it: the first one, or a health check's.
+    pub fn has_given(&self, process: &Process, layer: u8, path: &[u8]) -> bool {
+        if !matches!(layer, code::VOLUME | code::BIND | code::MOUNT) {
+            return false;
+        }
         let name = base(path);
         let names = |text: &str| text.split_whitespace().any(|it| base(it.as_bytes()) == name);
         let is_first = || process.lineage.ancestors.iter().all(|it| is_docker_init(&it.exe));
@@ -145,11 +149,6 @@ impl Container {
             is_below.then_some((mount, rest))
         })
     }
-}
-
-/// The last component of a path.
-fn base(path: &[u8]) -> &[u8] {
-    path.rsplit(|it| *it == b'/').next().unwrap_or(path)
 }
 
 /// A number for [`Container::serial`] that no other value of this run has; never 0.

@@ -11,6 +11,7 @@ use super::{
     cgroup::{self, CgroupRoot},
     container::Container,
     inspect::is_docker_init,
+    normal::base,
     overlay::Layer,
     process::{Ancestor, Lineage, MAX_ANCESTORS, Origin, Process},
     process_table::Found,
@@ -90,10 +91,10 @@ pub fn inhabitants_of(procfs: &mut Procfs, wanted: &[Wanted]) -> Vec<Inhabitants
 
 /// Whether a process runs a program that is neither its image's nor what its container was made with.
 fn is_foreign(container: &Container, process: &Process, layer: Layer) -> bool {
-    let is_mounted = matches!(layer.code, code::VOLUME | code::BIND | code::MOUNT);
+    let is_dockers = layer.code == code::MOUNT && is_docker_init(&process.exe);
     rules::of_program(layer.code, 0, layer.is_changed).is_some()
-        && !(is_mounted
-            && (is_docker_init(&process.exe) || container.has_given(process, &process.exe)))
+        && !is_dockers
+        && !container.has_given(process, layer.code, &process.exe)
 }
 
 /// The processes of one container.
@@ -178,10 +179,8 @@ pub(super) fn is_command(args: &[u8], command: &[String]) -> bool {
     let Some((first, rest)) = command.split_first() else { return false };
     let mut given = args.split(|&byte| byte == 0);
     (0..=MOST_OF_INTERPRETER).any(|before| {
-        let is_first = |arg: &[u8]| {
-            let is_named = || arg.rsplit(|&byte| byte == b'/').next() == Some(first.as_bytes());
-            arg == first.as_bytes() || before > 0 && is_named()
-        };
+        let is_first =
+            |arg: &[u8]| arg == first.as_bytes() || before > 0 && base(arg) == first.as_bytes();
         let rest = rest.iter().map(String::as_bytes);
         let is_it = given.clone().next().is_some_and(is_first) && given.clone().skip(1).eq(rest);
         given.next();

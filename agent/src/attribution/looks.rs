@@ -18,7 +18,7 @@ use super::{
     attributor::Host,
     container::Container,
     image_names::{is_place_of_programs, takes_place},
-    normal::{Looked, normalise},
+    normal::{Looked, plain},
 };
 
 /// Looks for one container between two ticks. What one container uses up is no other's.
@@ -99,7 +99,7 @@ impl Looks {
             return Looked::default();
         }
         let is_of_image = names.into_iter().filter(|it| !it.is_empty()).any(|name| {
-            let name = normalise(name);
+            let name = plain(name);
             // What lies in a mount is no layer's.
             is_place_of_programs(&name)
                 && container.mount_of(&name).is_none()

@@ -1,5 +1,7 @@
 //! Paths as callers gave them, made plain: no `.`, no `..`, no doubled slashes.
 
+use std::borrow::Cow;
+
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder},
     events::{
@@ -42,7 +44,17 @@ pub fn normalise(path: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Whether a path needs [`normalise`].
+/// The same, of a path that mostly is so already.
+pub(super) fn plain(path: &[u8]) -> Cow<'_, [u8]> {
+    if is_plain(path) { path.into() } else { normalise(path).into() }
+}
+
+/// The last component of a path.
+pub fn base(path: &[u8]) -> &[u8] {
+    path.rsplit(|it| *it == b'/').next().unwrap_or(path)
+}
+
+/// Whether a path needs no [`normalise`].
 fn is_plain(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
         && (path.len() == 1 || path.last() != Some(&b'/'))

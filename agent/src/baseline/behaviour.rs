@@ -157,8 +157,7 @@ pub fn is_foreign(observation: &Observation<'_>) -> bool {
     let of_script = rules::of_script(script_layer, 0, is_changed(flags::SCRIPT_CHANGED));
     let is_given = |layer, path| {
         let (container, process) = (observation.container, observation.process);
-        matches!(layer, code::VOLUME | code::BIND | code::MOUNT)
-            && container.zip(process).is_some_and(|(it, process)| it.has_given(process, path))
+        container.zip(process).is_some_and(|(it, process)| it.has_given(process, layer, path))
     };
     program.is_some() && !is_given(layer, path)
         || of_script.is_some() && !is_given(script_layer, script)

@@ -4,6 +4,7 @@ use super::{
     arguments::code::Language,
     interpreter::{Given, given},
 };
+use crate::attribution::normal::base;
 
 /// Files that hold many programs and choose by the name they are called by.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
@@ -76,11 +77,6 @@ fn applet(exe: &[u8], args: &[u8]) -> Option<String> {
         && called.len() <= 32
         && called.iter().all(|it| it.is_ascii_alphanumeric() || b"[-_.".contains(it));
     is_name.then(|| text(called).to_owned())
-}
-
-/// The last component of a path.
-pub fn base(path: &[u8]) -> &[u8] {
-    path.rsplit(|it| *it == b'/').next().unwrap_or(path)
 }
 
 fn text(bytes: &[u8]) -> &str {

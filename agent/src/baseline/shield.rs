@@ -2,10 +2,8 @@
 
 use plimsoll_ebpf::{events::privilege::op, layer::code};
 
-use super::{
-    dimension::{Context, Dimension},
-    program::base,
-};
+use super::dimension::{Context, Dimension};
+use crate::attribution::normal::base;
 
 /// Endings of files that something may run or obey.
 const ENDINGS: [&str; 22] = [

@@ -66,13 +66,13 @@ pub fn breaches<'a>(
     observation: &Observation<'a>,
     own: &Own,
 ) -> impl Iterator<Item = Breach<'a>> + use<'a> {
-    let record = &observation.record;
+    let record = observation.record;
     let all = match record.read::<Exec>() {
         Some((exec, tail)) => of_exec(observation, &exec, tail),
         None => [breach(observation, own), None, None],
     };
-    let is_unsure = has_unsure_path(record);
-    all.into_iter().flatten().map(move |it| Breach { is_unsure, ..it })
+    // Most observations break none.
+    all.into_iter().flatten().map(move |it| Breach { is_unsure: has_unsure_path(&record), ..it })
 }
 
 /// Whether a path is not known well enough to be compared with an exception's. One that the caller gave

@@ -29,6 +29,10 @@ pub const fn kinds(class: Class) -> &'static [&'static str] {
     }
 }
 
+/// Rules of these events that are told and never stopped, which are no dry run's matter: a shell that
+/// reads from a connection, settings of the kernel.
+const ONLY_TOLD: [Rule; 2] = [Rule::ReverseShell, Rule::KernelSettingWritten];
+
 /// A rule that a stored observation breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
@@ -53,10 +57,7 @@ pub fn breaches(get: &Get<'_, '_>) -> Vec<Breach> {
     if !Class::ALL.iter().flat_map(|it| kinds(*it)).any(|it| it.as_bytes() == kind) {
         return Vec::new();
     }
-    // What is told and never stopped is no dry run's matter: a shell that reads from a connection, and
-    // below settings of the kernel.
-    let without_input = |name: &str| get(name).filter(|_| name != "exec.input_socket");
-    let entry = record(&without_input, Header::default());
+    let entry = record(get, Header::default());
     let record = entry.as_ref().and_then(|it| Record::decode(it).ok());
     let Some(record) = record else { return Vec::new() };
     let observation = Observation {
@@ -76,7 +77,7 @@ pub fn breaches(get: &Get<'_, '_>) -> Vec<Breach> {
         Breach { rule: it.rule, path: it.path().to_vec(), peer }
     };
     let all = act::breaches(&observation, &Own::default());
-    all.filter(|it| it.rule != Rule::KernelSettingWritten).map(stored).collect()
+    all.filter(|it| !ONLY_TOLD.contains(&it.rule)).map(stored).collect()
 }
 
 #[cfg(test)]

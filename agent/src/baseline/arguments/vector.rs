@@ -2,7 +2,10 @@
 
 use super::{code::commands, mask};
 use crate::{
-    attribution::process::{Origin, Process},
+    attribution::{
+        normal::base,
+        process::{Origin, Process},
+    },
     baseline::program,
 };
 
@@ -45,7 +48,7 @@ const SECRET_OPTIONS: [(&str, &str); 13] = [
 pub fn are_judged(process: &Process) -> bool {
     let ancestors = &process.lineage.ancestors;
     let is_init = |exe: &[u8]| {
-        let name = std::str::from_utf8(program::base(exe)).unwrap_or_default();
+        let name = std::str::from_utf8(base(exe)).unwrap_or_default();
         INITS.contains(&name)
     };
     let is_told = ancestors.len() == 1 && is_init(&ancestors[0].exe);
@@ -106,7 +109,7 @@ fn push_word(out: &mut String, begin: usize, word: &str) {
 
 /// An argument, which may be the value of the option before it.
 fn shown(exe: &[u8], before: Option<&[u8]>, word: &[u8]) -> String {
-    let name = std::str::from_utf8(program::base(exe)).unwrap_or_default();
+    let name = std::str::from_utf8(base(exe)).unwrap_or_default();
     let text = |it| std::str::from_utf8(it).unwrap_or("\0");
     let (word, before) = (text(word), before.map_or("", text));
     let is_option = before.starts_with('-') && !before.contains('=');
