@@ -239,6 +239,13 @@ mod tests {
                 assert_eq!(allow(&breach, &container()).is_some(), place.is_for(rule), "{rule:?}");
             }
         }
+        let network = of_file(Rule::NetworkJoined, b"/network/shop", code::UNKNOWN);
+        assert_eq!(
+            allow(&network, &container()).as_deref(),
+            Some(
+                "plimsoll profile allow --image shop:1 --rule network_joined --path /network/shop"
+            )
+        );
         let agent = of_file(Rule::AgentAttacked, b"/run/plimsoll.sock", code::UNKNOWN);
         assert_eq!(allow(&agent, &container()), None);
     }
