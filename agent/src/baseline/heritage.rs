@@ -31,6 +31,9 @@ const LONGEST: u64 = 3;
 pub struct Heritage {
     /// Digest of the version before.
     pub from: String,
+    /// Digest of the earliest version that it goes back to, each like the next.
+    #[serde(default)]
+    pub first: String,
     /// When it was taken over, in seconds since the Unix epoch.
     pub since_s: u64,
     /// How far the two images were compared.
@@ -207,6 +210,7 @@ impl Profile {
         (self.seen, self.last_unit) = (from.seen, from.last_unit);
         self.heritage = Some(Heritage {
             from: digest.clone(),
+            first: from.first_version().unwrap_or(digest).to_owned(),
             since_s: now_s,
             inherited,
             last_unit: from.last_unit,
@@ -215,6 +219,21 @@ impl Profile {
             ..Heritage::default()
         });
         self.is_unsaved = true;
+    }
+
+    /// The digest of the earliest version that this one goes back to; `None` where it stands alone.
+    pub fn first_version(&self) -> Option<&str> {
+        let heritage = self.heritage.as_ref().filter(|it| it.look != Look::Different)?;
+        (!heritage.first.is_empty()).then_some(&*heritage.first)
+    }
+
+    /// Who departures are of: what was told of one version is not told anew of the next, which does
+    /// the same.
+    pub(super) fn line(&self) -> (&str, &str) {
+        match &self.subject {
+            Subject::Image { digest, variant } => (self.first_version().unwrap_or(digest), variant),
+            Subject::Service { name } => (name, ""),
+        }
     }
 
     /// The programs and scripts of all that is known of it.

@@ -221,7 +221,7 @@ impl Known {
         self.counts.departures[dimension as usize] += 1;
         // What is new at the start and after it is new once.
         let course = if context == Context::Start { Context::Steady } else { context };
-        let of = (&profile.subject, dimension, course, whose(it), alike(it));
+        let of = (profile.line(), dimension, course, whose(it), alike(it));
         let fingerprint = self.hasher.hash_one(of);
         Looked::Departs(Box::new(Departure {
             dimension,

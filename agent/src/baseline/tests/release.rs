@@ -39,6 +39,14 @@ impl Stage {
         stage
     }
 
+    /// An operator approves the version that a container runs.
+    fn approve(&mut self, number: u64) {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        let whom = container(number).image_digest.clone();
+        self.baseline.carry_out(&Order { whom, act: Act::Approve, answer }, self.now_ms / 1000);
+        assert_eq!(answered.recv().map(|it| it.len()), Ok(1));
+    }
+
     fn image(&self, version: u64) -> &Profile {
         let digest = container(version * VERSION).image_digest.clone();
         let is_it = |it: &&Profile| {
@@ -138,10 +146,7 @@ fn an_operator_who_approves_a_release_ends_what_it_may_add() {
     let mut stage = Stage::released();
     stage.look(&["/app", "/bin/convert"], &[]);
     assert_eq!(stage.run(NEXT, "/bin/resize", Some("/app")), None);
-    let (answer, answered) = crossbeam_channel::bounded(1);
-    let whom = container(NEXT).image_digest.clone();
-    stage.baseline.carry_out(&Order { whom, act: Act::Approve, answer }, stage.now_ms / 1000);
-    assert_eq!(answered.recv().map(|it| it.len()), Ok(1));
+    stage.approve(NEXT);
     assert_eq!(stage.reports().len(), 1, "what it has added is told");
     assert_eq!(rule(stage.run(NEXT, "/bin/other", Some("/app"))), Some(Rule::NewProcess));
 }
@@ -154,6 +159,39 @@ fn a_rollback_goes_on_with_what_was_known() {
     stage.work(3);
     assert_eq!(stage.run(3, "/bin/convert", Some("/app")), None);
     assert_eq!(rule(stage.run(3, "/bin/resize", Some("/app"))), Some(Rule::NewProcess));
+}
+
+#[test]
+fn what_was_told_of_a_version_is_a_repeat_in_the_next_that_is_like_it() {
+    let by_hand = process("/app", None, Origin::Exec);
+    let packs = write("/data/old.gz", 0o100_644);
+    let print = |stage: &mut Stage, number| {
+        stage.see(number, Some(&by_hand), &packs, None).expect("is new").fingerprint
+    };
+    let mut stage = Stage::learned();
+    stage.look(&["/app", "/bin/convert", "/bin/old"], &[]);
+    let first = print(&mut stage, 1);
+    stage.start(NEXT);
+    stage.look(&["/app", "/bin/convert", "/bin/old"], &[]);
+    stage.work(NEXT);
+    assert_eq!(print(&mut stage, NEXT), first);
+    let later = NEXT + VERSION;
+    stage.approve(NEXT);
+    stage.start(later);
+    stage.look(&["/app", "/bin/convert", "/bin/old"], &[]);
+    assert_eq!(print(&mut stage, later), first);
+    let mut stage = Stage::learned();
+    stage.look(&["/app", "/bin/convert", "/bin/old"], &[]);
+    let first = print(&mut stage, 1);
+    stage.start(NEXT);
+    stage.look(&["/app", "/bin/a", "/bin/b", "/bin/c"], &["/bin/convert"]);
+    stage.start(NEXT + 1);
+    for _ in 0..80 {
+        stage.work(NEXT);
+        stage.work(NEXT + 1);
+        stage.pass(1);
+    }
+    assert_ne!(print(&mut stage, NEXT), first, "it is another image");
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn excess(
     let event = event(&finding, contact, age_s);
     let Finding { metric, peer, .. } = finding;
     let key = peer.as_ref().map(|(_, identity)| identity.clone()).unwrap_or_default();
-    let fingerprint = known.hasher.hash_one((&profile.subject, metric, &key, &object));
+    let fingerprint = known.hasher.hash_one((profile.line(), metric, &key, &object));
     let departure = Departure {
         dimension: Dimension::Volume,
         context: Context::Steady,
