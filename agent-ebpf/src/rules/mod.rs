@@ -279,6 +279,9 @@ rules! {
     51 KernelSettingWritten "kernel_setting_written" File High "T1611" "privilege-escalation"
         "A process wrote a setting by which the host's kernel runs a program, or stops."
         "The handler of core dumps, of modules, of devices or of control groups that are empty runs on the host, with all rights; so does what is registered for a format of programs. Containers that prepare a host do this on purpose, such as those that register emulators: allow those. It is told, not stopped.";
+    52 ProcessMemoryWritten "process_memory_written" File High "T1055.009" "defense-evasion"
+        "A process opened the memory of a process to write it."
+        "Through /proc/PID/mem it puts its own code into a program that runs, or changes its data: no file is written and nothing new is started. Debuggers do this; services do not, to others nor to themselves. It is told, not stopped.";
 }
 
 impl Rule {

@@ -335,20 +335,23 @@ impl Profile {
             && it.learning != Learning::Shielded
             && context != Context::Session
             && !entry.is_some_and(|entry| self.is_doubted(entry, asked_in, at.container))
-            && !(context == Context::Steady && self.is_earlier_shell(it))
+            && !(context == Context::Steady && self.is_intrusion(it))
     }
 
-    /// Whether it is about a shell that the version before had as well and was not seen to run so: a
-    /// release has little reason to, and who breaks in does little else.
-    fn is_earlier_shell(&self, it: &Behaviour<'_>) -> bool {
-        let is_run = matches!(it.dimension, Dimension::Process | Dimension::Lineage);
+    /// Whether it is about a shell that the version before had as well and was not seen to run so, or
+    /// about code in memory of such a program: a release has little reason to, and who breaks in does
+    /// little else.
+    fn is_intrusion(&self, it: &Behaviour<'_>) -> bool {
+        let is_of_intruders = match it.dimension {
+            Dimension::Process | Dimension::Lineage => shield::is_of_shell(it.key),
+            Dimension::Privilege => shield::is_of_code(it.key),
+            _ => false,
+        };
         let brought = self.heritage.as_ref().map(|heritage| &heritage.brought);
         let is_brought = |program: &str| {
             brought.is_some_and(|brought| brought.contains(&hash_of(program.as_bytes())))
         };
-        is_run
-            && shield::is_of_shell(it.key)
-            && !programs_of(it.dimension, it.scope, it.key).any(is_brought)
+        is_of_intruders && !programs_of(it.dimension, it.scope, it.key).any(is_brought)
     }
 
     /// The release added something.

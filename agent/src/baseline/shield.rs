@@ -179,6 +179,12 @@ pub fn is_of_intruders(dimension: Dimension, key: &str) -> bool {
     }
 }
 
+/// Whether a key names a privilege by which code gets into a process that runs.
+pub fn is_of_code(key: &str) -> bool {
+    let privilege = key.rsplit(' ').next().unwrap_or_default();
+    [op::EXECUTABLE_MEMORY, op::USERFAULTFD].into_iter().any(|it| op::name(it) == privilege)
+}
+
 /// Whether using a privilege is never learned: it reaches for another process, for the kernel or
 /// for other namespaces.
 pub const fn is_unlearnable_privilege(code: u8) -> bool {

@@ -18,7 +18,7 @@ use plimsoll_ebpf::{
     rules::{self, Rule, outcome},
 };
 
-use super::{kernel_settings, own::Own};
+use super::{kernel_settings, own::Own, process_memory};
 use crate::{
     attribution::{
         image_names::{is_place_of_programs, takes_place},
@@ -106,6 +106,8 @@ fn breach<'a>(observation: &Observation<'a>, own: &Own) -> Option<Breach<'a>> {
         let is_setid = write.op == file_write::op::CREATE && u64::from(write.mode) & SETID != 0;
         let rule = if kernel_settings::has(layer, path) {
             Rule::KernelSettingWritten
+        } else if process_memory::is(layer, path) {
+            Rule::ProcessMemoryWritten
         } else if is_setid {
             Rule::SetuidMade
         } else if write.mode == 0 {

@@ -223,6 +223,14 @@ fn a_setting_by_which_the_kernel_runs_programs_is_told_while_writes_are_learned(
 }
 
 #[test]
+fn memory_of_a_process_that_is_opened_to_write_is_told_while_writes_are_learned() {
+    let path = "/proc/935/mem";
+    let mut scene = Scene::new(&[], Mode::Learn);
+    scene.see(1, &write(path, code::UNKNOWN), None);
+    assert_eq!(scene.told(), one(Rule::ProcessMemoryWritten, path));
+}
+
+#[test]
 fn a_flood_of_one_container_is_told_as_a_number_and_hides_no_others_alerts() {
     let mut scene = Scene::new(&[], Mode::Learn);
     for number in 0..5000 {

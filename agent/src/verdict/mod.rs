@@ -14,6 +14,7 @@ pub mod stored;
 mod digest;
 mod explain;
 mod kernel_settings;
+mod process_memory;
 mod repeats;
 
 #[cfg(test)]

@@ -30,8 +30,9 @@ pub const fn kinds(class: Class) -> &'static [&'static str] {
 }
 
 /// Rules of these events that are told and never stopped, which are no dry run's matter: a shell that
-/// reads from a connection, settings of the kernel.
-const ONLY_TOLD: [Rule; 2] = [Rule::ReverseShell, Rule::KernelSettingWritten];
+/// reads from a connection, settings of the kernel, memory of a process.
+const ONLY_TOLD: [Rule; 3] =
+    [Rule::ReverseShell, Rule::KernelSettingWritten, Rule::ProcessMemoryWritten];
 
 /// A rule that a stored observation breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]

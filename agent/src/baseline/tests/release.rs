@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use plimsoll_ebpf::events::privilege::{Privilege, op};
+
 use super::*;
 use crate::baseline::{
     heritage::Look,
@@ -80,6 +82,21 @@ fn a_shell_that_the_version_before_did_not_run_is_told_at_once() {
     assert_eq!(stage.run(NEXT, "/bin/old", Some("/app")), None);
     assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewShell));
     assert_eq!(rule(stage.run(NEXT, "/bin/sh", Some("/app"))), Some(Rule::NewShell), "not learned");
+}
+
+#[test]
+fn code_in_memory_of_a_program_that_the_version_before_had_is_told_at_once() {
+    let mut stage = Stage::released();
+    stage.look(&["/app", "/bin/convert", "/bin/old", "/bin/resize"], &[]);
+    stage.work(NEXT);
+    let mut uses = |exe, op| {
+        let used = encode(Header::default(), Privilege { op, ..Privilege::default() }, &[]);
+        rule(stage.see(NEXT, Some(&process(exe, None, Origin::Init)), &used, None))
+    };
+    assert_eq!(uses("/app", op::EXECUTABLE_MEMORY), Some(Rule::NewPrivilege));
+    assert_eq!(uses("/app", op::EXECUTABLE_MEMORY), Some(Rule::NewPrivilege), "not learned");
+    assert_eq!(uses("/app", op::IO_URING_SETUP), None, "it is an addition");
+    assert_eq!(uses("/bin/resize", op::EXECUTABLE_MEMORY), None, "the release brings it");
 }
 
 #[test]

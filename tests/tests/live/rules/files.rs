@@ -122,6 +122,19 @@ fn a_setting_by_which_the_kernel_runs_programs_is_told() {
 }
 
 #[test]
+fn memory_of_a_process_that_is_opened_to_write_is_told() {
+    let agent = Agent::shared();
+    let container = start(&[]);
+    container.shell("sleep 5 & : >> /proc/$!/mem; : < /proc/$!/mem; kill $!");
+    let alerts = agent.expect(&container, "alert", &json!({"rule": "process_memory_written"}));
+    assert_eq!(text(&alerts, "severity"), "high", "{alerts}");
+    let path = alerts["file"]["path"].as_str().unwrap_or_default();
+    assert!(path.starts_with("/proc/") && path.ends_with("/mem"), "{alerts}");
+    let told = agent.all(&container, "alert", &json!({"rule": "process_memory_written"}));
+    assert_eq!(told.len(), 1, "{told:#?}");
+}
+
+#[test]
 fn a_file_that_gives_its_owners_rights_is_told_wherever_it_lies() {
     let agent = monitoring();
     let container = start(&[]);
