@@ -345,7 +345,11 @@ impl Profile {
         let is_of_intruders = match it.dimension {
             Dimension::Process | Dimension::Lineage => shield::is_of_shell(it.key),
             Dimension::Privilege => shield::is_of_code(it.key),
-            _ => false,
+            Dimension::Arguments
+            | Dimension::Write
+            | Dimension::Listener
+            | Dimension::Peer
+            | Dimension::Volume => false,
         };
         let brought = self.heritage.as_ref().map(|heritage| &heritage.brought);
         let is_brought = |program: &str| {

@@ -176,6 +176,9 @@ metrics! {
     gate: Counter Whole "plimsoll_gate_total" Labels::Each("answer", labels::gate());
     /// Containers in which acts of some class are stopped.
     containers_guarded: Gauge Whole "plimsoll_containers_guarded" Labels::None;
+    /// Containers in which a class is to be enforced, whether this host can stop its acts or not.
+    containers_enforced: Gauge Whole "plimsoll_containers_enforced"
+        Labels::Each("class", labels::classes());
     /// Containers that are known, running or not, whose acts are stopped from their first process on
     /// when they start.
     containers_expected: Gauge Whole "plimsoll_containers_expected" Labels::None;

@@ -252,6 +252,10 @@ impl Containers {
         let (there, expected) = self.stopper.guarded();
         metrics.containers_guarded.set(there as u64);
         metrics.containers_expected.set(expected as u64);
+        for class in Class::ALL {
+            let enforced = self.stopper.enforced(class) as u64;
+            metrics.containers_enforced.set_to(class.name(), enforced);
+        }
     }
 
     /// Has programs asked for at the gate where there is no better way to refuse them.

@@ -26,6 +26,9 @@ pub struct Stopper {
     sets: Sets,
     /// What was ordered for each container.
     ordered: HashMap<Whom, Ordered>,
+    /// Classes that are to be enforced in each container, whether this host can stop their acts or
+    /// not.
+    enforced: HashMap<Whom, Vec<Class>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +40,8 @@ struct Ordered {
 impl Stopper {
     /// One that has ordered nothing yet.
     pub fn new(policies: Policies, stopping: Stopping) -> Self {
-        Self { policies, stopping, sets: Sets::default(), ordered: HashMap::new() }
+        let (ordered, enforced) = (HashMap::new(), HashMap::new());
+        Self { policies, stopping, sets: Sets::default(), ordered, enforced }
     }
 
     /// How acts of each class are stopped here.
@@ -49,6 +53,14 @@ impl Stopper {
     pub fn guarded(&self) -> (usize, usize) {
         let there = self.ordered.keys().filter(|whom| matches!(whom, Whom::There(_))).count();
         (there, self.ordered.len() - there)
+    }
+
+    /// Containers that are there and in which a class is to be enforced.
+    pub fn enforced(&self, class: Class) -> usize {
+        let is_it = |(whom, classes): &(&Whom, &Vec<Class>)| {
+            matches!(whom, Whom::There(_)) && classes.contains(&class)
+        };
+        self.enforced.iter().filter(is_it).count()
     }
 
     /// Orders what follows from a ruling on a container, at this moment since the Unix epoch, which
@@ -65,9 +77,16 @@ impl Stopper {
         now_ns: u64,
         boot_to_epoch_ns: u64,
     ) -> anyhow::Result<()> {
-        let stop = self.stop(ruling);
+        let is_enforced = |class: &Class| ruling.modes.get(*class) == Mode::Enforce;
+        let classes: Vec<Class> = Class::ALL.into_iter().filter(is_enforced).collect();
+        let stop = classes.iter().fold(0, |stop, class| stop | self.stopping.bit(*class));
         if stop == 0 {
             self.release(whom);
+        }
+        if !classes.is_empty() {
+            self.enforced.insert(whom, classes);
+        }
+        if stop == 0 {
             return Ok(());
         }
         let entries = allowances(container, ruling, now_ns, boot_to_epoch_ns);
@@ -104,6 +123,7 @@ impl Stopper {
     pub fn release(&mut self, whom: Whom) {
         // The kernel side may have given it the policy that was expected, whatever was ordered since.
         self.policies.leave(whom);
+        self.enforced.remove(&whom);
         if let Some(old) = self.ordered.remove(&whom) {
             self.release_set(&old.entries);
         }
@@ -111,8 +131,8 @@ impl Stopper {
 
     /// Leaves all containers alone but these.
     pub fn keep_only(&mut self, containers: &HashSet<Whom>) {
-        let gone: Vec<Whom> =
-            self.ordered.keys().copied().filter(|it| !containers.contains(it)).collect();
+        let known = self.ordered.keys().chain(self.enforced.keys()).copied();
+        let gone: HashSet<Whom> = known.filter(|it| !containers.contains(it)).collect();
         for whom in gone {
             self.release(whom);
         }
@@ -127,12 +147,6 @@ impl Stopper {
                 self.policies.disallow_sockets(number, it.rule, it.sockets);
             }
         }
-    }
-
-    fn stop(&self, ruling: &Ruling) -> u32 {
-        let enforced = |class: &Class| ruling.modes.get(*class) == Mode::Enforce;
-        let classes = Class::ALL.into_iter().filter(enforced);
-        classes.fold(0, |stop, class| stop | self.stopping.bit(class))
     }
 }
 

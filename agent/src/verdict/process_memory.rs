@@ -8,7 +8,8 @@ pub(super) fn is(layer: u8, path: &[u8]) -> bool {
     let Some(owner) = path.strip_suffix(b"/mem") else { return false };
     let mut parts = owner.rsplit(|byte| *byte == b'/');
     let is_of_process = parts.next().is_some_and(|it| {
-        matches!(it, b"self" | b"thread-self") || !it.is_empty() && it.iter().all(u8::is_ascii_digit)
+        matches!(it, b"self" | b"thread-self")
+            || !it.is_empty() && it.iter().all(u8::is_ascii_digit)
     });
     is_of_process && (layer == code::PROC || layer == code::UNKNOWN && path.starts_with(b"/proc/"))
 }

@@ -4,6 +4,7 @@ use plimsoll_tests::{
     agent::{Agent, Setup, plain},
     docker::{BUSYBOX, Docker},
     event::{self, text},
+    guard::{Own, guarded},
     http, poll, require,
 };
 use serde_json::json;
@@ -94,6 +95,22 @@ fn the_gauges_show_what_is() {
     }
     assert!(agent.metric("process_resident_memory_bytes") > 1e6);
     assert!(agent.metric("process_cpu_seconds_total") > 0.0);
+}
+
+#[test]
+fn a_gauge_tells_in_how_many_containers_each_class_is_enforced() {
+    let own = Own::new();
+    let agent = own.agent();
+    let are_enforced = || {
+        ["exec", "file"].map(|class| {
+            agent.metric(&format!("plimsoll_containers_enforced{{class=\"{class}\"}}")) > 0.5
+        })
+    };
+    assert_eq!(are_enforced(), [false; 2]);
+    let container = guarded(BUSYBOX, &own.label("programs"), &[]);
+    poll::holds("one is enforced, and only its class", || are_enforced() == [true, false]);
+    drop(container);
+    poll::holds("none is any more", || are_enforced() == [false; 2]);
 }
 
 #[test]
