@@ -57,15 +57,18 @@ impl<T> Attribute<T> {
     }
 }
 
-/// Visits the attributes of `of` that have a value.
-pub fn visit_attributes<'a, T>(
-    attributes: &'static [Attribute<T>],
-    of: &'a T,
-    visit: &mut Visit<'_, 'a>,
-) {
-    for attribute in attributes {
-        if let Some(value) = (attribute.get)(of) {
-            visit(&attribute.info, value);
+/// Something whose fields are attributes.
+pub trait Attributed: Sized + 'static {
+    /// Its fields, in the order in which they are visited.
+    const ATTRIBUTES: &'static [Attribute<Self>];
+}
+
+impl<T: Attributed> Fields for T {
+    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
+        for attribute in T::ATTRIBUTES {
+            if let Some(value) = (attribute.get)(self) {
+                visit(&attribute.info, value);
+            }
         }
     }
 }

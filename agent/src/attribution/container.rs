@@ -15,7 +15,7 @@ use super::{
     posture::Grant,
     process::{Origin, Process},
 };
-use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
+use crate::fields::{Attribute, Attributed, text};
 
 /// A container as it is known to the agent. It does not change once made: news makes a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,10 +193,8 @@ pub static ATTRIBUTES: &[Attribute<Container>] = &[
     }),
 ];
 
-impl Fields for Container {
-    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
-        visit_attributes(ATTRIBUTES, self, visit);
-    }
+impl Attributed for Container {
+    const ATTRIBUTES: &'static [Attribute<Self>] = ATTRIBUTES;
 }
 
 #[cfg(test)]

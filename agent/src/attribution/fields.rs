@@ -7,7 +7,7 @@ use super::{container, node, observation, process};
 /// Every field there is, once by name: common ones first, then those of the events.
 pub fn all() -> Vec<&'static FieldInfo> {
     let mut fields: Vec<&'static FieldInfo> = Vec::new();
-    let common = (observation::FIELDS.iter().copied())
+    let common = (observation::FIELDS.iter().map(|it| &it.info))
         .chain(node::ATTRIBUTES.iter().map(|it| &it.info))
         .chain(container::ATTRIBUTES.iter().map(|it| &it.info))
         .chain(process::ATTRIBUTES.iter().map(|it| &it.info));

@@ -2,7 +2,7 @@
 
 use plimsoll_ebpf::value::ValueType;
 
-use crate::fields::{Attribute, Fields, Visit, text, visit_attributes};
+use crate::fields::{Attribute, Attributed, text};
 
 /// The host, as every observation names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,6 @@ pub static ATTRIBUTES: &[Attribute<Node>] = &[
     ),
 ];
 
-impl Fields for Node {
-    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
-        visit_attributes(ATTRIBUTES, self, visit);
-    }
+impl Attributed for Node {
+    const ATTRIBUTES: &'static [Attribute<Self>] = ATTRIBUTES;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plimsoll_ebpf::{
-    catalog::{FieldInfo, Record},
+    catalog::{self, FieldInfo, Record},
     layer,
     rules::outcome,
     value::{Value, ValueType},
@@ -36,62 +36,65 @@ pub struct Observation<'a> {
     pub former_name: Option<&'a str>,
 }
 
-const fn noted(name: &'static str, value: ValueType, doc: &'static str) -> FieldInfo {
-    FieldInfo { name, value, learned: false, doc }
+/// A field that every observation may have, whatever its event.
+pub struct Common {
+    /// Name, type and meaning.
+    pub info: FieldInfo,
+    /// Reads it; `None` where it has no value.
+    pub get: for<'a> fn(&Observation<'a>) -> Option<Value<'a>>,
 }
 
-static TS: FieldInfo = noted("ts", ValueType::Time, "When it happened.");
-static KIND: FieldInfo = noted("kind", ValueType::Label, "The event.");
-static COUNT: FieldInfo =
-    noted("count", ValueType::Number, "How many occurrences this one stands for.");
-static OUTCOME: FieldInfo = noted(
-    "outcome",
-    ValueType::Label,
-    "What became of it: denied (it had no effect) or killed (who did it was killed for it); absent where it went through.",
-);
-static UID: FieldInfo = noted("proc.uid", ValueType::Number, "User id on the host.");
-static TID: FieldInfo = noted(
-    "proc.tid",
-    ValueType::Number,
-    "Thread id on the host; absent for a process's first thread.",
-);
-static PEER_NAME: FieldInfo = FieldInfo {
-    name: "net.dns",
-    value: ValueType::Text,
-    learned: true,
-    doc: "Name of the peer: the one by which this container last resolved its address, else the \
-          service or container of this host that has it.",
-};
+const fn noted(
+    name: &'static str,
+    value: ValueType,
+    doc: &'static str,
+    get: for<'a> fn(&Observation<'a>) -> Option<Value<'a>>,
+) -> Common {
+    Common { info: FieldInfo { name, value, learned: false, doc }, get }
+}
 
-/// The fields of the observation itself, whatever its event, in the order of `visit_row`.
-pub static FIELDS: [&FieldInfo; 7] = [&TS, &KIND, &COUNT, &UID, &TID, &PEER_NAME, &OUTCOME];
-
-/// Receives a column (stable per event and field), the field and its value.
-pub type VisitRow<'v, 'a> = dyn FnMut(usize, &'static FieldInfo, Value<'a>) + 'v;
+/// The fields of the observation itself.
+pub static FIELDS: [Common; 7] = [
+    noted("ts", ValueType::Time, "When it happened.", |it| Some(Value::Time(it.ts_ns))),
+    noted("kind", ValueType::Label, "The event.", |it| Some(Value::Label(it.record.kind.name))),
+    noted("count", ValueType::Number, "How many occurrences this one stands for.", |it| {
+        Some(Value::Number(u64::from(it.record.header.count)))
+    }),
+    noted("proc.uid", ValueType::Number, "User id on the host.", |it| {
+        let header = &it.record.header;
+        (header.pid != 0).then_some(Value::Number(u64::from(header.uid)))
+    }),
+    noted(
+        "proc.tid",
+        ValueType::Number,
+        "Thread id on the host; absent for a process's first thread.",
+        |it| {
+            let header = &it.record.header;
+            (header.tid != header.pid).then_some(Value::Number(u64::from(header.tid)))
+        },
+    ),
+    Common {
+        info: FieldInfo {
+            name: "net.dns",
+            value: ValueType::Text,
+            learned: true,
+            doc: "Name of the peer: the one by which this container last resolved its address, else the \
+                  service or container of this host that has it.",
+        },
+        get: |it| it.peer_name.map(|name| Value::Text(name.as_bytes())),
+    },
+    noted(
+        "outcome",
+        ValueType::Label,
+        "What became of it: denied (it had no effect) or killed (who did it was killed for it); absent where it went through.",
+        |it| outcome::name(it.record.header.outcome).map(Value::Label),
+    ),
+];
 
 impl<'a> Observation<'a> {
-    /// Visits what belongs to this observation alone: [`FIELDS`], then the event's own, but not
-    /// the fields of node, container and process, which many observations share.
-    pub fn visit_row(&self, visit: &mut VisitRow<'_, 'a>) {
-        let header = &self.record.header;
-        visit(0, &TS, Value::Time(self.ts_ns));
-        visit(1, &KIND, Value::Label(self.record.kind.name));
-        visit(2, &COUNT, Value::Number(u64::from(header.count)));
-        if header.pid != 0 {
-            visit(3, &UID, Value::Number(u64::from(header.uid)));
-        }
-        if header.tid != header.pid {
-            visit(4, &TID, Value::Number(u64::from(header.tid)));
-        }
-        if let Some(name) = self.peer_name {
-            visit(5, &PEER_NAME, Value::Text(name.as_bytes()));
-        }
-        if let Some(outcome) = outcome::name(header.outcome) {
-            visit(6, &OUTCOME, Value::Label(outcome));
-        }
-        self.record.visit(&mut |index, field, value| {
-            visit(FIELDS.len() + index, field, self.refine(value));
-        });
+    /// Visits the event's own fields, by their index in it.
+    pub fn visit_own(&self, visit: &mut catalog::Visit<'_, 'a>) {
+        self.record.visit(&mut |index, field, value| visit(index, field, self.refine(value)));
     }
 
     /// The layer's final name: a mount is told apart as volume or bind mount by the container's
@@ -136,12 +139,10 @@ fn layer_by_path(path: &[u8]) -> u8 {
 
 impl Fields for Observation<'_> {
     fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
-        let mut own = Vec::with_capacity(16);
-        self.visit_row(&mut |_, field, value| own.push((field, value)));
-        let common = own.iter().position(|(field, _)| !FIELDS.contains(field));
-        let (row, event) = own.split_at(common.unwrap_or(own.len()));
-        for &(field, value) in row {
-            visit(field, value);
+        for field in &FIELDS {
+            if let Some(value) = (field.get)(self) {
+                visit(&field.info, value);
+            }
         }
         self.node.visit(visit);
         if let Some(container) = self.container {
@@ -150,8 +151,6 @@ impl Fields for Observation<'_> {
         if let Some(process) = self.process {
             process.visit(visit);
         }
-        for &(field, value) in event {
-            visit(field, value);
-        }
+        self.visit_own(&mut |_, field, value| visit(field, value));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_ebpf::value::{Value, ValueType};
 
-use crate::fields::{Attribute, Fields, Visit, visit_attributes};
+use crate::fields::{Attribute, Attributed};
 
 /// How a process came to be in its container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,8 +161,6 @@ pub static ATTRIBUTES: &[Attribute<Process>] = &[
     ),
 ];
 
-impl Fields for Process {
-    fn visit<'a>(&'a self, visit: &mut Visit<'_, 'a>) {
-        visit_attributes(ATTRIBUTES, self, visit);
-    }
+impl Attributed for Process {
+    const ATTRIBUTES: &'static [Attribute<Self>] = ATTRIBUTES;
 }

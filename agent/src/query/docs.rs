@@ -15,7 +15,7 @@ pub fn page() -> String {
          are what makes a behaviour; the others are noted beside it.\n\n\
          ## Fields of every observation\n\n",
     );
-    table(&mut page, observation::FIELDS.iter().copied());
+    table(&mut page, observation::FIELDS.iter().map(|it| &it.info));
     let shared: [(&str, &str, Vec<&FieldInfo>); 3] = [
         (
             "Node",

@@ -125,7 +125,8 @@ impl Appender {
     fn hand_over(&mut self) {
         self.last_flush = clock::instant();
         let Some(sender) = &self.sender else { return };
-        let batch = std::mem::take(&mut self.batch);
+        let next = Batch::like(&self.batch);
+        let batch = std::mem::replace(&mut self.batch, next);
         match sender.try_send(batch) {
             Ok(()) => {}
             // While there is room here, waiting loses nothing.

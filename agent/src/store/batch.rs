@@ -39,7 +39,7 @@ pub(super) struct Batch {
 /// One observation of a batch; references count from 1, and 0 stands for none.
 #[derive(Clone, Copy)]
 pub(super) struct RawRow {
-    ts_ns: u64,
+    pub(super) ts_ns: u64,
     body_bytes: u32,
     pub(super) node: u32,
     pub(super) container: u32,
@@ -62,6 +62,18 @@ impl RawRow {
 }
 
 impl Batch {
+    /// An empty one with room for as much: the next is mostly like the one before.
+    pub(super) fn like(other: &Self) -> Self {
+        Self {
+            rows: Vec::with_capacity(other.rows.len()),
+            bytes: Vec::with_capacity(other.bytes.len()),
+            nodes: Shared::with_room(other.nodes.held.len()),
+            containers: Shared::with_room(other.containers.held.len()),
+            processes: Shared::with_room(other.processes.held.len()),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn rows(&self) -> u32 {
         self.rows.len() as u32
     }
@@ -138,10 +150,10 @@ impl Batch {
     }
 }
 
-/// The fields of each event's rows, by the column numbers of [`Observation::visit_row`].
+/// The fields of each event's rows: those of every observation, then the event's own.
 pub(super) fn row_fields() -> Vec<Vec<&'static FieldInfo>> {
     let of = |kind: &'static plimsoll_ebpf::catalog::Kind| {
-        observation::FIELDS.iter().copied().chain(kind.fields()).collect()
+        observation::FIELDS.iter().map(|it| &it.info).chain(kind.fields()).collect()
     };
     CATALOG.iter().map(of).collect()
 }
@@ -160,6 +172,11 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T> Shared<T> {
+    fn with_room(count: usize) -> Self {
+        let references = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        Self { held: Vec::with_capacity(count), references, last: (0, 0) }
+    }
+
     /// The number by which rows refer to this value, from 1, and whether it is new here.
     pub(super) fn reference(&mut self, value: &Arc<T>) -> (u32, bool) {
         let address = Arc::as_ptr(value) as usize;

@@ -10,15 +10,20 @@ use plimsoll_ebpf::{
 use super::{
     batch::{Batch, RawRow, Shared, row_fields},
     block::{self, Header, section},
-    column::{Cell, with_cell},
+    column::Cell,
     names::{NUMBER, REFERENCES},
     numbers::Numbers,
     table::TableBuilder,
     texts::Pieces,
 };
 use crate::{
-    attribution::{container::Container, node::Node, observation::Observation, process::Process},
-    fields::Fields,
+    attribution::{
+        container::Container,
+        node::Node,
+        observation::{FIELDS, Observation},
+        process::Process,
+    },
+    fields::Attributed,
 };
 
 /// Digits of a container's id in a header: what people use.
@@ -26,7 +31,8 @@ pub(super) const ID_DIGITS: usize = 12;
 
 /// Fills one block after another; its memory is used again.
 pub(super) struct BlockBuilder {
-    columns: Vec<Vec<Place>>,
+    /// Where the fields of each event's rows go, in the order of [`row_fields`].
+    places: Vec<Vec<Place>>,
     keys: TableBuilder,
     rest: TableBuilder,
     nodes: Entities<Node>,
@@ -40,11 +46,10 @@ pub(super) struct BlockBuilder {
     pieces: Pieces,
 }
 
-/// Where a column of an event's rows goes.
+/// A column, by its table and its number there.
 #[derive(Clone, Copy)]
 enum Place {
-    Time,
-    Kind,
+    Key(usize),
     Rest(usize),
 }
 
@@ -65,19 +70,19 @@ impl BlockBuilder {
     pub(super) fn new() -> Self {
         let mut rest: Vec<&'static FieldInfo> = Vec::new();
         let mut known: HashMap<&'static str, Place> =
-            HashMap::from([("ts", Place::Time), ("kind", Place::Kind)]);
+            HashMap::from([("ts", Place::Key(TS)), ("kind", Place::Key(KIND))]);
         let mut place = |field: &'static FieldInfo| {
             *known.entry(field.name).or_insert_with(|| {
                 rest.push(field);
                 Place::Rest(rest.len() - 1)
             })
         };
-        let columns = row_fields()
+        let places = row_fields()
             .into_iter()
             .map(|fields| fields.into_iter().map(&mut place).collect())
             .collect();
         Self {
-            columns,
+            places,
             keys: TableBuilder::with_columns(key_columns()),
             rest: TableBuilder::with_columns(rest.iter().map(|it| (it.name, it.value))),
             nodes: Entities::default(),
@@ -121,6 +126,8 @@ impl BlockBuilder {
         self.rest.begin_row();
         self.keys.put(SEQ, Cell::Int(self.numbers.push(seq)));
         self.kinds |= 1 << kind;
+        self.min_ts = self.min_ts.min(row.ts_ns);
+        self.max_ts = self.max_ts.max(row.ts_ns);
         for (column, entity) in [
             (NODE, self.nodes.adopt(&batch.nodes, row.node)),
             (CONTAINER, self.containers.adopt(&batch.containers, row.container)),
@@ -130,23 +137,18 @@ impl BlockBuilder {
                 self.keys.put(column, Cell::Int(u64::from(entity)));
             }
         }
-        observation.visit_row(&mut |column, _, value| {
-            with_cell(value, |cell| self.put(kind, column, cell));
-        });
-    }
-
-    fn put(&mut self, kind: usize, column: usize, cell: Cell<'_>) {
-        let Some(places) = self.columns.get(kind) else { return };
-        match (places.get(column), cell) {
-            (Some(Place::Time), Cell::Int(ts)) => {
-                self.min_ts = self.min_ts.min(ts);
-                self.max_ts = self.max_ts.max(ts);
-                self.keys.put(TS, cell);
+        let (common, own) = self.places[kind].split_at(FIELDS.len());
+        let (keys, rest) = (&mut self.keys, &mut self.rest);
+        let mut put = |place: Place, value| match place {
+            Place::Key(column) => keys.put_value(column, value),
+            Place::Rest(column) => rest.put_value(column, value),
+        };
+        for (field, place) in FIELDS.iter().zip(common) {
+            if let Some(value) = (field.get)(observation) {
+                put(*place, value);
             }
-            (Some(Place::Kind), _) => self.keys.put(KIND, cell),
-            (Some(Place::Rest(column)), _) => self.rest.put(*column, cell),
-            _ => {}
         }
+        observation.visit_own(&mut |index, _, value| put(own[index], value));
     }
 
     /// The rows so far as a block; they stay until [`Self::clear`].
@@ -250,13 +252,15 @@ struct Entities<T> {
     adopted: Vec<u32>,
 }
 
-impl<T> Default for Entities<T> {
+impl<T: Attributed> Default for Entities<T> {
     fn default() -> Self {
-        Self { shared: Shared::default(), table: TableBuilder::default(), adopted: Vec::new() }
+        let columns = T::ATTRIBUTES.iter().map(|it| (it.info.name, it.info.value));
+        let table = TableBuilder::with_columns(columns);
+        Self { shared: Shared::default(), table, adopted: Vec::new() }
     }
 }
 
-impl<T: Fields> Entities<T> {
+impl<T: Attributed> Entities<T> {
     /// Prepares to take entities of a batch.
     fn begin(&mut self, from: &Shared<T>) {
         self.adopted.clear();
@@ -279,9 +283,12 @@ impl<T: Fields> Entities<T> {
     fn reference(&mut self, entity: &Arc<T>) -> u32 {
         let (reference, is_new) = self.shared.reference(entity);
         if is_new {
-            let table = &mut self.table;
-            table.begin_row();
-            entity.visit(&mut |field, value| table.put_named(field.name, value));
+            self.table.begin_row();
+            for (column, attribute) in T::ATTRIBUTES.iter().enumerate() {
+                if let Some(value) = (attribute.get)(entity) {
+                    self.table.put_value(column, value);
+                }
+            }
         }
         reference
     }

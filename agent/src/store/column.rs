@@ -211,10 +211,11 @@ impl ColumnBuilder {
     }
 
     fn encode_distances<const WIDTH: usize>(&self, base: u64, into: &mut Vec<u8>) {
-        into.reserve(self.numbers.len() * WIDTH);
-        for number in &self.numbers {
-            let bytes = (number - base).to_le_bytes();
-            into.extend_from_slice(bytes.first_chunk::<WIDTH>().unwrap_or(&[0; WIDTH]));
+        let start = into.len();
+        into.resize(start + self.numbers.len() * WIDTH, 0);
+        let (places, _) = into[start..].as_chunks_mut::<WIDTH>();
+        for (place, number) in places.iter_mut().zip(&self.numbers) {
+            place.copy_from_slice(&(number - base).to_le_bytes()[..WIDTH]);
         }
     }
 }

@@ -153,10 +153,9 @@ impl Segments {
         HEADROOM.min(self.bounds.max_bytes / 4)
     }
 
-    /// Segments that must go before `coming` more bytes are written, oldest first. Where there is
+    /// Segments that are too old, or must go to free `excess` bytes, oldest first. Where there is
     /// too much, brief events go first as far as they have more than their share.
-    pub(super) fn outdated(&self, coming: u64, now_ns: u64) -> Vec<Outdated> {
-        let mut excess = self.excess(coming);
+    pub(super) fn outdated(&self, mut excess: u64, now_ns: u64) -> Vec<Outdated> {
         let mut left: VecDeque<(SegmentId, SegmentSummary)> =
             self.known.iter().map(|(id, summary)| (*id, *summary)).collect();
         let mut outdated = Vec::new();

@@ -54,7 +54,7 @@ const CONTAINER: usize = 1;
 impl Recoder {
     pub(super) fn new() -> Self {
         // What all events have stands before what only some do, as readers expect.
-        let common = observation::FIELDS.iter().map(|field| (field.name, field.value));
+        let common = observation::FIELDS.iter().map(|it| (it.info.name, it.info.value));
         Self {
             keys: TableBuilder::with_columns(key_columns()),
             rest: TableBuilder::with_columns(common),

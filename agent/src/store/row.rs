@@ -234,7 +234,7 @@ impl Fields for StoredRow {
         let block = &*self.block;
         let keys = &block.keys.rows.columns;
         let rest = &block.rest.get().columns;
-        let is_common = |name| observation::FIELDS.iter().any(|field| field.name == name);
+        let is_common = |name| observation::FIELDS.iter().any(|it| it.info.name == name);
         let common = rest.iter().take_while(|column| is_common(column.field.name)).count();
         let (common, event) = rest.split_at(common);
         let row = self.row as usize;

@@ -34,6 +34,11 @@ impl TableBuilder {
     }
 
     /// Sets a value of the row begun last.
+    pub(super) fn put_value(&mut self, column: usize, value: Value<'_>) {
+        with_cell(value, |cell| self.put(column, cell));
+    }
+
+    /// Sets a value of the row begun last.
     pub(super) fn put(&mut self, column: usize, cell: Cell<'_>) {
         let row = self.rows.saturating_sub(1);
         if let Some(column) = self.columns.get_mut(column) {

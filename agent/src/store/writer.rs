@@ -37,7 +37,7 @@ const MAX_WAL_FRAMES: u32 = 512;
 /// How often age is looked at where nothing is written.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 const LOG_LEVEL: i32 = 1;
-pub(super) const BLOCK_LEVEL: i32 = 3;
+pub(super) const BLOCK_LEVEL: i32 = 1;
 
 /// Counters of the store, for metrics.
 #[derive(Debug, Default)]
@@ -342,12 +342,13 @@ impl Writer {
 
     /// Removes what is too old or too much, beside `coming` more bytes.
     pub(super) fn make_room(&mut self, coming: u64) {
-        let excess = self.segments.excess(coming);
+        let mut excess = self.segments.excess(coming);
         if excess > 0 {
             directory::drop_asides(&self.config.dir, excess);
+            excess = self.segments.excess(coming);
         }
         let now_ns = self.age.now_ns(clock::now_ns(), clock::boot_ns());
-        for Outdated { segment, is_too_old } in self.segments.outdated(coming, now_ns) {
+        for Outdated { segment, is_too_old } in self.segments.outdated(excess, now_ns) {
             self.with_kv(|kv| kv.remove_segment(segment));
             if let Err(error) = self.segments.remove(segment) {
                 tracing::warn!(%error, segment = segment.first_seq, "segment not removed");
