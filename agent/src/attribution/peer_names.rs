@@ -19,7 +19,7 @@ const MOST_KEPT: usize = 4 << 20;
 
 #[derive(Default)]
 struct Names {
-    by_address: HashMap<IpAddr, (String, u64)>,
+    by_address: HashMap<IpAddr, Resolved>,
     /// Addresses in the order of their resolving, each with its number; an address resolved again
     /// stands there again, and only its last number counts.
     order: VecDeque<(IpAddr, u64)>,
@@ -27,18 +27,27 @@ struct Names {
     latest: u64,
 }
 
+/// The name by which an address was resolved.
+struct Resolved {
+    name: String,
+    /// Number of its latest resolving.
+    number: u64,
+    /// The name before it, where that was another.
+    before: Option<String>,
+}
+
 impl Names {
     fn make_room(&mut self, evicted: &mut u64) {
         let by_address = &self.by_address;
         let is_current = |(address, number): &(IpAddr, u64)| {
-            by_address.get(address).is_some_and(|(_, latest)| latest == number)
+            by_address.get(address).is_some_and(|it| it.number == *number)
         };
         if self.order.len() > 2 * MOST_ADDRESSES {
             self.order.retain(is_current);
         }
         while self.by_address.len() > MOST_ADDRESSES {
             let Some((oldest, number)) = self.order.pop_front() else { return };
-            if self.by_address.get(&oldest).is_some_and(|(_, latest)| *latest == number) {
+            if self.by_address.get(&oldest).is_some_and(|it| it.number == number) {
                 self.by_address.remove(&oldest);
                 *evicted += 1;
             }
@@ -51,8 +60,8 @@ impl Names {
 pub struct PeerName<'n> {
     /// By whom has its address now.
     pub current: Option<&'n str>,
-    /// By who had it when its name was last resolved, where that was another: whom the container
-    /// means, who may not know yet.
+    /// By who had it before, as the container resolved it, where that was another: whom the
+    /// container may mean still.
     pub former: Option<&'n str>,
 }
 
@@ -94,8 +103,8 @@ impl PeerNames {
         let mut bytes = 0;
         let all = latest.into_iter().map(|(&cgroup_id, names)| {
             let mut names: Vec<_> = names.by_address.iter().collect();
-            names.sort_unstable_by_key(|(_, (_, number))| *number);
-            let names = names.into_iter().map(|(address, (name, _))| (*address, name.clone()));
+            names.sort_unstable_by_key(|(_, it)| it.number);
+            let names = names.into_iter().map(|(address, it)| (*address, it.name.clone()));
             Kept { cgroup_id, names: names.collect() }
         });
         let mut kept: Vec<Kept> = all
@@ -122,8 +131,17 @@ impl PeerNames {
         let number = self.resolved;
         let names = self.containers.entry(cgroup_id).or_default();
         names.latest = number;
-        let before = names.by_address.insert(address, (name.to_owned(), number));
-        self.changes += u64::from(before.is_none_or(|(before, _)| before != name));
+        let resolved = names.by_address.entry(address).or_insert_with(|| Resolved {
+            name: String::new(),
+            number,
+            before: None,
+        });
+        resolved.number = number;
+        if resolved.name != name {
+            let before = std::mem::replace(&mut resolved.name, name.to_owned());
+            resolved.before = (!before.is_empty()).then_some(before);
+            self.changes += 1;
+        }
         names.order.push_back((address, number));
         names.make_room(&mut self.evicted);
     }
@@ -148,19 +166,25 @@ impl PeerNames {
     ) -> PeerName<'n> {
         let names = self.containers.get(&cgroup_id).map(|it| &it.by_address);
         let resolved = names.and_then(|it| it.get(&address));
-        let is_current = |(name, number): &(String, u64)| {
-            neighbour.is_none_or(|it| it.was_there(*number) || it.goes_by(name))
+        let is_current = |it: &Resolved| {
+            neighbour.is_none_or(|neighbour| {
+                neighbour.was_there(it.number) || neighbour.goes_by(&it.name)
+            })
         };
         if let Some(it) = resolved.filter(|it| is_current(it)) {
-            return PeerName { current: Some(&it.0), former: None };
+            // Names of the world share addresses. Here one that passes on is another's from then on,
+            // and who resolves both may hold on to it under the former name.
+            let before = it.before.as_deref();
+            let former = before.filter(|before| neighbour.is_some_and(|it| !it.goes_by(before)));
+            return PeerName { current: Some(&it.name), former };
         }
         // One name for one peer, whether or not it was looked up this time.
         let current = neighbour.map(|neighbour| {
             let others = names.into_iter().flat_map(HashMap::values);
-            let latest = others.filter(|(name, _)| neighbour.goes_by(name)).max_by_key(|it| it.1);
-            latest.map_or_else(|| neighbour.name(), |(name, _)| name)
+            let latest = others.filter(|it| neighbour.goes_by(&it.name)).max_by_key(|it| it.number);
+            latest.map_or_else(|| neighbour.name(), |it| &it.name)
         });
-        PeerName { current, former: resolved.map(|(name, _)| name.as_str()) }
+        PeerName { current, former: resolved.map(|it| it.name.as_str()) }
     }
 
     /// How many answers were taken so far.
@@ -234,7 +258,11 @@ mod tests {
         assert_eq!(name(&cache, &neighbours), ["web", "link"], "it knows it by that name");
         cache.insert(1, place, "web");
         neighbours.known(&named("c", "web"), cache.resolved());
-        assert_eq!(name(&cache, &neighbours), ["web", ""], "its successor is the same");
+        assert_eq!(name(&cache, &neighbours), ["web", "link"], "its successor is the same");
+        cache.insert(1, place, "web");
+        assert_eq!(name(&cache, &neighbours), ["web", "link"], "though it was resolved again");
+        let world = |cache: &PeerNames| cache.name_of(1, place, None).former.map(str::to_owned);
+        assert_eq!(world(&cache), None, "names of the world share addresses");
     }
 
     #[test]
