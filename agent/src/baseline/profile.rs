@@ -177,7 +177,12 @@ impl Profile {
 
     /// Whether departures in a dimension are told of a context.
     pub fn is_monitored(&self, dimension: Dimension, context: Context) -> bool {
-        self.standing[dimension as usize].monitored_s[context.judged_by() as usize] != 0
+        let since_s = &self.standing[dimension as usize].monitored_s;
+        // Who approves an image that has hardly worked yet has what is done by hand judged by its start.
+        let is_by_start = context == Context::Session
+            && self.approved_s != 0
+            && since_s[Context::Start as usize] != 0;
+        since_s[context.judged_by() as usize] != 0 || is_by_start
     }
 
     /// Whether a behaviour is told where it is not known. Of arguments, those of each program are known

@@ -5,6 +5,21 @@ use plimsoll_ebpf::events::file_change::{FileChange, op};
 use super::*;
 
 #[test]
+fn who_approves_what_has_only_started_has_sessions_judged() {
+    let session = |stage: &mut Stage, exe| {
+        let by_hand = process(exe, None, Origin::Exec);
+        rule(stage.see(1, Some(&by_hand), &exec(code::IMAGE), None))
+    };
+    let mut stage = Stage::new();
+    stage.start(1);
+    assert_eq!(session(&mut stage, "/usr/bin/base64"), None, "nothing is known yet");
+    stage.approve(1);
+    assert_eq!(session(&mut stage, "/usr/bin/base64"), Some(Rule::NewTool));
+    assert_eq!(session(&mut stage, "/app"), None, "it is known of the start");
+    assert_eq!(stage.run(1, "/bin/convert", Some("/app")), None, "its work is still learned");
+}
+
+#[test]
 fn an_act_is_known_where_enough_is_known_and_the_container_itself_does_it() {
     let app = process("/app", None, Origin::Init);
     let page = write("/cache/page.html", 0o100_644);

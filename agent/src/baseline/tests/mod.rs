@@ -181,6 +181,14 @@ impl Stage {
         stage
     }
 
+    /// An operator approves the version that a container runs.
+    fn approve(&mut self, number: u64) {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        let whom = container(number).image_digest.clone();
+        self.baseline.carry_out(&Order { whom, act: Act::Approve, answer }, self.now_ms / 1000);
+        assert_eq!(answered.recv().map(|it| it.len()), Ok(1));
+    }
+
     fn is_monitored(&self, dimension: Dimension) -> bool {
         let is_of = |place: usize| self.baseline.profiles()[place].subject.is_image();
         let place = usize::from(is_of(0) == dimension.is_of_service());

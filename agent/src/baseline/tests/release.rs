@@ -41,14 +41,6 @@ impl Stage {
         stage
     }
 
-    /// An operator approves the version that a container runs.
-    fn approve(&mut self, number: u64) {
-        let (answer, answered) = crossbeam_channel::bounded(1);
-        let whom = container(number).image_digest.clone();
-        self.baseline.carry_out(&Order { whom, act: Act::Approve, answer }, self.now_ms / 1000);
-        assert_eq!(answered.recv().map(|it| it.len()), Ok(1));
-    }
-
     fn image(&self, version: u64) -> &Profile {
         let digest = container(version * VERSION).image_digest.clone();
         let is_it = |it: &&Profile| {
