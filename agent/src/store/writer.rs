@@ -37,7 +37,7 @@ const MAX_WAL_FRAMES: u32 = 512;
 /// How often age is looked at where nothing is written.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 const LOG_LEVEL: i32 = 1;
-pub(super) const BLOCK_LEVEL: i32 = 1;
+pub(super) const BLOCK_LEVEL: i32 = 3;
 
 /// Counters of the store, for metrics.
 #[derive(Debug, Default)]
