@@ -28,6 +28,7 @@ struct Names {
 }
 
 /// The name by which an address was resolved.
+#[derive(Default)]
 struct Resolved {
     name: String,
     /// Number of its latest resolving.
@@ -131,11 +132,7 @@ impl PeerNames {
         let number = self.resolved;
         let names = self.containers.entry(cgroup_id).or_default();
         names.latest = number;
-        let resolved = names.by_address.entry(address).or_insert_with(|| Resolved {
-            name: String::new(),
-            number,
-            before: None,
-        });
+        let resolved = names.by_address.entry(address).or_default();
         resolved.number = number;
         if resolved.name != name {
             let before = std::mem::replace(&mut resolved.name, name.to_owned());

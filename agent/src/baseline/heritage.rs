@@ -210,7 +210,7 @@ impl Profile {
         (self.seen, self.last_unit) = (from.seen, from.last_unit);
         self.heritage = Some(Heritage {
             from: digest.clone(),
-            first: from.first_version().unwrap_or(digest).to_owned(),
+            first: from.line().0.to_owned(),
             since_s: now_s,
             inherited,
             last_unit: from.last_unit,
@@ -221,17 +221,13 @@ impl Profile {
         self.is_unsaved = true;
     }
 
-    /// The digest of the earliest version that this one goes back to; `None` where it stands alone.
-    pub fn first_version(&self) -> Option<&str> {
-        let heritage = self.heritage.as_ref().filter(|it| it.look != Look::Different)?;
-        (!heritage.first.is_empty()).then_some(&*heritage.first)
-    }
-
-    /// Who departures are of: what was told of one version is not told anew of the next, which does
-    /// the same.
+    /// Who departures are of: of an image, the earliest version that it goes back to. What was told
+    /// of one version is not told anew of the next, which does the same.
     pub(super) fn line(&self) -> (&str, &str) {
+        let like = self.heritage.iter().filter(|it| it.look != Look::Different);
+        let first = like.map(|it| it.first.as_str()).find(|it| !it.is_empty());
         match &self.subject {
-            Subject::Image { digest, variant } => (self.first_version().unwrap_or(digest), variant),
+            Subject::Image { digest, variant } => (first.unwrap_or(digest), variant),
             Subject::Service { name } => (name, ""),
         }
     }

@@ -2,15 +2,15 @@
 
 use plimsoll_ebpf::layer::code;
 
+use crate::attribution::normal::base;
+
 /// Whether a file in a layer is one: `/proc/PID/mem`, or that of a thread. The place of procfs files
 /// is not always known, their usual path is.
 pub(super) fn is(layer: u8, path: &[u8]) -> bool {
     let Some(owner) = path.strip_suffix(b"/mem") else { return false };
-    let mut parts = owner.rsplit(|byte| *byte == b'/');
-    let is_of_process = parts.next().is_some_and(|it| {
-        matches!(it, b"self" | b"thread-self")
-            || !it.is_empty() && it.iter().all(u8::is_ascii_digit)
-    });
+    let id = base(owner);
+    let is_of_process = matches!(id, b"self" | b"thread-self")
+        || !id.is_empty() && id.iter().all(u8::is_ascii_digit);
     is_of_process && (layer == code::PROC || layer == code::UNKNOWN && path.starts_with(b"/proc/"))
 }
 
