@@ -103,10 +103,11 @@ fn enforcement() -> Vec<Panel> {
         .runbook("enforcement.md#plimsollenforcementweak"),
         Panel::lines(
             "Containers",
-            "In which acts are stopped, and that will be guarded when they start.",
+            "In which acts are stopped, of which class, and that will be guarded when they start.",
         )
         .query("sum(plimsoll_containers_guarded{@})", "guarded")
-        .query("sum(plimsoll_containers_expected{@})", "expected"),
+        .query("sum(plimsoll_containers_expected{@})", "expected")
+        .query("sum by (class) (plimsoll_containers_enforced{@})", "{{class}} enforced"),
         Panel::lines("The gate", "Programs that the kernel asked about, in a second, by answer.")
             .query("sum by (answer) (rate(plimsoll_gate_total{@}[$__rate_interval]))", "{{answer}}")
             .unit("ops")

@@ -28,6 +28,8 @@ fn an_outage_loses_nothing_not_even_when_the_agent_is_killed_in_it() {
     let container = container();
     breach(&container, 0..5);
     expect_told(&agent, &programs(0..5), || told(&server.bodies()));
+    // What was taken and not answered would be told again.
+    poll::holds("all is answered", || metric(&agent, "queue_length", NAMES, "") < 0.5);
     server.kill();
     breach(&container, 5..25);
     poll::holds("what cannot be told waits", || metric(&agent, "queue_length", NAMES, "") >= 20.0);
