@@ -52,8 +52,12 @@ impl Trie {
         if all.all().iter().any(|name| name.len() > MOST_NAME) {
             return Inserted::Unfit;
         }
+        // Patterns may cover one another: the way down to the first is not the way to all.
+        if let Some(entry) = self.find(path) {
+            return Inserted::Entry(entry);
+        }
         if self.nodes >= MOST_NODES {
-            return self.find(path).map_or(Inserted::Full, Inserted::Entry);
+            return Inserted::Full;
         }
         let mut node = &mut self.root;
         let mut made = 0;
@@ -356,6 +360,15 @@ mod tests {
             assert!(learned.trie.find(path).is_some(), "{path}: {:?}", learned.templates());
         }
         assert_eq!(learned.trie.find("/in/word-2027-01-02.sh"), None);
+    }
+
+    #[test]
+    fn a_path_below_one_of_two_patterns_is_learned_once() {
+        let paths = ["/a0", "/0a", "/1a", "/000000/_", "/0"];
+        let mut learned = Learned::of(&paths);
+        let before = learned.templates();
+        learned.learn_all(&paths);
+        assert_eq!(learned.templates(), before);
     }
 
     proptest! {
