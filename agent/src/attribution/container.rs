@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use plimsoll_ebpf::{layer::code, value::ValueType};
+use plimsoll_ebpf::{layer::code, rules::Rule, value::ValueType};
 
 use super::{
     inspect::is_docker_init,
@@ -127,6 +127,19 @@ impl Container {
     /// What is mounted where this path lies, if anything is.
     pub fn mount_of(&self, path: &[u8]) -> Option<MountKind> {
         self.mount_above(path).map(|(mount, _)| mount.kind)
+    }
+
+    /// Where what this path lies in is mounted, if it is data: a volume, or a directory of the host that
+    /// is nothing the host obeys.
+    pub fn data_volume(&self, path: &str) -> Option<&str> {
+        let (mount, _) = self.mount_above(path.as_bytes())?;
+        let is_hosts = |it: &Grant| it.rule == Rule::HostPath && it.object == mount.source;
+        let is_data = match mount.kind {
+            MountKind::Volume => true,
+            MountKind::Bind => !self.grants.iter().any(is_hosts),
+            MountKind::Tmpfs => false,
+        };
+        is_data.then_some(&mount.destination)
     }
 
     /// The path on the host of what lies at this path, if it is mounted from there.

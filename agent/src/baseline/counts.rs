@@ -11,6 +11,8 @@ pub struct Counts {
     pub departures: [u64; Dimension::ALL.len()],
     /// Acts that are never learned: of foreign programs, with tools, in doubtful ways.
     pub unlearnable: u64,
+    /// Changes that are not told: one more file among those that a program keeps in a volume.
+    pub one_more: u64,
     /// Behaviours that found no room in their profile.
     pub refused: u64,
     /// Behaviours that came in a flood and were not learned for that.

@@ -18,6 +18,7 @@ use super::{
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
+    own_data,
     peer,
     profile::{MOST_BYTES, Profile},
     settings::Settings,
@@ -28,7 +29,10 @@ use super::{
     survey::Found,
     template::tokens,
 };
-use crate::{attribution::observation::Observation, stable_hash::stable_hash};
+use crate::{
+    attribution::{container::Container, observation::Observation},
+    stable_hash::stable_hash,
+};
 
 /// What all profiles together take at most, about, in bytes.
 const MOST_TOTAL_BYTES: usize = 64 << 20;
@@ -150,6 +154,7 @@ impl Known {
         it: &Behaviour<'_>,
         member: &mut Member,
         at: &Occasion,
+        container: &Container,
         is_foreign: bool,
     ) -> Looked {
         let (dimension, context) = (it.dimension, at.context);
@@ -187,9 +192,18 @@ impl Known {
         }
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
         let profile = &self.profiles[member.profile];
-        let vouches = |entry| vouches(profile, dimension, entry, (context, actor));
-        if !is_denied && moved.is_some_and(vouches) {
+        let vouches = |entry: &_| vouches(profile, dimension, entry, (context, actor));
+        if !is_denied && moved.is_some_and(&vouches) {
             return Looked::Known;
+        }
+        let entry = number.and_then(|number| learned.entry(number));
+        let is_told = is_foreign
+            || is_denied
+            || entry.is_some_and(|it| profile.is_doubted(it, dimension.asked_in(context), actor));
+        let home = container.data_volume(it.key).filter(|_| !is_told);
+        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, &vouches)) {
+            self.counts.one_more += 1;
+            return Looked::Open;
         }
         self.depart(it, member.profile, number, at)
     }

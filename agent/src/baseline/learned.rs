@@ -241,13 +241,19 @@ impl Learned {
                 }
             });
         }
-        for (scope, trie) in &self.tries {
-            trie.visit(&mut |template, number| {
-                if let Some(entry) = self.entries.get(number) {
-                    take(scope, template, entry);
-                }
-            });
+        for scope in self.tries.keys() {
+            self.visit_paths(scope, &mut |template, entry| take(scope, template, entry));
         }
+    }
+
+    /// Hands the template and entry of each path of a scope to `take`, in a fixed order.
+    pub fn visit_paths(&self, scope: &str, take: &mut dyn FnMut(&str, &Entry)) {
+        let Some(trie) = self.tries.get(scope) else { return };
+        trie.visit(&mut |template, number| {
+            if let Some(entry) = self.entries.get(number) {
+                take(template, entry);
+            }
+        });
     }
 
     /// Makes another of each entry, or drops it where `keep` returns none; returns how many went.

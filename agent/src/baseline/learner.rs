@@ -389,7 +389,7 @@ fn judge(
         all += 1;
         let Some(member) = instance.members[member].as_mut() else { return true };
         let at = at(context, member.unit_of(context));
-        match known.look_up(&behaviour, member, &at, is_foreign) {
+        match known.look_up(&behaviour, member, &at, &instance.container, is_foreign) {
             Looked::Known => known_ones += 1,
             Looked::Open => {}
             Looked::Departs(departure) => judged.departure = Some(*departure),

@@ -46,6 +46,7 @@ pub mod heritage;
 
 pub mod instance;
 
+mod own_data;
 mod start;
 
 pub mod explain;

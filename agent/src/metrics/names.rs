@@ -150,7 +150,8 @@ metrics! {
     volume_rounds: Counter Whole "plimsoll_volume_rounds_total"
         Labels::Each("result", labels::volume_rounds());
     /// Departures that were not told by themselves, by reason: `repeated` ones are counted into a
-    /// later alert, those beyond the `budget` of their profile are told if they happen again when it has one.
+    /// later alert, those beyond the `budget` of their profile are told if they happen again when it has one,
+    /// and one more file among the many that a program keeps in a volume (`own_data`) is what it does.
     alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"
         Labels::Each("reason", labels::held_back());
     /// Alerts that were for a sink, by what became of them: `delivered`, or lost to it because its

@@ -118,5 +118,6 @@ impl Learning {
         }
         metrics.alerts_held_back.set_to("repeated", judge.departures().repeated());
         metrics.alerts_held_back.set_to("budget", judge.departures().suppressed());
+        metrics.alerts_held_back.set_to("own_data", counts.one_more);
     }
 }

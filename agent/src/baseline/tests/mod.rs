@@ -4,6 +4,7 @@ mod arguments;
 mod doubt;
 mod evidence;
 mod known;
+mod own_data;
 mod release;
 mod shop;
 mod siblings;
@@ -25,7 +26,7 @@ use plimsoll_ebpf::{
 
 use crate::{
     attribution::{
-        container::Container,
+        container::{Container, Mount, MountKind},
         node::Node,
         observation::Observation,
         process::{Ancestor, Lineage, Origin, Process},
@@ -66,8 +67,14 @@ fn container(number: u64) -> Arc<Container> {
         image_digest: format!("sha256:{version:02}ffaa"),
         entrypoint: "/app".to_owned(),
         announced: vec![(80, 6)],
+        mounts: vec![volume("/srv/db"), volume("/backup")],
         ..Container::default()
     })
+}
+
+fn volume(destination: &str) -> Mount {
+    let destination = destination.to_owned();
+    Mount { destination, kind: MountKind::Volume, ..Mount::default() }
 }
 
 fn process(exe: &str, parent: Option<&str>, origin: Origin) -> Arc<Process> {
