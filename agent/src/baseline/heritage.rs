@@ -208,6 +208,7 @@ impl Profile {
         (self.accepts, self.has_listener) = (from.accepts, from.has_listener);
         // What was lost of the version before says nothing of this one.
         (self.seen, self.last_unit) = (from.seen, from.last_unit);
+        self.schedule.clone_from(&from.schedule);
         self.heritage = Some(Heritage {
             from: digest.clone(),
             first: from.line().0.to_owned(),
@@ -248,6 +249,12 @@ impl Profile {
     /// it where too little of the version before is left.
     pub fn look_into(&mut self, found: Found, before: Option<&Executables>, now_s: u64) {
         self.executables = found.executables;
+        if let Some(mut schedule) = found.schedule {
+            if let Some(before) = &self.schedule {
+                schedule.go_on(before);
+            }
+            self.schedule = Some(schedule);
+        }
         self.is_unsaved = true;
         let wanted = self.programs().len();
         let Some(heritage) = self.heritage.as_mut().filter(|it| it.look == Look::Pending) else {

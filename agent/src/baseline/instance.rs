@@ -1,10 +1,12 @@
-//! A container at work: how far it has started, its unit, and the processes nothing is learned of.
+//! A container at work: how far it has started, its unit, and the processes of which nothing or more
+//! is learned.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     dimension::{Context, Dimension},
     entries::Occasion,
+    marks::Marks,
     settings::Settings,
     volume::{contacts::Contacts, track::Track},
 };
@@ -12,11 +14,6 @@ use crate::attribution::{
     container::Container,
     process::{Origin, Process},
 };
-
-/// Processes remembered of one container of which nothing is learned.
-const MOST_FOREIGN: usize = 1024;
-/// How long one is remembered after its end, in milliseconds: its acts may be told later.
-const LINGER_MS: u64 = 10_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -42,9 +39,10 @@ pub struct Instance {
     pub track: Track,
     /// Whom it addressed.
     pub contacts: Contacts,
-    /// Processes by id and start whose program is not the image's, and their descendants, each with its
-    /// end in milliseconds since the Unix epoch.
-    foreign: HashMap<(u32, u64), Option<u64>>,
+    /// Those whose program is not the image's, and what they made.
+    foreign: Marks,
+    /// Shells of jobs that hardly ever ran: [`super::schedule`].
+    scheduled: Marks,
     /// Whether there were more of those than are remembered, so that nothing is learned any more.
     is_lost: bool,
 }
@@ -84,7 +82,8 @@ impl Instance {
             members: [None; 2],
             track: Track::default(),
             contacts: Contacts::default(),
-            foreign: HashMap::new(),
+            foreign: Marks::default(),
+            scheduled: Marks::default(),
             is_lost: false,
         }
     }
@@ -161,38 +160,29 @@ impl Instance {
 
     /// Takes note that a process runs a program that is not the image's, or was made by one that does.
     pub fn note_foreign(&mut self, process: &Process, now_ms: u64) {
-        if self.is_lost {
-            return;
-        }
-        if self.foreign.len() >= MOST_FOREIGN {
-            let goes_on = |ended_ms: u64| now_ms.saturating_sub(ended_ms) < LINGER_MS;
-            self.foreign.retain(|_, ended_ms| ended_ms.is_none_or(goes_on));
-        }
-        if self.foreign.len() < MOST_FOREIGN {
-            self.foreign.insert((process.pid, process.start_ns), None);
-        } else {
-            self.is_lost = true;
-        }
+        self.is_lost |= !self.foreign.note(process, now_ms);
+    }
+
+    /// Takes note that a process is one of the first runs of a job that the image schedules.
+    pub fn note_scheduled(&mut self, process: &Process, now_ms: u64) {
+        // What finds no room is judged as all else is.
+        self.scheduled.note(process, now_ms);
     }
 
     /// A process is at its end.
     pub fn note_exit(&mut self, process: &Process, now_ms: u64) {
-        if let Some(ended_ms) = self.foreign.get_mut(&(process.pid, process.start_ns)) {
-            *ended_ms = Some(now_ms);
-        }
+        self.foreign.note_exit(process, now_ms);
+        self.scheduled.note_exit(process, now_ms);
     }
 
     /// Whether a process runs, or descends from one that runs, a program that is not the image's.
     pub fn is_foreign(&self, process: &Process) -> bool {
-        if self.is_lost || process.is_foreign {
-            return true;
-        }
-        if self.foreign.is_empty() {
-            return false;
-        }
-        let is_noted = |pid, start_ns| self.foreign.contains_key(&(pid, start_ns));
-        is_noted(process.pid, process.start_ns)
-            || process.lineage.ancestors.iter().any(|it| is_noted(it.pid, it.start_ns))
+        self.is_lost || process.is_foreign || self.foreign.cover(process)
+    }
+
+    /// Whether a process belongs to one of the first runs of a job that the image schedules.
+    pub fn is_scheduled(&self, process: &Process) -> bool {
+        self.scheduled.cover(process)
     }
 }
 
@@ -213,7 +203,10 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::process::{Ancestor, Lineage};
+    use crate::{
+        attribution::process::{Ancestor, Lineage},
+        baseline::marks::MOST_MARKED,
+    };
 
     fn instance(sees_start: bool) -> Instance {
         Instance::new(Arc::new(Container::default()), 1, 1_000_000, sees_start)
@@ -277,14 +270,14 @@ mod tests {
     fn foreign_processes_that_came_and_went_do_not_make_all_others_foreign() {
         let mut instance = instance(true);
         let other = Process { pid: 9, start_ns: 90, ..Process::default() };
-        for number in 0..3 * MOST_FOREIGN as u64 {
+        for number in 0..3 * MOST_MARKED as u64 {
             let brief = Process { pid: 7, start_ns: number, ..Process::default() };
             instance.note_foreign(&brief, number * 100);
             instance.note_exit(&brief, number * 100 + 50);
             assert!(instance.is_foreign(&brief), "its acts may be told later");
         }
         assert!(!instance.is_foreign(&other));
-        for number in 0..=MOST_FOREIGN as u64 {
+        for number in 0..=MOST_MARKED as u64 {
             instance.note_foreign(&Process { pid: 8, start_ns: number, ..Process::default() }, 0);
         }
         assert!(instance.is_foreign(&other), "more are at work than are remembered");

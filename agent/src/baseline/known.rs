@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use plimsoll_ebpf::{events::connect::Connect, rules::Rule, value::address};
+use plimsoll_ebpf::rules::Rule;
 
 use super::{
     arguments::templates::print_of,
@@ -19,8 +19,8 @@ use super::{
     instance::{Instance, Member},
     learned::Learnt,
     own_data,
-    peer,
     profile::{MOST_BYTES, Profile},
+    schedule,
     settings::Settings,
     shield,
     slots::MOST_PROFILES,
@@ -29,10 +29,7 @@ use super::{
     survey::Found,
     template::tokens,
 };
-use crate::{
-    attribution::{container::Container, observation::Observation},
-    stable_hash::stable_hash,
-};
+use crate::attribution::container::Container;
 
 /// What all profiles together take at most, about, in bytes.
 const MOST_TOTAL_BYTES: usize = 64 << 20;
@@ -62,6 +59,17 @@ pub struct Known {
     pub(super) peaks: HashMap<u64, u32>,
     /// What all profiles take, as it was weighed last, and what came since.
     pub(super) total_bytes: usize,
+}
+
+/// Who acts, as far as it matters to what is learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'c> {
+    /// Its container.
+    pub container: &'c Container,
+    /// Whether its program is not the image's, or an ancestor's.
+    pub is_foreign: bool,
+    /// Whether it belongs to one of the first runs of a job that the image schedules.
+    pub is_scheduled: bool,
 }
 
 impl Known {
@@ -154,8 +162,7 @@ impl Known {
         it: &Behaviour<'_>,
         member: &mut Member,
         at: &Occasion,
-        container: &Container,
-        is_foreign: bool,
+        who: &Actor<'_>,
     ) -> Looked {
         let (dimension, context) = (it.dimension, at.context);
         let profile = &mut self.profiles[member.profile];
@@ -167,18 +174,17 @@ impl Known {
         let is_known =
             entry.is_some_and(|entry| vouches(profile, dimension, entry, (context, actor)));
         let is_denied = entry.is_some_and(|entry| entry.is_denied);
-        let may_learn = !is_foreign && it.learning != Learning::Never;
-        let is_addition = is_monitored
-            && may_learn
-            && !profile.learned[dimension as usize].is_full
-            && profile.takes_as_addition(it, entry, at);
+        let may_learn = !who.is_foreign && it.learning != Learning::Never;
+        let may_add = is_monitored && may_learn && !profile.learned[dimension as usize].is_full;
+        let is_addition = may_add && profile.takes_as_addition(it, entry, at);
+        let is_first_run = may_add && who.is_scheduled && schedule::is_learned(it);
         if is_known {
             if let Some(number) = number.filter(|_| may_learn) {
                 profile.learned[dimension as usize].record(number, at);
             }
             return if is_monitored { Looked::Known } else { Looked::Open };
         }
-        if (!is_monitored || is_addition) && !is_denied {
+        if (!is_monitored || is_addition || is_first_run) && !is_denied {
             let is_unfit = may_learn && self.learn(it, member, at, is_addition) == Learnt::Unfit;
             self.counts.unlearnable += u64::from(!may_learn);
             // What a release adds and nobody can learn departs from what was known before.
@@ -197,11 +203,11 @@ impl Known {
             return Looked::Known;
         }
         let entry = number.and_then(|number| learned.entry(number));
-        let is_told = is_foreign
+        let is_told = who.is_foreign
             || is_denied
             || entry.is_some_and(|it| profile.is_doubted(it, dimension.asked_in(context), actor));
-        let home = container.data_volume(it.key).filter(|_| !is_told);
-        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, &vouches)) {
+        let home = who.container.data_volume(it.key).filter(|_| !is_told);
+        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, vouches)) {
             self.counts.one_more += 1;
             return Looked::Open;
         }
@@ -250,33 +256,6 @@ impl Known {
             fingerprint,
             words: String::new(),
         }))
-    }
-
-    /// By which name a peer is to be judged whose address has passed from one to another since it was
-    /// looked up: by the former where only that is known. Who holds on to an address for a while
-    /// does what he always did.
-    pub fn meant_peer<'o>(
-        &self,
-        observation: &Observation<'o>,
-        member: &Member,
-        context: Context,
-    ) -> Option<&'o str> {
-        let (current, former) = (observation.peer_name, observation.former_name);
-        if former.is_none() {
-            return current;
-        }
-        let Some((connect, _)) = observation.record.read::<Connect>() else { return current };
-        let profile = &self.profiles[member.profile];
-        let actor = observation.container.map_or(0, |it| stable_hash(it.id.as_bytes()));
-        let is_known = |name| {
-            let mut key = String::new();
-            peer::push_key(&mut key, &connect, address(connect.address), name);
-            let learned = &profile.learned[Dimension::Peer as usize];
-            let number = learned.find(&Behaviour::of_peer(&key));
-            let entry = number.and_then(|number| learned.entry(number));
-            entry.is_some_and(|entry| vouches(profile, Dimension::Peer, entry, (context, actor)))
-        };
-        if is_known(former) && !is_known(current) { former } else { current }
     }
 
     /// Learns a behaviour, which may be what a release adds.

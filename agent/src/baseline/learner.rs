@@ -7,8 +7,8 @@ use std::{
 
 use plimsoll_ebpf::{
     events::{
-        accept::Accept, connect::Connect, container as lifecycle, exit::Exit, fork::Fork, gap::Gap,
-        listen::Listen,
+        accept::Accept, connect::Connect, container as lifecycle, exec::Exec, exit::Exit,
+        fork::Fork, gap::Gap, listen::Listen,
     },
     rules::{Rule, outcome},
     value::address,
@@ -22,7 +22,7 @@ use super::{
     explain::explain,
     heritage::Look,
     instance::Instance,
-    known::Known,
+    known::{Actor, Known},
     profile::Profile,
     report::{self, Report},
     settings::Settings,
@@ -183,7 +183,7 @@ impl Baseline {
             self.released.insert(place, (key, container.clone()));
         }
         let is_pending = heritage.is_some_and(|it| it.look == Look::Pending);
-        let is_missing = profile.executables.is_none() || is_pending;
+        let is_missing = profile.executables.is_none() || profile.schedule.is_none() || is_pending;
         if !is_missing || !self.wished.insert(place) {
             return;
         }
@@ -347,6 +347,20 @@ fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<
     }
     if let Some(process) = process {
         follow_foreign(instance, observation, process, now_ms);
+        if record.read::<Exec>().is_some() {
+            follow_scheduled(known, instance, process, now_ms);
+        }
+    }
+}
+
+/// Follows the first runs of jobs that the image has its own scheduler do.
+fn follow_scheduled(known: &mut Known, instance: &mut Instance, process: &Process, now_ms: u64) {
+    let Some(member) = &instance.members[0] else { return };
+    let profile = &mut known.profiles[member.profile];
+    let schedule = profile.schedule.as_mut();
+    if schedule.is_some_and(|it| it.is_first_run(process)) {
+        profile.is_unsaved = true;
+        instance.note_scheduled(process, now_ms);
     }
 }
 
@@ -377,19 +391,22 @@ fn judge(
     let process: Option<&Process> = observation.process.map(|it| &**it);
     let context = instance.context(process, now_ms, &known.settings);
     let is_foreign = process.is_some_and(|it| instance.is_foreign(it));
+    let is_scheduled = process.is_some_and(|it| instance.is_scheduled(it));
     let peer_name = instance.members[usize::from(Dimension::Peer.is_of_service())]
         .as_ref()
         .and_then(|member| known.meant_peer(observation, member, context));
     let observation = &Observation { peer_name, ..*observation };
     let mut judged = Judged::default();
     let at = instance.occasions(now_ms, &known.settings);
+    let Instance { container, members, .. } = instance;
+    let actor = Actor { container, is_foreign, is_scheduled };
     let (mut known_ones, mut all) = (0, 0);
     behaviours(observation, context, scratch, &mut |behaviour| {
         let member = usize::from(behaviour.dimension.is_of_service());
         all += 1;
-        let Some(member) = instance.members[member].as_mut() else { return true };
+        let Some(member) = members[member].as_mut() else { return true };
         let at = at(context, member.unit_of(context));
-        match known.look_up(&behaviour, member, &at, &instance.container, is_foreign) {
+        match known.look_up(&behaviour, member, &at, &actor) {
             Looked::Known => known_ones += 1,
             Looked::Open => {}
             Looked::Departs(departure) => judged.departure = Some(*departure),

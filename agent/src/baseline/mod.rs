@@ -34,6 +34,8 @@ pub mod settings;
 
 pub mod convergence;
 
+pub mod schedule;
+
 pub mod survey;
 
 pub mod volume;
@@ -44,9 +46,12 @@ mod doubt;
 
 pub mod heritage;
 
+mod marks;
+
 pub mod instance;
 
 mod own_data;
+
 mod start;
 
 pub mod explain;
@@ -60,6 +65,8 @@ pub mod report;
 mod siblings;
 
 pub mod known;
+
+mod meant_peer;
 
 pub mod slots;
 

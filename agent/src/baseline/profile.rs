@@ -10,6 +10,7 @@ use super::{
     entries::{ENTRY_BYTES, Entry, Occasion},
     heritage::Heritage,
     learned::{Learned, MOST_KEY},
+    schedule::Schedule,
     settings::{DAY_S, LEAST_STARTS, Settings},
     subject::Subject,
     survey::Executables,
@@ -119,6 +120,8 @@ pub struct Profile {
     pub heritage: Option<Heritage>,
     /// The executables of its image, once somebody has looked.
     pub executables: Option<Executables>,
+    /// What its image has its own scheduler do, likewise.
+    pub schedule: Option<Schedule>,
     /// Whether there is more than was kept.
     pub is_unsaved: bool,
     /// Whether there is something by which a replica may differ from others.
@@ -148,6 +151,7 @@ impl Profile {
             approved_s: 0,
             heritage: None,
             executables: None,
+            schedule: None,
             is_unsaved: true,
             is_grown: true,
         }
@@ -163,7 +167,8 @@ impl Profile {
     pub fn bytes(&self) -> usize {
         let learned: usize = self.learned.iter().map(Learned::bytes).sum();
         let executables = self.executables.as_ref().map_or(0, Executables::bytes);
-        learned + executables + self.volumes.bytes()
+        let schedule = self.schedule.as_ref().map_or(0, Schedule::bytes);
+        learned + executables + schedule + self.volumes.bytes()
     }
 
     /// How many behaviours of a dimension are known; of volumes, peers.
@@ -407,6 +412,7 @@ impl Profile {
         *self = Self {
             image: std::mem::take(&mut self.image),
             executables: self.executables.take(),
+            schedule: self.schedule.take(),
             last_unit,
             contributors,
             ..empty

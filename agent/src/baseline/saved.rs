@@ -7,6 +7,7 @@ use super::{
     entries::Entry,
     heritage::Heritage,
     profile::{Contributor, Exposure, Profile, Standing},
+    schedule::Schedule,
     settings::Settings,
     subject::Subject,
     survey::Executables,
@@ -61,6 +62,9 @@ pub struct Saved {
     /// See [`Profile`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executables: Option<Executables>,
+    /// See [`Profile`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// What it was learned by.
     pub settings: Settings,
 }
@@ -110,6 +114,7 @@ impl Saved {
             approved_s: profile.approved_s,
             heritage: profile.heritage.clone(),
             executables: profile.executables.clone(),
+            schedule: profile.schedule.clone(),
             settings: *settings,
         }
     }
@@ -148,6 +153,7 @@ impl Saved {
             approved_s: self.approved_s,
             heritage: self.heritage,
             executables: self.executables,
+            schedule: self.schedule,
             is_unsaved: false,
             ..profile
         };

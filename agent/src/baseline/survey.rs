@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::subject::Subject;
+use super::{schedule::Schedule, subject::Subject};
 use crate::{attribution::container::Container, stable_hash::stable_hash};
 
 /// Executables that are kept of an image, as hashes of their paths. Of more, those with the least
@@ -31,7 +31,7 @@ pub struct Wish {
 impl Wish {
     /// The answer where the image cannot be read.
     pub fn unfulfilled(self) -> Found {
-        Found { subject: self.subject, executables: None, gone: HashSet::new() }
+        Found { subject: self.subject, executables: None, gone: HashSet::new(), schedule: None }
     }
 }
 
@@ -44,6 +44,8 @@ pub struct Found {
     pub executables: Option<Executables>,
     /// Of the files that were looked for, those that it does not have.
     pub gone: HashSet<String>,
+    /// What the image has its own scheduler do; `None` where it could not be read.
+    pub schedule: Option<Schedule>,
 }
 
 /// The executables of an image.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    io,
     path::{Path, PathBuf},
     thread,
 };
@@ -12,13 +13,28 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::{
     attribution::overlay::image::Image,
-    baseline::survey::{Executables, Found, Wish},
+    baseline::{
+        schedule::{Schedule, Table},
+        survey::{Executables, Found, Wish},
+    },
 };
 
 /// Images that wait.
 const WAITING: usize = 64;
 /// How much it gives way to others.
 const NICENESS: i32 = 10;
+
+/// Directories of crontabs: of the system, and of users, as Debian, Red Hat and Busybox have them.
+const TABLES: [(Table, &str); 4] = [
+    (Table::System, "/etc/cron.d"),
+    (Table::User, "/var/spool/cron/crontabs"),
+    (Table::User, "/var/spool/cron"),
+    (Table::User, "/etc/crontabs"),
+];
+/// Crontabs that are read of one directory.
+const MOST_TABLES: usize = 64;
+/// What is read of one, in bytes.
+const MOST_TABLE_BYTES: u64 = 64 << 10;
 
 /// See the module.
 pub struct Surveyor {
@@ -60,19 +76,14 @@ impl Surveyor {
 }
 
 fn look(procfs: &Path, wish: Wish) -> Found {
-    match survey(procfs, &wish) {
-        Ok((executables, gone)) => {
-            Found { subject: wish.subject, executables: Some(executables), gone }
-        }
-        Err(error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(subject = %wish.subject, error, "an image could not be looked into");
-            wish.unfulfilled()
-        }
-    }
+    survey(procfs, &wish).unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::warn!(subject = %wish.subject, error, "an image could not be looked into");
+        wish.unfulfilled()
+    })
 }
 
-fn survey(procfs: &Path, wish: &Wish) -> anyhow::Result<(Executables, HashSet<String>)> {
+fn survey(procfs: &Path, wish: &Wish) -> anyhow::Result<Found> {
     let layers = wish.container.find_layers(procfs);
     let image = Image::open(&layers.context("its container is no overlay, or is gone")?)?;
     let mut executables = Executables::new();
@@ -85,5 +96,23 @@ fn survey(procfs: &Path, wish: &Wish) -> anyhow::Result<(Executables, HashSet<St
             gone.insert(path.clone());
         }
     }
-    Ok((executables, gone))
+    let schedule = Some(schedule(&image)?);
+    Ok(Found { subject: wish.subject.clone(), executables: Some(executables), gone, schedule })
+}
+
+/// The jobs of an image's crontabs.
+fn schedule(image: &Image) -> io::Result<Schedule> {
+    let mut files = vec![(Table::System, b"/etc/crontab".to_vec())];
+    for (table, directory) in TABLES {
+        let names = image.names_in(directory.as_bytes())?;
+        let path = |name: Vec<u8>| [directory.as_bytes(), b"/", &name].concat();
+        files.extend(names.into_iter().take(MOST_TABLES).map(|name| (table, path(name))));
+    }
+    let mut tables = Vec::new();
+    for (table, path) in files {
+        if let Some(content) = image.read(&path, MOST_TABLE_BYTES)? {
+            tables.push((table, String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    Ok(Schedule::of(tables.iter().map(|(table, text)| (*table, text.as_str()))))
 }

@@ -1,7 +1,11 @@
 //! A run without attacks: whatever is told in it is a false alarm. What was told of each image, beside
 //! what its profiles had said is to be expected.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -29,6 +33,8 @@ struct Image {
     bound: f64,
     /// Alerts that were told, by rule.
     told: BTreeMap<String, usize>,
+    /// The incidents that those belong to that are beside the release.
+    incidents: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +49,12 @@ struct Told {
     #[serde(default)]
     image: Option<String>,
     kind: String,
+    evidence: Evidence,
+}
+
+#[derive(Deserialize)]
+struct Evidence {
+    incident: String,
 }
 
 /// The table of the run whose files are in `out`.
@@ -62,7 +74,11 @@ pub(super) fn table(out: &Path, time_scale: u32) -> Result<String> {
     for told in lines::<Told>(&out.join("alerts.jsonl"))? {
         if (from..=to).contains(&told.t) {
             let image = repository(told.image.as_deref().unwrap_or("none")).to_owned();
-            *images.entry(image).or_default().told.entry(told.kind).or_default() += 1;
+            let image = images.entry(image).or_default();
+            if told.kind != RELEASE {
+                image.incidents.insert(told.evidence.incident);
+            }
+            *image.told.entry(told.kind).or_default() += 1;
         }
     }
     Ok(shown(&images, days))
@@ -87,18 +103,19 @@ fn known(profiles: &[Profile]) -> BTreeMap<String, Image> {
 fn shown(images: &BTreeMap<String, Image>, days: f64) -> String {
     let mut text = format!(
         "Of {days:.1} days on the clock of learning.\n\n\
-         | image | enough known by itself | alerts expected | at most | told | beside its release | by rule |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n"
+         | image | enough known by itself | alerts expected | at most | told | beside its release | in incidents | by rule |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n"
     );
     for (name, image) in images {
-        let Image { parts, monitored, expected, bound, told } = image;
+        let Image { parts, monitored, expected, bound, told, incidents } = image;
+        let incidents = incidents.len();
         let all: usize = told.values().sum();
         let beside = all - told.get(RELEASE).copied().unwrap_or_default();
         let rules: Vec<String> = told.iter().map(|(rule, n)| format!("{n} `{rule}`")).collect();
         let rules = rules.join(", ");
         let _ = writeln!(
             text,
-            "| {name} | {monitored} of {parts} | {expected:.1} | {bound:.1} | {all} | {beside} | {rules} |"
+            "| {name} | {monitored} of {parts} | {expected:.1} | {bound:.1} | {all} | {beside} | {incidents} | {rules} |"
         );
     }
     text
@@ -139,12 +156,15 @@ mod tests {
         );
         write("phases.jsonl", "{\"t\":100,\"phase\":\"detect\"}\n{\"t\":460,\"phase\":\"end\"}\n");
         let told = |t: u32, rule: &str| {
-            format!("{{\"t\":{t},\"image\":\"shop/web:2\",\"kind\":\"{rule}\"}}\n")
+            let evidence = "{\"incident\":\"1f\"}";
+            let whose = "\"image\":\"shop/web:2\"";
+            format!("{{\"t\":{t},{whose},\"kind\":\"{rule}\",\"evidence\":{evidence}}}\n")
         };
-        let all = [told(99, "new_peer"), told(200, "new_peer"), told(300, RELEASE)].concat();
+        let all = [(99, "new_peer"), (200, "new_peer"), (201, "new_write"), (300, RELEASE)];
+        let all = all.map(|(t, rule)| told(t, rule)).concat();
         write("alerts.jsonl", &all);
         let table = table(out.path(), 480).expect("it is a whole run");
-        let row = "| shop/web | 1 of 2 | 1.0 | 2.0 | 2 | 1 | 1 `new_peer`, 1 `release_diff` |";
+        let row = "| shop/web | 1 of 2 | 1.0 | 2.0 | 3 | 2 | 1 | 1 `new_peer`, 1 `new_write`, 1 `release_diff` |";
         assert!(table.contains(row), "{table}");
         write("phases.jsonl", "{\"t\":100,\"phase\":\"detect\"}\n");
         assert!(super::table(out.path(), 480).is_err());

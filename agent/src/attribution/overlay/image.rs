@@ -1,11 +1,11 @@
-//! What an image holds, whatever a container made of it: which programs, and whether a file is
-//! there.
+//! What an image holds, whatever a container made of it: which programs, whether a file is there, and
+//! what it says.
 //!
 //! Directories that were renamed in a layer count as new ones: builders of images leave none.
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    io,
+    io::{self, Read as _},
     os::fd::OwnedFd,
 };
 
@@ -16,7 +16,7 @@ use rustix::{
 
 use super::{
     Layers,
-    file::look,
+    file::{look, reopen},
     lookup::{OPAQUE, WITHIN, attribute, enter},
 };
 
@@ -39,7 +39,7 @@ struct Directory(Vec<OwnedFd>);
 
 /// What a directory has under a name.
 enum Member {
-    File { is_executable: bool },
+    File { is_executable: bool, place: OwnedFd },
     Directory(Directory),
     Link(Vec<u8>),
     Other,
@@ -62,6 +62,33 @@ impl Image {
     /// # Errors
     /// When a layer cannot be read.
     pub fn has_file(&self, path: &[u8]) -> io::Result<bool> {
+        Ok(matches!(self.find(path)?, Some(Member::File { .. })))
+    }
+
+    /// What a regular file says, up to so many bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// When a layer cannot be read.
+    pub fn read(&self, path: &[u8], most: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(Member::File { place, .. }) = self.find(path)? else { return Ok(None) };
+        let mut content = Vec::new();
+        reopen(&place)?.take(most).read_to_end(&mut content)?;
+        Ok(Some(content))
+    }
+
+    /// The names in a directory; none where there is none.
+    ///
+    /// # Errors
+    /// When a layer cannot be read.
+    pub fn names_in(&self, path: &[u8]) -> io::Result<BTreeSet<Vec<u8>>> {
+        let Some(Member::Directory(directory)) = self.find(path)? else {
+            return Ok(BTreeSet::new());
+        };
+        directory.names()
+    }
+
+    /// What lies at a path, be it by way of links.
+    fn find(&self, path: &[u8]) -> io::Result<Option<Member>> {
         let mut names: VecDeque<Vec<u8>> = names(path).collect();
         let mut entered: Vec<Directory> = Vec::new();
         let mut links = 0;
@@ -72,7 +99,7 @@ impl Image {
             }
             match entered.last().unwrap_or(&self.root).member(&name)? {
                 Some(Member::Directory(inner)) => entered.push(inner),
-                Some(Member::File { .. }) => return Ok(names.is_empty()),
+                Some(file @ Member::File { .. }) => return Ok(names.is_empty().then_some(file)),
                 Some(Member::Link(target)) if links < MOST_LINKS => {
                     links += 1;
                     if target.starts_with(b"/") {
@@ -80,10 +107,10 @@ impl Image {
                     }
                     self::names(&target).rev().for_each(|name| names.push_front(name));
                 }
-                Some(Member::Link(_) | Member::Other) | None => return Ok(false),
+                Some(Member::Link(_) | Member::Other) | None => return Ok(None),
             }
         }
-        Ok(false)
+        Ok(entered.pop().map(Member::Directory))
     }
 
     /// Hands the path of each executable file to `take`; returns whether that were all.
@@ -113,7 +140,7 @@ fn walk(
         path.push(b'/');
         path.extend_from_slice(&name);
         match directory.member(&name)? {
-            Some(Member::File { is_executable: true }) => take(path),
+            Some(Member::File { is_executable: true, .. }) => take(path),
             Some(Member::Directory(_)) if depth == 0 => is_all = false,
             Some(Member::Directory(inner)) => is_all &= walk(&inner, path, depth - 1, left, take)?,
             Some(Member::File { .. } | Member::Link(_) | Member::Other) | None => {}
@@ -159,7 +186,7 @@ impl Directory {
                 }
             } else if directories.is_empty() {
                 let member = if kind == FileType::RegularFile {
-                    Member::File { is_executable: mode & EXECUTABLE != 0 }
+                    Member::File { is_executable: mode & EXECUTABLE != 0, place }
                 } else if kind == FileType::Symlink {
                     Member::Link(readlinkat(&place, "", Vec::new())?.into_bytes())
                 } else {
@@ -247,5 +274,18 @@ mod tests {
         for path in ["/usr/bin/gone", "/bin", "/loop", "/opt/data.txt/x", "/etc/passwd", ""] {
             assert!(!has(path), "{path}");
         }
+    }
+
+    #[test]
+    fn files_are_read_and_directories_listed_as_far_as_no_layer_hides_them() {
+        let tree = tree();
+        let read = |path: &str, most| tree.image().read(path.as_bytes(), most).expect("reads");
+        assert_eq!(read("/bin/alias", 9).as_deref(), Some(b"x".as_slice()));
+        assert_eq!(read("/bin/alias", 0).as_deref(), Some(b"".as_slice()));
+        assert_eq!(read("/usr/bin/gone", 9), None);
+        assert_eq!(read("/usr/bin", 9), None);
+        let names = |path: &str| tree.image().names_in(path.as_bytes()).expect("reads");
+        assert_eq!(names("/opt"), [b"data.txt".to_vec()].into());
+        assert!(names("/opt/data.txt").is_empty() && names("/none").is_empty());
     }
 }

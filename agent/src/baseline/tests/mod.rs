@@ -6,6 +6,7 @@ mod evidence;
 mod known;
 mod own_data;
 mod release;
+mod schedule;
 mod shop;
 mod siblings;
 mod slots;

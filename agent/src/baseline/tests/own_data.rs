@@ -45,10 +45,9 @@ fn what_is_not_like_its_files_is_told() {
         assert_eq!(told(&mut stage, &database, path), Some(Rule::NewWrite), "{path}");
     }
     assert_eq!(told(&mut stage, &database, "/srv/db/x.so"), Some(Rule::NewSensitiveWrite));
-    for who in [
-        process("/bin/convert", Some("/app"), Origin::Init),
-        process(DATABASE, None, Origin::Exec),
-    ] {
+    for who in
+        [process("/bin/convert", Some("/app"), Origin::Init), process(DATABASE, None, Origin::Exec)]
+    {
         let rules = [Some(Rule::NewWrite), Some(Rule::NewProcess)];
         assert!(rules.contains(&told(&mut stage, &who, "/srv/db/qr")), "{who:?}");
     }

@@ -30,7 +30,7 @@ impl Stage {
         let wish = self.baseline.take_wishes().pop().expect("it was asked for");
         let gone: HashSet<String> = gone.iter().map(|it| (*it).to_owned()).collect();
         let executables = Some(executables(paths));
-        self.baseline.look_into(Found { subject: wish.subject, executables, gone });
+        self.baseline.look_into(Found { subject: wish.subject, executables, gone, schedule: None });
     }
 
     /// A version that is known, and a container of the next one that has started.

@@ -6,6 +6,7 @@ mod departures;
 mod kept;
 mod known;
 mod quorum;
+mod usual;
 mod versions;
 mod volumes;
 mod written;
