@@ -100,7 +100,7 @@ pub(super) fn refusals() -> Vec<&'static str> {
 
 /// Why a departure is not told by itself.
 pub(super) fn held_back() -> Vec<&'static str> {
-    vec!["repeated", "budget", "own_data"]
+    vec!["repeated", "budget", "alike", "own_data"]
 }
 
 /// What can become of a round in which containers are measured.

@@ -150,8 +150,9 @@ metrics! {
     volume_rounds: Counter Whole "plimsoll_volume_rounds_total"
         Labels::Each("result", labels::volume_rounds());
     /// Departures that were not told by themselves, by reason: `repeated` ones are counted into a
-    /// later alert, those beyond the `budget` of their profile are told if they happen again when it has one,
-    /// and one more file among the many that a program keeps in a volume (`own_data`) is what it does.
+    /// later alert, those that are `alike` are told together when their incident is over, and those
+    /// beyond the `budget` of their profile if they happen again when it has one. One more file among
+    /// the many that a program keeps in a volume (`own_data`) is not told.
     alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"
         Labels::Each("reason", labels::held_back());
     /// Alerts that were for a sink, by what became of them: `delivered`, or lost to it because its

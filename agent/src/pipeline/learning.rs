@@ -118,6 +118,7 @@ impl Learning {
         }
         metrics.alerts_held_back.set_to("repeated", judge.departures().repeated());
         metrics.alerts_held_back.set_to("budget", judge.departures().suppressed());
+        metrics.alerts_held_back.set_to("alike", judge.departures().alike());
         metrics.alerts_held_back.set_to("own_data", counts.one_more);
     }
 }

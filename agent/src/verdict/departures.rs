@@ -5,17 +5,14 @@ use std::collections::HashMap;
 
 use plimsoll_ebpf::rules::Severity;
 
-use super::repeats::Repeat;
+use super::{
+    budget::{Budget, Leave},
+    repeats::Repeat,
+};
 use crate::baseline::departure::Departure;
 
 /// When repeats are told after the first, in nanoseconds; from the last on in steps of it.
 const STEPS_NS: [u64; 3] = [3_600_000_000_000, 6 * 3_600_000_000_000, 24 * 3_600_000_000_000];
-/// How long departures of one subtree of processes are one incident, in nanoseconds.
-const INCIDENT_NS: u64 = 300_000_000_000;
-/// Departures of one incident that are told at most.
-const MOST_OF_INCIDENT: u32 = 20;
-/// The time that a budget is for, in nanoseconds.
-const HOUR_NS: u64 = 3_600_000_000_000;
 /// Containers of an image of which a severe departure is told by itself, until the next step.
 const MOST_CONTAINERS: usize = 4;
 /// Departures remembered at most; beyond it those not seen for longest are forgotten.
@@ -28,37 +25,8 @@ pub struct Departures {
     /// By profile.
     budgets: HashMap<usize, Budget>,
     suppressed: u64,
+    alike: u64,
     repeated: u64,
-}
-
-/// What an image has raised in an hour.
-#[derive(Debug, Default)]
-struct Budget {
-    began_ns: u64,
-    used: u32,
-    /// Until when each incident goes on, and how much of it was told.
-    incidents: HashMap<u64, (u64, u32)>,
-}
-
-impl Budget {
-    /// Whether a departure of an incident may be told; one that goes on costs nothing.
-    fn allows(&mut self, incident: u64, now_ns: u64, most_hourly: u32) -> bool {
-        if now_ns.saturating_sub(self.began_ns) >= HOUR_NS {
-            *self = Self { began_ns: now_ns, ..Self::default() };
-        }
-        if let Some((until_ns, told)) = self.incidents.get_mut(&incident)
-            && now_ns < *until_ns
-        {
-            *told += 1;
-            return *told <= MOST_OF_INCIDENT;
-        }
-        if self.used >= most_hourly {
-            return false;
-        }
-        self.used += 1;
-        self.incidents.insert(incident, (now_ns.saturating_add(INCIDENT_NS), 1));
-        true
-    }
 }
 
 #[derive(Debug)]
@@ -99,6 +67,8 @@ pub enum Turn {
         /// Whether it is the first of these: [`Departures::keep`] takes what is to tell of them.
         is_first: bool,
     },
+    /// Enough that is like it was told of its incident: those are told together when that is over.
+    Alike,
     /// The image has used up what it may raise in an hour.
     Suppressed,
 }
@@ -139,8 +109,8 @@ impl Departures {
             return Turn::Counted { is_first: told.repeat.is_none() };
         }
         let budget = self.budgets.entry(of.profile).or_default();
-        let is_allowed = budget.allows(whose.incident, now_ns, most_hourly);
-        if !is_allowed && !is_severe {
+        let leave = budget.allows(of, whose.incident, now_ns, most_hourly);
+        if leave == Leave::Refused && !is_severe {
             self.suppressed += count;
             return Turn::Suppressed;
         }
@@ -148,6 +118,10 @@ impl Departures {
             told.step(now_ns);
         }
         told.is_owed = false;
+        if leave == Leave::EnoughAlike && !is_severe {
+            self.alike += count;
+            return Turn::Alike;
+        }
         told.containers.push(whose.container);
         Turn::Tell { count: count + std::mem::take(&mut told.untold) }
     }
@@ -183,6 +157,11 @@ impl Departures {
     /// How many were held back because their image had used up its hour.
     pub fn suppressed(&self) -> u64 {
         self.suppressed
+    }
+
+    /// How many were told together with others that are like them.
+    pub fn alike(&self) -> u64 {
+        self.alike
     }
 
     /// How many were repeats of one that was told.
@@ -227,6 +206,7 @@ mod tests {
         dimension::{Context, Dimension},
         explain::DepartureKind,
     };
+    use crate::verdict::budget::{HOUR_NS, INCIDENT_NS, MOST_ALIKE, MOST_OF_INCIDENT};
 
     fn departure(fingerprint: u64) -> Departure {
         Departure {
@@ -332,6 +312,32 @@ mod tests {
             matches!(departures.turn(&departure(*it), whose(1, 7), 1, *it, 20), Turn::Tell { .. })
         });
         assert_eq!(told.count(), MOST_OF_INCIDENT as usize);
+    }
+
+    #[test]
+    fn what_one_program_does_in_one_way_is_told_a_few_times_in_an_incident() {
+        let mut departures = Departures::default();
+        let alike = |fingerprint: u64, scope: &str| Departure {
+            dimension: Dimension::Write,
+            rule: Rule::NewWrite,
+            scope: scope.to_owned(),
+            ..departure(fingerprint)
+        };
+        let mut turn = |of: &Departure, now_ns| departures.turn(of, whose(1, 7), 1, now_ns, 20);
+        let chown = "/usr/bin/chown attribute volume";
+        let turns: Vec<Turn> = (0..8).map(|it| turn(&alike(it, chown), it)).collect();
+        let (told, rest) = turns.split_at(MOST_ALIKE as usize);
+        assert!(told.iter().all(|it| *it == Turn::Tell { count: 1 }), "{told:?}");
+        assert!(rest.iter().all(|it| *it == Turn::Alike), "{rest:?}");
+        // Another way, another rule and what is severe are told still.
+        assert_eq!(turn(&alike(20, "/usr/bin/chown attribute root"), 9), Turn::Tell { count: 1 });
+        assert_eq!(turn(&departure(21), 9), Turn::Tell { count: 1 });
+        let bad = |it| Departure { rule: Rule::NewSensitiveWrite, ..alike(it, chown) };
+        assert!((30..40).all(|it| turn(&bad(it), 9) == Turn::Tell { count: 1 }));
+        // It was told with the others, and is a repeat.
+        assert_eq!(turn(&alike(7, chown), 10), Turn::Counted { is_first: true });
+        assert_eq!(turn(&alike(41, chown), INCIDENT_NS + 1), Turn::Tell { count: 1 });
+        assert_eq!(departures.alike(), 3);
     }
 
     #[test]

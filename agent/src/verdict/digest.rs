@@ -1,25 +1,47 @@
-//! Departures that were held back for want of budget, told together: so that whoever raises many cannot
-//! hide one among them.
+//! Departures that were not told by themselves, told together: so that whoever raises many cannot hide
+//! one among them.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use plimsoll_ebpf::rules::Rule;
+use plimsoll_ebpf::{rules::Rule, value::readable};
 
-use crate::{attribution::container::Container, baseline::report::Report};
+use super::{
+    budget::{HOUR_NS, INCIDENT_NS},
+    incidents,
+};
+use crate::{
+    attribution::container::Container,
+    baseline::{departure::Departure, report::Report},
+};
 
-/// How long they are gathered, in nanoseconds: as long as a budget is for.
-const GATHERED_NS: u64 = 3_600_000_000_000;
-/// Profiles of which some are gathered at once; of more, they are counted alone.
-const MOST_PROFILES: usize = 1024;
+/// Gatherings at once; what is beyond them is counted alone.
+const MOST_GATHERED: usize = 1024;
+
+/// Why a departure was not told by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Why {
+    /// Its profile, of this place, had no budget left.
+    Budget(usize),
+    /// Enough that is like it was told of this incident.
+    Alike(incidents::Key),
+}
+
+/// What is told of some that were gathered.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    /// What is told.
+    pub report: Report,
+    /// The incident that it is part of, if it is one's.
+    pub incident: Option<incidents::Key>,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Digest {
-    /// By profile.
-    held: HashMap<usize, Held>,
+    held: HashMap<Why, Held>,
 }
 
 #[derive(Debug)]
@@ -29,44 +51,53 @@ struct Held {
     by_rule: BTreeMap<u8, u64>,
     container: Arc<Container>,
     cgroup_id: u64,
+    /// Who did the last how, and to what.
+    last: String,
 }
 
 impl Digest {
-    /// Takes in a departure of a profile that stands for `count` acts of a container, at a moment since
-    /// boot.
+    /// Takes in a departure that stands for `count` acts of a container, at a moment since boot.
     pub(super) fn add(
         &mut self,
-        profile: usize,
-        (rule, count): (Rule, u64),
+        why: Why,
+        (departure, count): (&Departure, u64),
         (container, cgroup_id): (&Arc<Container>, u64),
         now_ns: u64,
     ) {
-        if self.held.len() >= MOST_PROFILES && !self.held.contains_key(&profile) {
+        if self.held.len() >= MOST_GATHERED && !self.held.contains_key(&why) {
             return;
         }
-        let held = self.held.entry(profile).or_insert_with(|| Held {
-            due_ns: now_ns.saturating_add(GATHERED_NS),
+        let gathered_ns = match why {
+            Why::Budget(_) => HOUR_NS,
+            Why::Alike(_) => INCIDENT_NS,
+        };
+        let held = self.held.entry(why).or_insert_with(|| Held {
+            due_ns: now_ns.saturating_add(gathered_ns),
             by_rule: BTreeMap::new(),
             container: container.clone(),
             cgroup_id,
+            last: String::new(),
         });
-        *held.by_rule.entry(rule as u8).or_default() += count;
+        *held.by_rule.entry(departure.rule as u8).or_default() += count;
+        if let Why::Alike(_) = why {
+            held.last = departure.full_key();
+        }
     }
 
     /// What is due to be told at this moment since boot.
-    pub(super) fn take_due(&mut self, now_ns: u64) -> Vec<Report> {
+    pub(super) fn take_due(&mut self, now_ns: u64) -> Vec<Gathered> {
         let due = self.held.extract_if(|_, held| held.due_ns <= now_ns);
-        due.filter_map(|(_, held)| held.report()).collect()
+        due.filter_map(|(why, held)| held.told(why)).collect()
     }
 
     /// All that is gathered: this is the end.
-    pub(super) fn take_all(&mut self) -> Vec<Report> {
+    pub(super) fn take_all(&mut self) -> Vec<Gathered> {
         self.take_due(u64::MAX)
     }
 }
 
 impl Held {
-    fn report(self) -> Option<Report> {
+    fn told(self, why: Why) -> Option<Gathered> {
         let mut rules: Vec<(Rule, u64)> = self
             .by_rule
             .iter()
@@ -78,33 +109,87 @@ impl Held {
         let count = rules.iter().map(|(_, count)| count).sum();
         let listed: Vec<String> =
             rules.iter().map(|(rule, count)| format!("{count} {}", rule.info().name)).collect();
-        let reason = format!(
-            "More departures than a profile may tell in an hour: {count} others were not told by \
-             themselves ({}). What was done is in the store.",
-            listed.join(", ")
-        );
+        let listed = listed.join(", ");
+        let (reason, incident) = match why {
+            Why::Budget(_) => (
+                format!(
+                    "More departures than a profile may tell in an hour: {count} others were not told \
+                     by themselves ({listed}). What was done is in the store."
+                ),
+                None,
+            ),
+            Why::Alike(incident) => (
+                format!(
+                    "{count} more departures of this incident were like ones that were told ({listed}), \
+                     the last of them: {}. What was done is in the store.",
+                    readable(self.last.as_bytes())
+                ),
+                Some(incident),
+            ),
+        };
         let Self { container, cgroup_id, .. } = self;
-        Some(Report { rule, container, cgroup_id, count, reason })
+        Some(Gathered { report: Report { rule, container, cgroup_id, count, reason }, incident })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::baseline::{
+        dimension::{Context, Dimension},
+        explain::DepartureKind,
+    };
+
+    fn departure(rule: Rule, scope: &str) -> Departure {
+        Departure {
+            dimension: Dimension::Write,
+            context: Context::Steady,
+            rule,
+            profile: 1,
+            kind: DepartureKind::New,
+            scope: scope.to_owned(),
+            key: "/data/x".to_owned(),
+            object: String::new(),
+            layer: 0,
+            fingerprint: 0,
+            words: String::new(),
+        }
+    }
+
+    fn web() -> Arc<Container> {
+        Arc::new(Container { name: "web".to_owned(), ..Container::default() })
+    }
 
     #[test]
     fn what_was_held_back_is_told_together_after_an_hour() {
-        let mut digest = Digest::default();
-        let web = Arc::new(Container { name: "web".to_owned(), ..Container::default() });
-        digest.add(1, (Rule::NewWrite, 5), (&web, 7), 10);
-        digest.add(1, (Rule::NewProcess, 2), (&web, 7), 20);
-        digest.add(2, (Rule::NewWrite, 1), (&web, 8), GATHERED_NS);
-        assert!(digest.take_due(GATHERED_NS).is_empty());
-        let due = digest.take_due(GATHERED_NS + 10);
-        let [report] = due.as_slice() else { panic!("{due:?}") };
+        let (mut digest, web) = (Digest::default(), web());
+        let [write, process] = [Rule::NewWrite, Rule::NewProcess].map(|rule| departure(rule, ""));
+        digest.add(Why::Budget(1), (&write, 5), (&web, 7), 10);
+        digest.add(Why::Budget(1), (&process, 2), (&web, 7), 20);
+        digest.add(Why::Budget(2), (&write, 1), (&web, 8), HOUR_NS);
+        assert!(digest.take_due(HOUR_NS).is_empty());
+        let due = digest.take_due(HOUR_NS + 10);
+        let [Gathered { report, incident: None }] = due.as_slice() else { panic!("{due:?}") };
         assert_eq!((report.rule, report.count, report.cgroup_id), (Rule::NewWrite, 7, 7));
         assert!(report.reason.contains("(5 new_write, 2 new_process)"), "{}", report.reason);
         assert_eq!(digest.take_all().len(), 1);
         assert!(digest.take_all().is_empty());
+    }
+
+    #[test]
+    fn what_is_like_what_was_told_is_told_together_when_its_incident_is_over() {
+        let (mut digest, web) = (Digest::default(), web());
+        let of = |incident| Why::Alike((7, incident, 0));
+        let write = departure(Rule::NewWrite, "/usr/bin/chown attribute volume");
+        digest.add(of(1), (&write, 1), (&web, 7), 10);
+        digest.add(of(1), (&write, 2), (&web, 7), 20);
+        digest.add(of(2), (&write, 1), (&web, 7), 20);
+        assert!(digest.take_due(INCIDENT_NS).is_empty());
+        let due = digest.take_due(INCIDENT_NS + 10);
+        let [Gathered { report, incident }] = due.as_slice() else { panic!("{due:?}") };
+        assert_eq!((report.count, *incident), (3, Some((7, 1, 0))));
+        for part in ["3 more", "(3 new_write)", "/usr/bin/chown attribute volume /data/x"] {
+            assert!(report.reason.contains(part), "{part}: {}", report.reason);
+        }
     }
 }

@@ -17,7 +17,7 @@ use plimsoll_ebpf::{
 use super::{
     act::{self, Breach, breaches, breaches_of_container},
     departures::{Departures, Turn, Whose},
-    digest::Digest,
+    digest::{Digest, Gathered, Why},
     explain,
     incidents::{self, Incidents, Standing},
     own::Own,
@@ -225,14 +225,14 @@ impl Judge {
         let header = &observation.record.header;
         let whose = Whose { container: header.cgroup_id, incident: self.hasher.hash_one(incident) };
         let turn = self.departures.turn(departure, whose, count, header.boot_ns, most_hourly);
+        let mut hold = |why| {
+            let whose = (container, header.cgroup_id);
+            self.digest.add(why, (departure, count), whose, header.boot_ns);
+        };
         let count = match turn {
             Turn::Tell { count } => count,
-            Turn::Suppressed => {
-                let whose = (container, header.cgroup_id);
-                let what = (departure.rule, count);
-                self.digest.add(departure.profile, what, whose, header.boot_ns);
-                return;
-            }
+            Turn::Alike => return hold(Why::Alike(incident)),
+            Turn::Suppressed => return hold(Why::Budget(departure.profile)),
             Turn::Counted { is_first: false } => return,
             Turn::Counted { is_first: true } => count,
         };
@@ -253,22 +253,34 @@ impl Judge {
 
     /// The alert of what is told of a profile as a whole, at this moment since boot.
     pub fn report(&mut self, report: &Report, now_ns: u64) -> Vec<u8> {
+        self.report_in((report.cgroup_id, 0, 0), report, now_ns)
+    }
+
+    /// The same, of an incident.
+    fn report_in(&mut self, incident: incidents::Key, report: &Report, now_ns: u64) -> Vec<u8> {
         let Report { rule, container, cgroup_id, count, reason } = report;
         let mode = self.ruling(container).modes.get(rule.class());
         let (cgroup_id, count) = (*cgroup_id, (*count).try_into().unwrap_or(u32::MAX));
         let header = Header { boot_ns: now_ns, cgroup_id, count, ..Header::default() };
-        self.whole(header, *rule, mode, reason)
+        self.whole(incident, header, *rule, mode, reason)
     }
 
     /// The alert of what concerns the agent and no container, at this moment since boot.
     pub fn report_own(&mut self, rule: Rule, reason: &str, now_ns: u64) -> Vec<u8> {
         let header = Header { boot_ns: now_ns, count: 1, ..Header::default() };
-        self.whole(header, rule, Mode::Monitor, reason)
+        self.whole((0, 0, 0), header, rule, Mode::Monitor, reason)
     }
 
     /// An alert that no single act has raised.
-    fn whole(&mut self, header: Header, rule: Rule, mode: Mode, reason: &str) -> Vec<u8> {
-        let standing = self.incidents.add((header.cgroup_id, 0, 0), rule, b"", header.boot_ns);
+    fn whole(
+        &mut self,
+        incident: incidents::Key,
+        header: Header,
+        rule: Rule,
+        mode: Mode,
+        reason: &str,
+    ) -> Vec<u8> {
+        let standing = self.incidents.add(incident, rule, b"", header.boot_ns);
         let mut texts = TailBuilder::default();
         let event = Alert {
             rule: rule as u8,
@@ -297,15 +309,16 @@ impl Judge {
     /// Tells how often alerts were repeated, whether or not their windows are over: this is the end.
     pub fn end(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
         let held_back = self.digest.take_all();
-        self.tell_reports(&held_back, now_ns, tell);
+        self.tell_gathered(&held_back, now_ns, tell);
         let mut tell = |repeat: &Repeat, count| repeat.tell(count, now_ns, tell);
         self.repeats.end(&mut tell);
         self.departures.end(&mut tell);
     }
 
-    fn tell_reports(&mut self, reports: &[Report], now_ns: u64, tell: &mut Tell<'_>) {
-        for report in reports {
-            let entry = self.report(report, now_ns);
+    fn tell_gathered(&mut self, all: &[Gathered], now_ns: u64, tell: &mut Tell<'_>) {
+        for Gathered { report, incident } in all {
+            let incident = incident.unwrap_or((report.cgroup_id, 0, 0));
+            let entry = self.report_in(incident, report, now_ns);
             tell(&entry, &report.container, None);
         }
     }
@@ -313,7 +326,7 @@ impl Judge {
     /// Tells how often alerts were repeated whose window is over at this moment since boot.
     pub fn tick(&mut self, now_ns: u64, tell: &mut Tell<'_>) {
         let due = self.digest.take_due(now_ns);
-        self.tell_reports(&due, now_ns, tell);
+        self.tell_gathered(&due, now_ns, tell);
         let Self { incidents, repeats, departures, .. } = self;
         incidents.tick(now_ns);
         let mut tell = |repeat: &Repeat, count: u64| {

@@ -11,6 +11,7 @@ pub mod judge;
 pub mod own;
 pub mod stored;
 
+mod budget;
 mod digest;
 mod explain;
 mod kernel_settings;
