@@ -207,7 +207,9 @@ impl Known {
             || is_denied
             || entry.is_some_and(|it| profile.is_doubted(it, dimension.asked_in(context), actor));
         let home = who.container.data_volume(it.key).filter(|_| !is_told);
-        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, vouches)) {
+        // What it kept there at its start says as much.
+        let keeps = |entry: &_| profile.vouches(entry, Context::Start, actor);
+        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, keeps)) {
             self.counts.one_more += 1;
             return Looked::Open;
         }

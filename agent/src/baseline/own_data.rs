@@ -19,7 +19,7 @@ pub(super) fn is_one_more(
     context: Context,
     home: &str,
     learned: &Learned,
-    vouches: impl Fn(&Entry) -> bool,
+    keeps: impl Fn(&Entry) -> bool,
 ) -> bool {
     let may_be = it.dimension == Dimension::Write
         && it.learning == Learning::AsTemplate
@@ -31,7 +31,7 @@ pub(super) fn is_one_more(
     let ending = ending(it.key);
     let (mut known, mut is_named_so) = (0, false);
     learned.visit_paths(it.scope, &mut |template, entry| {
-        if self::below(template, home).is_some() && vouches(entry) {
+        if self::below(template, home).is_some() && keeps(entry) {
             known += 1;
             is_named_so |= self::ending(template) == ending;
         }

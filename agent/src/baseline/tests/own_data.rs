@@ -39,6 +39,27 @@ fn one_more_file_of_a_database_is_not_told() {
 }
 
 #[test]
+fn what_it_kept_at_its_start_alone_says_as_much() {
+    let database = process(DATABASE, Some("/app"), Origin::Init);
+    let mut stage = Stage::new();
+    for number in 1..=2 {
+        stage.run(number, "/app", None);
+        for path in files("/srv/db").iter().chain([&"/srv/db/tmp.set".to_owned()]) {
+            stage.see(number, Some(&database), &write(path, 0o100_600), None);
+        }
+        stage.start(number);
+    }
+    for _ in 0..80 {
+        (1..=2).for_each(|number| stage.work(number));
+        stage.pass(1);
+    }
+    for path in ["/srv/db/tmp.set", "/srv/db/other.set", "/srv/db/ab"] {
+        assert_eq!(told(&mut stage, &database, path), None, "{path}");
+    }
+    assert_eq!(told(&mut stage, &database, "/srv/db/other.sql"), Some(Rule::NewWrite));
+}
+
+#[test]
 fn what_is_not_like_its_files_is_told() {
     let (mut stage, database) = learned(8);
     for path in ["/srv/db/.x", "/srv/db/.y/z", "/srv/db/dump.sql", "/backup/ab", "/srv/dbx/ab"] {
