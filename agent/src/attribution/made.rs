@@ -104,17 +104,8 @@ impl Attributor {
     ) {
         while let Some(report) = self.repeats.next_due(now_ns) {
             let Some(count) = take(report.act()) else { continue };
-            report.tell(count, |record, container, process, peer_name| {
-                out(&Observation {
-                    ts_ns: record.header.boot_ns.saturating_add(self.boot_to_epoch_ns),
-                    record,
-                    node: &self.node,
-                    container: Some(container),
-                    process,
-                    peer_name,
-                    former_name: None,
-                });
-            });
+            let told = report.observation(count, &self.node, self.boot_to_epoch_ns);
+            told.iter().for_each(&mut *out);
         }
     }
 

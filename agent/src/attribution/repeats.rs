@@ -14,7 +14,7 @@ use plimsoll_ebpf::{
     record::{HEADER_BYTES, Header},
 };
 
-use super::{container::Container, observation::Observation, process::Process};
+use super::{container::Container, node::Node, observation::Observation, process::Process};
 
 /// How long after the end of its window an act is asked for, in nanoseconds: reports that are still
 /// on the rings come first.
@@ -40,6 +40,7 @@ pub struct Report {
     container: Arc<Container>,
     process: Option<Arc<Process>>,
     peer_name: Option<Box<str>>,
+    former_name: Option<Box<str>>,
     is_known: bool,
 }
 
@@ -76,6 +77,7 @@ impl Repeats {
             container: container.clone(),
             process: observation.process.cloned(),
             peer_name: observation.peer_name.map(Into::into),
+            former_name: observation.former_name.map(Into::into),
             is_known: false,
         };
         self.bytes += body.len();
@@ -125,21 +127,28 @@ impl Report {
         self.header.act
     }
 
-    /// Hands the repeats to `tell` as one observation.
-    pub fn tell(
-        &self,
+    /// The repeats as one observation of a node, whose clock is so far from the epoch when it boots.
+    pub fn observation<'r>(
+        &'r self,
         count: Count,
-        tell: impl FnOnce(Record<'_>, &Arc<Container>, Option<&Arc<Process>>, Option<&str>),
-    ) {
+        node: &'r Arc<Node>,
+        boot_to_epoch_ns: u64,
+    ) -> Option<Observation<'r>> {
         let header = Header {
             boot_ns: count.latest_ns,
             count: u32::try_from(count.repeats).unwrap_or(u32::MAX),
             size: (HEADER_BYTES + self.body.len()) as u32,
             ..self.header
         };
-        if let Ok(record) = Record::from_parts(header, &self.body) {
-            tell(record, &self.container, self.process.as_ref(), self.peer_name.as_deref());
-        }
+        Some(Observation {
+            ts_ns: count.latest_ns.saturating_add(boot_to_epoch_ns),
+            record: Record::from_parts(header, &self.body).ok()?,
+            node,
+            container: Some(&self.container),
+            process: self.process.as_ref(),
+            peer_name: self.peer_name.as_deref(),
+            former_name: self.former_name.as_deref(),
+        })
     }
 }
 
@@ -148,8 +157,6 @@ mod tests {
     use plimsoll_ebpf::{catalog::encode, events::connect::Connect};
 
     use super::*;
-    use crate::attribution::node::Node;
-
     const WINDOW: u64 = 10_000_000_000;
 
     fn report(repeats: &mut Repeats, act: u64, boot_ns: u64) {
@@ -163,7 +170,7 @@ mod tests {
             container: Some(&container),
             process: None,
             peer_name: Some("db.test"),
-            former_name: None,
+            former_name: Some("old.test"),
         });
     }
 
@@ -174,11 +181,13 @@ mod tests {
         assert!(repeats.next_due(WINDOW).is_none());
         let due = repeats.next_due(5 + WINDOW + SLACK_NS).expect("is due");
         assert_eq!(due.act(), 7);
-        due.tell(Count { repeats: 3, latest_ns: 9 }, |record, _, _, peer_name| {
-            assert_eq!((record.header.count, record.header.boot_ns), (3, 9));
-            assert_eq!(record.read::<Connect>().expect("a connect").0.port, 80);
-            assert_eq!(peer_name, Some("db.test"));
-        });
+        let node = Arc::new(Node::default());
+        let told = due.observation(Count { repeats: 3, latest_ns: 9 }, &node, 100);
+        let told = told.expect("it was one");
+        assert_eq!((told.record.header.count, told.record.header.boot_ns), (3, 9));
+        assert_eq!(told.record.read::<Connect>().expect("a connect").0.port, 80);
+        assert_eq!((told.peer_name, told.former_name), (Some("db.test"), Some("old.test")));
+        assert_eq!(told.ts_ns, 109);
         assert!(repeats.next_due(u64::MAX).is_none());
     }
 
