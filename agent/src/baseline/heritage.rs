@@ -10,6 +10,7 @@ use super::{
     dimension::{Context, Dimension},
     entries::{Entry, Occasion},
     profile::{Contributor, Exposure, MOST_CONTRIBUTORS, Profile, Standing},
+    schedule::Schedule,
     settings::Settings,
     shield,
     subject::Subject,
@@ -208,7 +209,6 @@ impl Profile {
         (self.accepts, self.has_listener) = (from.accepts, from.has_listener);
         // What was lost of the version before says nothing of this one.
         (self.seen, self.last_unit) = (from.seen, from.last_unit);
-        self.schedule.clone_from(&from.schedule);
         self.heritage = Some(Heritage {
             from: digest.clone(),
             first: from.line().0.to_owned(),
@@ -248,7 +248,8 @@ impl Profile {
     /// Its image was looked into. What was inherited of programs that are gone is dropped, and all of
     /// it where too little of the version before is left.
     pub fn look_into(&mut self, found: Found, before: Option<&Executables>, now_s: u64) {
-        self.executables = found.executables;
+        // What was known before is so still where it cannot be read now.
+        self.executables = found.executables.or(self.executables.take());
         if let Some(mut schedule) = found.schedule {
             if let Some(before) = &self.schedule {
                 schedule.go_on(before);
@@ -315,6 +316,7 @@ impl Profile {
             self.learned[dimension as usize].is_full = false;
             self.standing[dimension as usize] = Standing::default();
         }
+        self.schedule.iter_mut().for_each(Schedule::forget_runs);
         self.exposure = [Exposure::default(); Context::COUNT];
         self.starts = self.contributors.iter().map(|it| it.starts).sum();
         (self.accepts, self.good_exits, self.seen, self.lost) = (0, 0, 0, 0);

@@ -41,9 +41,11 @@ pub struct Instance {
     pub contacts: Contacts,
     /// Those whose program is not the image's, and what they made.
     foreign: Marks,
-    /// Shells of jobs that hardly ever ran: [`super::schedule`].
+    /// Schedulers that are one of many programs in a file: [`super::schedule`].
+    schedulers: Marks,
+    /// Shells of jobs that hardly ever ran, likewise.
     scheduled: Marks,
-    /// Whether there were more of those than are remembered, so that nothing is learned any more.
+    /// Whether there were more of the foreign ones than are remembered, so that nothing is learned any more.
     is_lost: bool,
 }
 
@@ -83,6 +85,7 @@ impl Instance {
             track: Track::default(),
             contacts: Contacts::default(),
             foreign: Marks::default(),
+            schedulers: Marks::default(),
             scheduled: Marks::default(),
             is_lost: false,
         }
@@ -163,6 +166,16 @@ impl Instance {
         self.is_lost |= !self.foreign.note(process, now_ms);
     }
 
+    /// Takes note that a process is a scheduler's.
+    pub fn note_scheduler(&mut self, process: &Process, now_ms: u64) {
+        self.schedulers.note(process, now_ms);
+    }
+
+    /// Whether a process descends from one that was found to be a scheduler's.
+    pub fn is_by_scheduler(&self, process: &Process) -> bool {
+        self.schedulers.cover(process, 0)
+    }
+
     /// Takes note that a process is one of the first runs of a job that the image schedules.
     pub fn note_scheduled(&mut self, process: &Process, now_ms: u64) {
         // What finds no room is judged as all else is.
@@ -172,17 +185,19 @@ impl Instance {
     /// A process is at its end.
     pub fn note_exit(&mut self, process: &Process, now_ms: u64) {
         self.foreign.note_exit(process, now_ms);
+        self.schedulers.note_exit(process, now_ms);
         self.scheduled.note_exit(process, now_ms);
     }
 
     /// Whether a process runs, or descends from one that runs, a program that is not the image's.
     pub fn is_foreign(&self, process: &Process) -> bool {
-        self.is_lost || process.is_foreign || self.foreign.cover(process)
+        self.is_lost || process.is_foreign || self.foreign.cover(process, 0)
     }
 
-    /// Whether a process belongs to one of the first runs of a job that the image schedules.
-    pub fn is_scheduled(&self, process: &Process) -> bool {
-        self.scheduled.cover(process)
+    /// Whether a process belongs to one of the first runs of a job that the image schedules. What a job
+    /// leaves behind is no job an hour later.
+    pub fn is_scheduled(&self, process: &Process, now_ms: u64, settings: &Settings) -> bool {
+        self.scheduled.cover(process, now_ms.saturating_sub(settings.unit_ms()))
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
-    own_data,
+    own_data::OwnData,
     profile::{MOST_BYTES, Profile},
     schedule,
     settings::Settings,
@@ -185,11 +185,20 @@ impl Known {
             return if is_monitored { Looked::Known } else { Looked::Open };
         }
         if (!is_monitored || is_addition || is_first_run) && !is_denied {
-            let is_unfit = may_learn && self.learn(it, member, at, is_addition) == Learnt::Unfit;
+            let learnt = may_learn.then(|| self.learn(it, member, at, is_addition));
             self.counts.unlearnable += u64::from(!may_learn);
-            // What a release adds and nobody can learn departs from what was known before.
-            if !is_monitored || !is_unfit {
+            // What a release adds and nobody can learn departs from what was known before, and so does
+            // what a job does for which there is no room.
+            let is_told = match learnt {
+                Some(Learnt::Unfit) => is_monitored,
+                Some(Learnt::Refused) => is_first_run && !is_addition,
+                Some(Learnt::Known | Learnt::New) | None => false,
+            };
+            if !is_told {
                 return Looked::Open;
+            }
+            if is_first_run {
+                self.profiles[member.profile].learned[dimension as usize].is_full = false;
             }
         }
         let learned = &self.profiles[member.profile].learned[dimension as usize];
@@ -207,9 +216,10 @@ impl Known {
             || is_denied
             || entry.is_some_and(|it| profile.is_doubted(it, dimension.asked_in(context), actor));
         let home = who.container.data_volume(it.key).filter(|_| !is_told);
-        // What it kept there at its start says as much.
-        let keeps = |entry: &_| profile.vouches(entry, Context::Start, actor);
-        if home.is_some_and(|home| own_data::is_one_more(it, context, home, learned, keeps)) {
+        let own_data = home.map(|home| OwnData { home, container: who.container, learned });
+        // How files are named that it keeps at its start only says as much as of others.
+        let at_start = |entry: &_| profile.vouches(entry, Context::Start, actor);
+        if own_data.is_some_and(|own| own.has_room_for(it, context, vouches, at_start)) {
             self.counts.one_more += 1;
             return Looked::Open;
         }

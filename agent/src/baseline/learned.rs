@@ -241,18 +241,26 @@ impl Learned {
                 }
             });
         }
-        for scope in self.tries.keys() {
-            self.visit_paths(scope, &mut |template, entry| take(scope, template, entry));
+        for (scope, trie) in &self.tries {
+            trie.visit(&mut |template, number| {
+                if let Some(entry) = self.entries.get(number) {
+                    take(scope, template, entry);
+                }
+            });
         }
     }
 
-    /// Hands the template and entry of each path of a scope to `take`, in a fixed order.
-    pub fn visit_paths(&self, scope: &str, take: &mut dyn FnMut(&str, &Entry)) {
+    /// Hands the template and entry of each path of a scope below a directory to `take` until it returns
+    /// `false`.
+    pub fn visit_below(
+        &self,
+        scope: &str,
+        directory: &str,
+        take: &mut dyn FnMut(&str, &Entry) -> bool,
+    ) {
         let Some(trie) = self.tries.get(scope) else { return };
-        trie.visit(&mut |template, number| {
-            if let Some(entry) = self.entries.get(number) {
-                take(template, entry);
-            }
+        trie.visit_below(directory, &mut |template, number| {
+            self.entries.get(number).is_none_or(|entry| take(template, entry))
         });
     }
 

@@ -25,6 +25,7 @@ use super::{
     known::{Actor, Known},
     profile::Profile,
     report::{self, Report},
+    schedule,
     settings::Settings,
     siblings,
     start::{is_start, tells_readiness},
@@ -355,10 +356,14 @@ fn follow(known: &mut Known, instance: &mut Instance, observation: &Observation<
 
 /// Follows the first runs of jobs that the image has its own scheduler do.
 fn follow_scheduled(known: &mut Known, instance: &mut Instance, process: &Process, now_ms: u64) {
+    if schedule::is_scheduler(process) {
+        instance.note_scheduler(process, now_ms);
+    }
+    let is_by_one = schedule::is_by_scheduler(process) || instance.is_by_scheduler(process);
     let Some(member) = &instance.members[0] else { return };
     let profile = &mut known.profiles[member.profile];
     let schedule = profile.schedule.as_mut();
-    if schedule.is_some_and(|it| it.is_first_run(process)) {
+    if is_by_one && schedule.is_some_and(|it| it.is_first_run(process)) {
         profile.is_unsaved = true;
         instance.note_scheduled(process, now_ms);
     }
@@ -391,7 +396,7 @@ fn judge(
     let process: Option<&Process> = observation.process.map(|it| &**it);
     let context = instance.context(process, now_ms, &known.settings);
     let is_foreign = process.is_some_and(|it| instance.is_foreign(it));
-    let is_scheduled = process.is_some_and(|it| instance.is_scheduled(it));
+    let is_scheduled = process.is_some_and(|it| instance.is_scheduled(it, now_ms, &known.settings));
     let peer_name = instance.members[usize::from(Dimension::Peer.is_of_service())]
         .as_ref()
         .and_then(|member| known.meant_peer(observation, member, context));

@@ -6,42 +6,74 @@ use super::{
     dimension::{Context, Dimension},
     entries::Entry,
     learned::Learned,
+    shield,
 };
+use crate::attribution::container::Container;
 
 /// Templates of files that a program is known to keep in a volume before one more says nothing.
 const MANY: usize = 8;
+/// Templates that are looked at for one file.
+const MOST_LOOKED: usize = 512;
+/// Ways to change a file of one's own; a name that is given to a file may lead elsewhere.
+const WAYS: [&str; 3] = ["write", "remove", "attribute"];
+/// Endings of files that tell a program what to do, or others what to believe of it. They are never
+/// one more; what [`shield`] lies over is not either.
+const TELLING: [&str; 27] = [
+    "js", "mjs", "cjs", "ts", "node", "wasm", "jar", "jpi", "hpi", "class", "groovy", "html",
+    "htm", "css", "conf", "cnf", "cfg", "ini", "toml", "yml", "yaml", "xml", "env", "key", "pem",
+    "crt", "pub",
+];
 
-/// Whether a change is of one more file that its writer keeps in the volume that is mounted at `home`:
-/// many are known there that are changed so, some of which are named as it is. What others may run or
-/// obey, what is hidden, and what a session or a health check does is never.
-pub(super) fn is_one_more(
-    it: &Behaviour<'_>,
-    context: Context,
-    home: &str,
-    learned: &Learned,
-    keeps: impl Fn(&Entry) -> bool,
-) -> bool {
-    let may_be = it.dimension == Dimension::Write
-        && it.learning == Learning::AsTemplate
-        && matches!(context, Context::Start | Context::Steady);
-    let Some(below) = below(it.key, home).filter(|_| may_be) else { return false };
-    if below.split('/').any(|name| name.starts_with('.')) {
-        return false;
-    }
-    let ending = ending(it.key);
-    let (mut known, mut is_named_so) = (0, false);
-    learned.visit_paths(it.scope, &mut |template, entry| {
-        if self::below(template, home).is_some() && keeps(entry) {
-            known += 1;
-            is_named_so |= self::ending(template) == ending;
-        }
-    });
-    known >= MANY && is_named_so
+/// What is known of a volume of a container.
+pub(super) struct OwnData<'a> {
+    /// Where it is mounted.
+    pub(super) home: &'a str,
+    /// The container.
+    pub(super) container: &'a Container,
+    /// Which changes are known.
+    pub(super) learned: &'a Learned,
 }
 
-/// What of a path lies below a directory.
-fn below<'p>(path: &'p str, directory: &str) -> Option<&'p str> {
-    path.strip_prefix(directory)?.strip_prefix('/')
+impl OwnData<'_> {
+    /// Whether a change is of one more file that its writer keeps in the volume: many are known there
+    /// that are changed so, and one that ends as it does. `vouches` tells of the former which count,
+    /// `is_named` of the latter. What is hidden, and what a session or a health check does, is never.
+    pub(super) fn has_room_for(
+        &self,
+        it: &Behaviour<'_>,
+        context: Context,
+        vouches: impl Fn(&Entry) -> bool,
+        is_named: impl Fn(&Entry) -> bool,
+    ) -> bool {
+        if !may_be_one(it, context, self.home) {
+            return false;
+        }
+        let ending = ending(it.key);
+        let (mut left, mut known, mut is_named_so) = (MOST_LOOKED, 0, false);
+        self.learned.visit_below(it.scope, self.home, &mut |template, entry| {
+            left -= 1;
+            // What lies in another volume within says nothing of this one.
+            if self.container.data_volume(template) == Some(self.home) {
+                known += usize::from(known < MANY && vouches(entry));
+                is_named_so = is_named_so || self::ending(template) == ending && is_named(entry);
+            }
+            left > 0 && (known < MANY || !is_named_so)
+        });
+        known >= MANY && is_named_so
+    }
+}
+
+/// Whether a change may be of one more file, whatever is known.
+fn may_be_one(it: &Behaviour<'_>, context: Context, home: &str) -> bool {
+    let is_way = || it.scope.rsplit(' ').nth(1).is_some_and(|way| WAYS.contains(&way));
+    let is_hidden = |below: &str| below.split('/').any(|name| name.starts_with('.'));
+    it.dimension == Dimension::Write
+        && it.learning == Learning::AsTemplate
+        && matches!(context, Context::Start | Context::Steady)
+        && it.key.strip_prefix(home).is_some_and(|below| !is_hidden(below))
+        && is_way()
+        && !shield::is_shielded(it.key, 0)
+        && !TELLING.contains(&ending(it.key))
 }
 
 /// How a name ends behind its last dot, where that says anything: a number and what varies do not.

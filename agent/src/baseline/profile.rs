@@ -403,6 +403,7 @@ impl Profile {
 
     /// Forgets all that was learned.
     pub fn reset(&mut self) {
+        self.schedule.iter_mut().for_each(Schedule::forget_runs);
         let empty = Self::new(self.subject.clone());
         let (last_unit, mut contributors) =
             (self.last_unit, std::mem::take(&mut self.contributors));

@@ -55,6 +55,19 @@ pub fn code_at(exe: &[u8], args: &[u8]) -> Option<(usize, Language)> {
     }
 }
 
+/// What a program is called, whether or not it is one of many in a file.
+pub fn called(exe: &[u8], args: &[u8]) -> String {
+    applet(exe, args).unwrap_or_else(|| text(base(exe)).to_owned())
+}
+
+/// The text that a shell was given as its program, and nothing after it.
+pub fn shell_text<'a>(exe: &[u8], args: &'a [u8]) -> Option<&'a [u8]> {
+    let (at, language) = code_at(exe, args)?;
+    let mut words = args.split(|it| *it == 0).skip(at);
+    let code = words.next()?;
+    (language == Language::Shell && words.next().is_none()).then_some(code)
+}
+
 /// The program that an interpreter was given.
 fn given_to(exe: &[u8], args: &[u8]) -> Option<Given> {
     let applet = applet(exe, args);

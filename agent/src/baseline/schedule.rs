@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     behaviour::{Behaviour, Learning},
     dimension::Dimension,
+    program,
 };
 use crate::attribution::{
     normal::base,
@@ -21,8 +22,8 @@ const FIRST_RUNS: u32 = 3;
 const MOST_JOBS: usize = 64;
 /// Longest command that is kept, in bytes.
 const MOST_BYTES: usize = 1024;
-/// Schedulers, by the names of their programs: Debian's and Vixie's, cronie's and dcron's, Busybox'.
-const SCHEDULERS: [&str; 3] = ["cron", "crond", "busybox"];
+/// Schedulers: Debian's and Vixie's; cronie's, dcron's and Busybox'.
+const SCHEDULERS: [&str; 2] = ["cron", "crond"];
 
 /// The jobs of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub enum Table {
     System,
     /// Nothing, in those of users.
     User,
+    /// Nothing, in those of Busybox, to which a `%` is a letter as any other.
+    Busybox,
 }
 
 impl Schedule {
@@ -63,13 +66,22 @@ impl Schedule {
         schedule
     }
 
-    /// Counts a run, if a process is the shell that the scheduler runs a job by. Returns whether it is
-    /// one of the job's first.
+    /// Counts a run, if a process that a scheduler made is the shell of a job. Returns whether it is one
+    /// of the job's first.
     pub fn is_first_run(&mut self, process: &Process) -> bool {
-        let Some(command) = command_by_scheduler(process) else { return false };
+        let code = program::shell_text(&process.exe, &process.args);
+        let code = code.and_then(|it| std::str::from_utf8(it).ok());
+        let Some(command) = code.filter(|_| process.origin == Origin::Init).map(str::trim) else {
+            return false;
+        };
         let mut jobs = self.jobs.iter_mut();
         let job = jobs.find(|it| it.command == command && it.runs < FIRST_RUNS);
         job.map(|it| it.runs += 1).is_some()
+    }
+
+    /// All of it is to be learned.
+    pub fn forget_runs(&mut self) {
+        self.jobs.iter_mut().for_each(|it| it.runs = 0);
     }
 
     /// Keeps what is known of jobs that there were before.
@@ -96,22 +108,24 @@ pub(super) fn is_learned(it: &Behaviour<'_>) -> bool {
     is_of_job && matches!(it.learning, Learning::AsTemplate | Learning::AsItIs)
 }
 
-/// What a scheduler gives the shell that this process is.
-fn command_by_scheduler(process: &Process) -> Option<&str> {
-    let parent = process.lineage.ancestors.first()?;
-    let is_scheduler = SCHEDULERS.iter().any(|it| it.as_bytes() == base(&parent.exe));
-    let mut args = process.args.split(|byte| *byte == 0);
-    let (_, option, command) = (args.next()?, args.next()?, args.next()?);
-    let is_job = process.origin == Origin::Init && is_scheduler && option == b"-c";
-    let is_all = args.next().is_none();
-    std::str::from_utf8(command).ok().filter(|_| is_job && is_all).map(str::trim)
+/// Whether a process begins a scheduler that is one of many programs in a file: its children do not show
+/// it.
+pub(super) fn is_scheduler(process: &Process) -> bool {
+    SCHEDULERS.contains(&program::called(&process.exe, &process.args).as_str())
 }
 
-/// The command of a line of a table, as `crontab(5)` reads it; `None` where it has none.
+/// Whether the program that made a process is a scheduler by its file's name.
+pub(super) fn is_by_scheduler(process: &Process) -> bool {
+    let parent = process.lineage.ancestors.first();
+    parent.is_some_and(|it| SCHEDULERS.iter().any(|name| name.as_bytes() == base(&it.exe)))
+}
+
+/// The command of a line of a table, as `crontab(5)` reads it; `None` where it has none, or is run when
+/// the scheduler starts, as servers may be that never end.
 fn command_of(table: Table, line: &str) -> Option<Cow<'_, str>> {
     let line = line.trim();
     let first = line.split_ascii_whitespace().next()?;
-    if line.starts_with('#') || first.contains('=') {
+    if line.starts_with('#') || first.contains('=') || first == "@reboot" {
         return None;
     }
     let times = if line.starts_with('@') { 1 } else { 5 };
@@ -121,7 +135,7 @@ fn command_of(table: Table, line: &str) -> Option<Cow<'_, str>> {
         let (_, after) = rest.split_once(|it: char| it.is_ascii_whitespace())?;
         rest = after.trim_start();
     }
-    let command = before_input(rest);
+    let command = if table == Table::Busybox { rest.into() } else { before_input(rest) };
     (!command.is_empty()).then_some(command)
 }
 
@@ -167,6 +181,9 @@ PATH = /usr/bin
             ["cd / && run-parts --report /etc/cron.hourly", "/opt/job \"a b\"", "date +%F >/x"];
         assert_eq!(commands(Table::System, TABLE), wanted);
         assert_eq!(commands(Table::User, "0 3 * * 0 /opt/weekly  --all\n"), ["/opt/weekly  --all"]);
+        let percent = "@hourly date +%F\n@reboot /opt/server\n";
+        assert_eq!(commands(Table::User, percent), ["date +"]);
+        assert_eq!(commands(Table::Busybox, percent), ["date +%F"]);
     }
 
     #[test]
@@ -177,10 +194,10 @@ PATH = /usr/bin
         assert!(commands(Table::System, "\u{0}\n%%%\n@\n@reboot\n* * * * *\n").is_empty());
     }
 
-    fn run(parent: &str, args: &[&str], origin: Origin) -> Process {
+    fn run((parent, exe): (&str, &str), args: &[&str], origin: Origin) -> Process {
         let parent = Ancestor { pid: 1, start_ns: 1, exe: parent.as_bytes().into() };
         Process {
-            exe: b"/usr/bin/dash".as_slice().into(),
+            exe: exe.as_bytes().into(),
             args: args.join("\0").into_bytes().into(),
             origin,
             lineage: Lineage::of([parent]),
@@ -189,22 +206,41 @@ PATH = /usr/bin
     }
 
     #[test]
-    fn the_first_runs_by_the_scheduler_are_counted() {
+    fn the_first_runs_by_a_shell_are_counted() {
         let job = ["/bin/sh", "-c", "date +%F >/x"];
         let mut schedule = Schedule::of([(Table::System, TABLE)]);
-        for (parent, args, origin) in [
-            ("/usr/sbin/nginx", &job[..], Origin::Init),
-            ("/usr/sbin/cron", &job[..], Origin::Exec),
-            ("/usr/sbin/cron", &["/bin/sh", "-c", "date; id"][..], Origin::Init),
-            ("/usr/sbin/cron", &["/bin/sh", "date +%F >/x"][..], Origin::Init),
+        let dash = ("/usr/sbin/cron", "/usr/bin/dash");
+        for (exe, args, origin) in [
+            (dash, &job[..], Origin::Exec),
+            (dash, &["/bin/sh", "-c", "date; id"][..], Origin::Init),
+            (dash, &["/bin/sh", "-c", "date +%F >/x", "more"][..], Origin::Init),
+            (dash, &["/bin/sh", "date +%F >/x"][..], Origin::Init),
+            (("/usr/sbin/cron", "/usr/bin/php8.2"), &job[..], Origin::Init),
+            (("/usr/sbin/cron", "/usr/bin/python3"), &job[..], Origin::Init),
         ] {
-            assert!(!schedule.is_first_run(&run(parent, args, origin)), "{parent} {args:?}");
+            assert!(!schedule.is_first_run(&run(exe, args, origin)), "{exe:?} {args:?}");
         }
-        let by_cron = run("/usr/sbin/cron", &job, Origin::Init);
+        let by_cron = run(dash, &job, Origin::Init);
         let runs: Vec<bool> = (0..5).map(|_| schedule.is_first_run(&by_cron)).collect();
         assert_eq!(runs, [true, true, true, false, false]);
         let mut next = Schedule::of([(Table::System, TABLE)]);
         next.go_on(&schedule);
         assert!(!next.is_first_run(&by_cron));
+        next.forget_runs();
+        assert!(next.is_first_run(&by_cron));
+        let busybox = run(("/bin/busybox", "/bin/busybox"), &["sh", "-c", job[2]], Origin::Init);
+        assert!(next.is_first_run(&busybox));
+    }
+
+    #[test]
+    fn schedulers_are_known_by_their_files_or_by_what_they_are_called() {
+        let shell = |parent| run((parent, "/usr/bin/dash"), &["sh"], Origin::Init);
+        assert!(is_by_scheduler(&shell("/usr/sbin/cron")));
+        assert!(is_by_scheduler(&shell("/usr/sbin/crond")));
+        assert!(!is_by_scheduler(&shell("/bin/busybox")) && !is_by_scheduler(&shell("/tmp/crony")));
+        let of_many = |args: &[&str]| run(("/bin/sh", "/bin/busybox"), args, Origin::Init);
+        assert!(is_scheduler(&of_many(&["crond", "-f"])));
+        assert!(is_scheduler(&of_many(&["/bin/busybox", "crond"])));
+        assert!(!is_scheduler(&of_many(&["sh", "crond"])));
     }
 }

@@ -30,8 +30,8 @@ struct Ongoing {
     until_ns: u64,
     /// How much of it was told.
     told: u32,
-    /// The same of changes, by rule and scope.
-    alike: Vec<(Rule, Box<str>, u32)>,
+    /// The same of changes, by rule, scope and layer.
+    alike: Vec<(Rule, Box<str>, u8, u32)>,
 }
 
 /// Whether something may be told.
@@ -52,11 +52,14 @@ impl Ongoing {
             return Leave::Refused;
         }
         if of.dimension == Dimension::Write {
-            let is_alike = |it: &&mut (Rule, Box<str>, u32)| it.0 == of.rule && *it.1 == *of.scope;
-            match self.alike.iter_mut().find(is_alike) {
-                Some((_, _, told)) if *told >= MOST_ALIKE => return Leave::EnoughAlike,
-                Some((_, _, told)) => *told += 1,
-                None => self.alike.push((of.rule, of.scope.as_str().into(), 1)),
+            let mut alike = self.alike.iter_mut();
+            let alike = alike.find(|(rule, scope, layer, _)| {
+                *rule == of.rule && **scope == *of.scope && *layer == of.layer
+            });
+            match alike {
+                Some((.., told)) if *told >= MOST_ALIKE => return Leave::EnoughAlike,
+                Some((.., told)) => *told += 1,
+                None => self.alike.push((of.rule, of.scope.as_str().into(), of.layer, 1)),
             }
         }
         self.told += 1;

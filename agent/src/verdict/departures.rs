@@ -39,6 +39,8 @@ struct Told {
     steps: usize,
     /// Whether it was held back for want of budget and never told.
     is_owed: bool,
+    /// Whether it was told with others that are like it, and never by itself.
+    is_among_others: bool,
     /// The containers that it was told of since the last step.
     containers: Vec<u64>,
     /// What tells of those that are counted.
@@ -93,6 +95,7 @@ impl Departures {
             untold: 0,
             steps: 0,
             is_owed: true,
+            is_among_others: false,
             containers: Vec::new(),
             repeat: None,
         });
@@ -103,6 +106,10 @@ impl Departures {
             && told.containers.len() < MOST_CONTAINERS
             && !told.containers.contains(&whose.container);
         let is_over = now_ns.saturating_sub(told.first_ns) >= step_ns(told.steps);
+        if told.is_among_others && !is_over && !is_severe {
+            self.alike += count;
+            return Turn::Alike;
+        }
         if !told.is_owed && !is_over && !is_anothers {
             self.repeated += count;
             told.untold += count;
@@ -118,7 +125,8 @@ impl Departures {
             told.step(now_ns);
         }
         told.is_owed = false;
-        if leave == Leave::EnoughAlike && !is_severe {
+        told.is_among_others = leave == Leave::EnoughAlike && !is_severe;
+        if told.is_among_others {
             self.alike += count;
             return Turn::Alike;
         }
@@ -334,10 +342,13 @@ mod tests {
         assert_eq!(turn(&departure(21), 9), Turn::Tell { count: 1 });
         let bad = |it| Departure { rule: Rule::NewSensitiveWrite, ..alike(it, chown) };
         assert!((30..40).all(|it| turn(&bad(it), 9) == Turn::Tell { count: 1 }));
-        // It was told with the others, and is a repeat.
-        assert_eq!(turn(&alike(7, chown), 10), Turn::Counted { is_first: true });
+        // In the next container or start what was told with others is told with others again.
+        assert_eq!(turn(&alike(7, chown), 10), Turn::Alike);
+        assert_eq!(turn(&alike(7, chown), INCIDENT_NS + 1), Turn::Alike);
+        assert_eq!(turn(&alike(1, chown), INCIDENT_NS + 1), Turn::Counted { is_first: true });
         assert_eq!(turn(&alike(41, chown), INCIDENT_NS + 1), Turn::Tell { count: 1 });
-        assert_eq!(departures.alike(), 3);
+        assert_eq!(turn(&alike(7, chown), HOUR_NS + 10), Turn::Tell { count: 1 });
+        assert_eq!(departures.alike(), 5);
     }
 
     #[test]

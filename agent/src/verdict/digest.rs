@@ -8,15 +8,16 @@ use std::{
 
 use plimsoll_ebpf::{rules::Rule, value::readable};
 
-use super::{
-    budget::{HOUR_NS, INCIDENT_NS},
-    incidents,
-};
+use super::{budget::HOUR_NS, incidents};
 use crate::{
     attribution::container::Container,
     baseline::{departure::Departure, report::Report},
 };
 
+/// The same of those of an incident: it is open for longer after each.
+const INCIDENT_NS: u64 = 240_000_000_000;
+/// Of these, how many are named.
+const MOST_NAMED: usize = 3;
 /// Gatherings at once; what is beyond them is counted alone.
 const MOST_GATHERED: usize = 1024;
 
@@ -51,8 +52,8 @@ struct Held {
     by_rule: BTreeMap<u8, u64>,
     container: Arc<Container>,
     cgroup_id: u64,
-    /// Who did the last how, and to what.
-    last: String,
+    /// Who did the first how, and to what.
+    named: Vec<String>,
 }
 
 impl Digest {
@@ -76,11 +77,15 @@ impl Digest {
             by_rule: BTreeMap::new(),
             container: container.clone(),
             cgroup_id,
-            last: String::new(),
+            named: Vec::new(),
         });
         *held.by_rule.entry(departure.rule as u8).or_default() += count;
-        if let Why::Alike(_) = why {
-            held.last = departure.full_key();
+        let key = departure.full_key();
+        if matches!(why, Why::Alike(_))
+            && held.named.len() < MOST_NAMED
+            && !held.named.contains(&key)
+        {
+            held.named.push(key);
         }
     }
 
@@ -121,8 +126,8 @@ impl Held {
             Why::Alike(incident) => (
                 format!(
                     "{count} more departures of this incident were like ones that were told ({listed}), \
-                     the last of them: {}. What was done is in the store.",
-                    readable(self.last.as_bytes())
+                     among them: {}. What was done is in the store.",
+                    readable(self.named.join("; ").as_bytes())
                 ),
                 Some(incident),
             ),

@@ -231,7 +231,12 @@ impl Judge {
         };
         let count = match turn {
             Turn::Tell { count } => count,
-            Turn::Alike => return hold(Why::Alike(incident)),
+            Turn::Alike => {
+                hold(Why::Alike(incident));
+                // It is told as part of this one.
+                self.incidents.touch(incident, header.boot_ns);
+                return;
+            }
             Turn::Suppressed => return hold(Why::Budget(departure.profile)),
             Turn::Counted { is_first: false } => return,
             Turn::Counted { is_first: true } => count,

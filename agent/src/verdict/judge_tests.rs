@@ -1,6 +1,6 @@
 //! The judge as a whole: what exceptions cover, what is told beside what, and floods.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use plimsoll_ebpf::{
     catalog::{Record, TailBuilder, encode},
@@ -63,12 +63,19 @@ struct Scene {
     judge: Judge,
     baseline: Baseline,
     told: Vec<(Rule, String, u32)>,
+    /// The incidents of these.
+    incidents: Vec<String>,
 }
 
 impl Scene {
     fn new(allowed: &[(Rule, &str)], file: Mode) -> Self {
         let judge = Judge::new(Arc::new(book(allowed, file)), Own::default());
-        Self { judge, baseline: Baseline::new(Settings::default()), told: Vec::new() }
+        Self {
+            judge,
+            baseline: Baseline::new(Settings::default()),
+            told: Vec::new(),
+            incidents: Vec::new(),
+        }
     }
 
     fn see(&mut self, cgroup_id: u64, entry: &[u8], departure: Option<&Departure>) {
@@ -86,8 +93,11 @@ impl Scene {
             former_name: None,
         };
         let departure = departure.map(|it| (it, &self.baseline));
-        let told = &mut self.told;
-        self.judge.observe(&observation, departure, &mut |entry, _, _| told.push(alert(entry)));
+        let Self { judge, told, incidents, .. } = self;
+        judge.observe(&observation, departure, &mut |entry, _, _| {
+            told.push(alert(entry));
+            incidents.push(incident_of(entry));
+        });
     }
 
     /// What was told since the last call: rules and paths.
@@ -101,6 +111,12 @@ fn alert(entry: &[u8]) -> (Rule, String, u32) {
     let (alert, tail) = record.read::<Alert>().expect("is an alert");
     let path = String::from_utf8_lossy(tail.get(alert.path)).into_owned();
     (Rule::by_number(alert.rule).expect("is a rule"), path, record.header.count)
+}
+
+fn incident_of(entry: &[u8]) -> String {
+    let record = Record::decode(entry).expect("decodes");
+    let (alert, tail) = record.read::<Alert>().expect("is an alert");
+    String::from_utf8_lossy(tail.get(alert.incident)).into_owned()
 }
 
 fn exec(path: &str, layer: u8, bits: u32, script: (&str, u8)) -> Vec<u8> {
@@ -243,4 +259,33 @@ fn a_flood_of_one_container_is_told_as_a_number_and_hides_no_others_alerts() {
     let mut counted = 0;
     scene.judge.end(1, &mut |entry, _, _| counted += alert(entry).2 as usize);
     assert_eq!(told.len() + counted, 5001);
+}
+
+#[test]
+fn changes_that_are_like_others_are_told_together_as_part_of_their_incident() {
+    let mut scene = Scene::new(&[], Mode::Learn);
+    for number in 0..20 {
+        let path = format!("/data/{number}");
+        let scope = "/usr/bin/chown attribute volume".to_owned();
+        let of = Departure {
+            scope,
+            key: path.clone(),
+            layer: code::VOLUME,
+            fingerprint: number,
+            ..departure(Rule::NewWrite, &path)
+        };
+        scene.see(1, &write(&path, code::VOLUME), Some(&of));
+    }
+    assert_eq!(scene.told().len(), 5);
+    let incident = scene.incidents.clone();
+    assert_eq!((incident.len(), incident.iter().collect::<HashSet<_>>().len()), (5, 1));
+    let mut together = Vec::new();
+    let mut seconds = (0..600).map(|second| second * 1_000_000_000);
+    while together.is_empty() {
+        let now_ns = seconds.next().expect("it is told while its incident goes on");
+        scene.judge.tick(now_ns, &mut |entry, _, _| {
+            together.push((alert(entry), incident_of(entry)));
+        });
+    }
+    assert_eq!(together, [((Rule::NewWrite, String::new(), 15), incident[0].clone())]);
 }

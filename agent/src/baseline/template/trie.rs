@@ -1,5 +1,7 @@
 //! The paths that one program writes in one place, as templates: a bounded trie of typed names.
 
+use std::fmt::{Display, Write as _};
+
 use super::{
     MOST_DEPTH, MOST_NAME,
     mining::mine,
@@ -112,6 +114,27 @@ impl Trie {
             }
         }
         walk(&self.root, "", take);
+    }
+
+    /// Hands the templates below a directory and their entries to `take` until it returns `false`.
+    pub fn visit_below(&self, directory: &str, take: &mut dyn FnMut(&str, u32) -> bool) {
+        fn walk(node: &Node, path: &mut String, take: &mut dyn FnMut(&str, u32) -> bool) -> bool {
+            let length = path.len();
+            let mut goes_on = |name: &dyn Display, child: &Node| {
+                let _ = write!(path, "/{name}");
+                let goes_on = child.leaf.is_none_or(|leaf| take(path, leaf));
+                let goes_on = goes_on && walk(child, path, take);
+                path.truncate(length);
+                goes_on
+            };
+            node.literals.iter().all(|(name, child)| goes_on(&escaped(name), child))
+                && node.patterns.iter().all(|(pattern, child)| goes_on(pattern, child))
+        }
+        let mut names = names(directory);
+        let node = names.try_fold(&self.root, |node, name| node.literals.get(name));
+        if let Some(node) = node {
+            walk(node, &mut directory.trim_end_matches('/').to_owned(), take);
+        }
     }
 
     /// Puts a template back that [`Self::visit`] handed out; `false` where it is none or does not
@@ -270,6 +293,25 @@ mod tests {
         for path in ["/var/log/other.log", "/var/log", "/var/log/app.log/x", "/data/dump.sh"] {
             assert_eq!(learned.trie.find(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn what_lies_below_a_directory_is_found_until_enough_is() {
+        let paths =
+            ["/data/a", "/data/in/1.csv", "/data/in/2.csv", "/data/<x", "/database/b", "/c"];
+        let learned = Learned::of(&paths);
+        let below = |directory: &str, most: usize| {
+            let mut all = Vec::new();
+            learned.trie.visit_below(directory, &mut |path, _| {
+                all.push(path.to_owned());
+                all.len() < most
+            });
+            all
+        };
+        assert_eq!(below("/data", 9), ["/data/<<x", "/data/a", "/data/in/<d 1-10>.csv"]);
+        assert_eq!(below("/data/", 2), ["/data/<<x", "/data/a"]);
+        assert_eq!(below("/data/in/x", 9), [""; 0]);
+        assert_eq!(below("/", 9).len(), 5);
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn container(number: u64) -> Arc<Container> {
         image_digest: format!("sha256:{version:02}ffaa"),
         entrypoint: "/app".to_owned(),
         announced: vec![(80, 6)],
-        mounts: vec![volume("/srv/db"), volume("/backup")],
+        mounts: vec![volume("/srv/db/inner"), volume("/srv/db"), volume("/backup")],
         ..Container::default()
     })
 }

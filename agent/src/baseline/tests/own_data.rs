@@ -1,5 +1,7 @@
 //! What is told of a program that keeps many files in a volume, and what is not.
 
+use plimsoll_ebpf::events::file_change::{FileChange, op};
+
 use super::*;
 
 const DATABASE: &str = "/usr/bin/database";
@@ -38,25 +40,88 @@ fn one_more_file_of_a_database_is_not_told() {
     assert_eq!(stage.baseline.counts().one_more, 3);
 }
 
-#[test]
-fn what_it_kept_at_its_start_alone_says_as_much() {
+/// A database that kept some files at its start alone, and so many in its work.
+fn started(at_start: &[String], at_work: usize) -> (Stage, Arc<Process>) {
     let database = process(DATABASE, Some("/app"), Origin::Init);
     let mut stage = Stage::new();
     for number in 1..=2 {
         stage.run(number, "/app", None);
-        for path in files("/srv/db").iter().chain([&"/srv/db/tmp.set".to_owned()]) {
+        for path in at_start {
             stage.see(number, Some(&database), &write(path, 0o100_600), None);
         }
         stage.start(number);
     }
     for _ in 0..80 {
-        (1..=2).for_each(|number| stage.work(number));
+        for number in 1..=2 {
+            stage.work(number);
+            for path in files("/srv/db").iter().take(at_work) {
+                stage.see(number, Some(&database), &write(path, 0o100_600), None);
+            }
+        }
         stage.pass(1);
     }
-    for path in ["/srv/db/tmp.set", "/srv/db/other.set", "/srv/db/ab"] {
+    (stage, database)
+}
+
+#[test]
+fn a_name_that_it_gave_at_its_start_alone_is_one_of_its_own() {
+    let (mut stage, database) = started(&["/srv/db/tmp.set".to_owned()], 8);
+    for path in ["/srv/db/tmp.set", "/srv/db/other.set"] {
         assert_eq!(told(&mut stage, &database, path), None, "{path}");
     }
     assert_eq!(told(&mut stage, &database, "/srv/db/other.sql"), Some(Rule::NewWrite));
+}
+
+#[test]
+fn what_it_kept_at_its_start_alone_says_nothing_of_its_work() {
+    let (mut stage, database) = started(&files("/srv/db"), 3);
+    for path in ["/srv/db/gh", "/srv/db/qr"] {
+        assert_eq!(told(&mut stage, &database, path), Some(Rule::NewWrite), "{path}");
+    }
+}
+
+#[test]
+fn what_lies_in_a_volume_within_says_nothing_of_the_one_around() {
+    let database = process(DATABASE, Some("/app"), Origin::Init);
+    let mut stage = Stage::learned_with(|stage| {
+        for path in files("/srv/db/inner").iter().chain(&files("/srv/db")[..2]) {
+            for number in 1..=2 {
+                stage.see(number, Some(&database), &write(path, 0o100_600), None);
+            }
+        }
+    });
+    assert_eq!(told(&mut stage, &database, "/srv/db/inner/qr"), None);
+    assert_eq!(told(&mut stage, &database, "/srv/db/qr"), Some(Rule::NewWrite));
+}
+
+#[test]
+fn names_that_files_are_given_are_told_and_so_is_the_removal_of_what_others_obey() {
+    let database = process(DATABASE, Some("/app"), Origin::Init);
+    let change = |op, path: &str| {
+        let mut texts = TailBuilder::default();
+        let path = texts.push(path.as_bytes());
+        let body = FileChange { op, path, to: path, layer: code::VOLUME, ..FileChange::default() };
+        encode(Header::default(), body, texts.bytes())
+    };
+    let mut stage = Stage::learned_with(|stage| {
+        for path in files("/srv/db") {
+            for (number, op) in [(1, op::UNLINK), (2, op::UNLINK), (1, op::RENAME), (2, op::RENAME)]
+            {
+                stage.see(number, Some(&database), &change(op, &path), None);
+            }
+        }
+    });
+    let mut told = |op, path: &str| rule(stage.see(1, Some(&database), &change(op, path), None));
+    assert_eq!(told(op::UNLINK, "/srv/db/qr"), None);
+    for (op, path) in [
+        (op::RENAME, "/srv/db/qr"),
+        (op::SYMLINK, "/srv/db/qs"),
+        (op::UNLINK, "/srv/db/hook.php"),
+        (op::UNLINK, "/srv/db/app.js"),
+        (op::CHMOD, "/srv/db/ab"),
+    ] {
+        assert_eq!(told(op, path), Some(Rule::NewWrite), "{path}");
+    }
 }
 
 #[test]

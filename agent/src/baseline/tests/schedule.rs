@@ -99,3 +99,64 @@ fn a_program_that_is_not_the_images_is_told_in_a_first_run_too() {
     let told = rule(stage.see(1, Some(&dropped), &exec(code::TMPFS), None));
     assert_eq!(told, Some(Rule::NewProcess));
 }
+
+#[test]
+fn what_a_job_leaves_behind_is_no_job_an_hour_later() {
+    let mut stage = learned();
+    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
+    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    stage.pass(2);
+    let server = by(&[(SHELL, 100), (CRON, 1)], ("/usr/bin/perl", 101), "perl^/x");
+    let told = rule(stage.see(1, Some(&server), &exec(code::IMAGE), None));
+    assert_eq!(told, Some(Rule::NewProcess));
+}
+
+#[test]
+fn a_flood_in_a_first_run_is_told_and_switches_nothing_off() {
+    let mut stage = learned();
+    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
+    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    let line = [(SHELL, 100), (CRON, 1)];
+    let mut told = 0;
+    for number in 0..200 {
+        let one = format!("/usr/bin/{}", "x".repeat(number + 1));
+        let of_job = by(&line, (&one, 101 + number as u32), &one);
+        told += usize::from(stage.see(1, Some(&of_job), &exec(code::IMAGE), None).is_some());
+    }
+    assert!((100..=160).contains(&told), "{told}");
+    assert!(stage.is_monitored(Dimension::Process));
+    let other = by(&[("/app", 1)], ("/usr/bin/perl", 900), "perl^/x");
+    assert_eq!(rule(stage.see(1, Some(&other), &exec(code::IMAGE), None)), Some(Rule::NewProcess));
+}
+
+#[test]
+fn busybox_is_a_scheduler_where_it_was_called_so() {
+    const BUSYBOX: &str = "/bin/busybox";
+    let command = format!("sh^-c^{WEEKLY}");
+    for (called, wanted) in [("crond^-f", None), ("sh^-x", Some(Rule::NewShell))] {
+        let mut stage = learned();
+        let parent = by(&[], (BUSYBOX, 50), called);
+        stage.see(1, Some(&parent), &exec(code::IMAGE), None);
+        let job = by(&[(BUSYBOX, 51), (BUSYBOX, 50)], (BUSYBOX, 52), &command);
+        let told = rule(stage.see(1, Some(&job), &exec(code::IMAGE), None));
+        assert_eq!(told, wanted, "{called}");
+    }
+}
+
+#[test]
+fn what_is_forgotten_has_its_first_runs_again() {
+    let mut stage = learned();
+    for run in 0..4 {
+        stage.job(WEEKLY, 100 + 10 * run);
+    }
+    let (answer, _answered) = crossbeam_channel::bounded(1);
+    let order = Order { whom: "shop/app".to_owned(), act: Act::Reset, answer };
+    let image = |stage: &Stage| {
+        let all = stage.baseline.profiles().iter();
+        all.filter(|it| it.subject.is_image()).find_map(|it| it.schedule.clone())
+    };
+    let before = image(&stage).expect("it has one");
+    stage.baseline.carry_out(&order, stage.now_ms / 1000);
+    assert_ne!(image(&stage), Some(before));
+    assert_eq!(image(&stage), Some(Schedule::of([(Table::System, CRONTAB)])));
+}
