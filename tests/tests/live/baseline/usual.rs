@@ -1,6 +1,8 @@
 //! What is new and still no departure: one more file among a program's own, and the first run of a job
 //! that the image schedules.
 
+use std::time::Duration;
+
 use plimsoll_tests::{
     docker::{BUSYBOX, Docker, Image, unique},
     event::text,
@@ -10,6 +12,9 @@ use plimsoll_tests::{
 use serde_json::json;
 
 use super::{WORK, fast, have_done, wait_until_monitored};
+
+/// How long it may take until a scheduler's next minute has begun, and some.
+const MINUTE: Duration = Duration::from_secs(90);
 
 #[test]
 fn one_more_file_that_a_program_keeps_in_its_volume_is_not_told() {
@@ -49,7 +54,8 @@ fn the_first_run_of_a_job_that_the_image_schedules_is_learned() {
     have_done(&container, "/bin/crond -b -L /dev/null -c /etc/crontabs");
     // What others run is nobody's usual work, a job's or not.
     let script = json!({"rule": "new_sensitive_write", "alert.path": "/dev/shm/job.sh"});
-    agent.expect(&container, "alert", &script);
+    let is_told = || (!agent.all(&container, "alert", &script).is_empty()).then_some(());
+    assert!(poll::until(MINUTE, is_told).is_some(), "the job runs: {}", agent.log());
     have_done(&container, "/bin/id > /dev/null");
     let by_hand = json!({"rule": "discovery", "alert.path": "/bin/busybox/id"});
     agent.expect(&container, "alert", &by_hand);
