@@ -18,7 +18,7 @@ use super::{
     explain::DepartureKind,
     instance::{Instance, Member},
     learned::Learnt,
-    own_data::OwnData,
+    own_data,
     profile::{MOST_BYTES, Profile},
     schedule,
     settings::Settings,
@@ -208,18 +208,10 @@ impl Known {
         let moved = learned.find_moved(it).and_then(|number| learned.entry(number));
         let profile = &self.profiles[member.profile];
         let vouches = |entry: &_| vouches(profile, dimension, entry, (context, actor));
-        if !is_denied && moved.is_some_and(&vouches) {
+        if !is_denied && moved.is_some_and(vouches) {
             return Looked::Known;
         }
-        let entry = number.and_then(|number| learned.entry(number));
-        let is_told = who.is_foreign
-            || is_denied
-            || entry.is_some_and(|it| profile.is_doubted(it, dimension.asked_in(context), actor));
-        let home = who.container.data_volume(it.key).filter(|_| !is_told);
-        let own_data = home.map(|home| OwnData { home, container: who.container, learned });
-        // How files are named that it keeps at its start only says as much as of others.
-        let at_start = |entry: &_| profile.vouches(entry, Context::Start, actor);
-        if own_data.is_some_and(|own| own.has_room_for(it, context, vouches, at_start)) {
+        if !is_denied && own_data::is_one_more(profile, it, number, at, who) {
             self.counts.one_more += 1;
             return Looked::Open;
         }

@@ -4,9 +4,12 @@
 use super::{
     behaviour::{Behaviour, Learning},
     dimension::{Context, Dimension},
-    entries::Entry,
+    entries::{Entry, Occasion},
+    known::Actor,
     learned::Learned,
+    profile::Profile,
     shield,
+    start::vouches,
 };
 use crate::attribution::container::Container;
 
@@ -24,21 +27,44 @@ const TELLING: [&str; 27] = [
     "crt", "pub",
 ];
 
+/// Whether a change that is not known, but for its number where it has one, is of one more file among the
+/// many that a program keeps in a volume.
+pub(super) fn is_one_more(
+    profile: &Profile,
+    it: &Behaviour<'_>,
+    number: Option<u32>,
+    at: &Occasion,
+    who: &Actor<'_>,
+) -> bool {
+    let (dimension, context, actor) = (it.dimension, at.context, at.container);
+    let learned = &profile.learned[dimension as usize];
+    let entry = number.and_then(|number| learned.entry(number));
+    let is_doubted = |entry: &_| profile.is_doubted(entry, dimension.asked_in(context), actor);
+    if who.is_foreign || entry.is_some_and(is_doubted) {
+        return false;
+    }
+    let Some(home) = who.container.data_volume(it.key) else { return false };
+    let vouches = |entry: &_| vouches(profile, dimension, entry, (context, actor));
+    // How files are named that it keeps at its start only says as much as of others.
+    let at_start = |entry: &_| profile.vouches(entry, Context::Start, actor);
+    OwnData { home, container: who.container, learned }.has_room_for(it, context, vouches, at_start)
+}
+
 /// What is known of a volume of a container.
-pub(super) struct OwnData<'a> {
+struct OwnData<'a> {
     /// Where it is mounted.
-    pub(super) home: &'a str,
+    home: &'a str,
     /// The container.
-    pub(super) container: &'a Container,
+    container: &'a Container,
     /// Which changes are known.
-    pub(super) learned: &'a Learned,
+    learned: &'a Learned,
 }
 
 impl OwnData<'_> {
     /// Whether a change is of one more file that its writer keeps in the volume: many are known there
     /// that are changed so, and one that ends as it does. `vouches` tells of the former which count,
     /// `is_named` of the latter. What is hidden, and what a session or a health check does, is never.
-    pub(super) fn has_room_for(
+    fn has_room_for(
         &self,
         it: &Behaviour<'_>,
         context: Context,
