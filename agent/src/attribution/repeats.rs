@@ -157,6 +157,7 @@ mod tests {
     use plimsoll_ebpf::{catalog::encode, events::connect::Connect};
 
     use super::*;
+
     const WINDOW: u64 = 10_000_000_000;
 
     fn report(repeats: &mut Repeats, act: u64, boot_ns: u64) {

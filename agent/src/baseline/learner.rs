@@ -359,11 +359,11 @@ fn follow_scheduled(known: &mut Known, instance: &mut Instance, process: &Proces
     if schedule::is_scheduler(process) {
         instance.note_scheduler(process, now_ms);
     }
-    let is_by_one = schedule::is_by_scheduler(process) || instance.is_by_scheduler(process);
     let Some(member) = &instance.members[0] else { return };
     let profile = &mut known.profiles[member.profile];
-    let schedule = profile.schedule.as_mut();
-    if is_by_one && schedule.is_some_and(|it| it.is_first_run(process)) {
+    let Some(schedule) = profile.schedule.as_mut() else { return };
+    let is_by_one = schedule::is_by_scheduler(process) || instance.is_by_scheduler(process);
+    if is_by_one && schedule.is_first_run(process) {
         profile.is_unsaved = true;
         instance.note_scheduled(process, now_ms);
     }

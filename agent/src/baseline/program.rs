@@ -1,5 +1,7 @@
 //! What a program is called: its file, and for programs that are many in one, which of them.
 
+use std::borrow::Cow;
+
 use super::{
     arguments::code::Language,
     interpreter::{Given, given},
@@ -56,8 +58,8 @@ pub fn code_at(exe: &[u8], args: &[u8]) -> Option<(usize, Language)> {
 }
 
 /// What a program is called, whether or not it is one of many in a file.
-pub fn called(exe: &[u8], args: &[u8]) -> String {
-    applet(exe, args).unwrap_or_else(|| text(base(exe)).to_owned())
+pub fn called<'e>(exe: &'e [u8], args: &[u8]) -> Cow<'e, [u8]> {
+    applet(exe, args).map_or_else(|| base(exe).into(), |applet| applet.into_bytes().into())
 }
 
 /// The text that a shell was given as its program, and nothing after it.
@@ -70,10 +72,8 @@ pub fn shell_text<'a>(exe: &[u8], args: &'a [u8]) -> Option<&'a [u8]> {
 
 /// The program that an interpreter was given.
 fn given_to(exe: &[u8], args: &[u8]) -> Option<Given> {
-    let applet = applet(exe, args);
-    let called = applet.as_deref().map_or_else(|| base(exe), str::as_bytes);
     let words: Vec<&[u8]> = args.split(|it| *it == 0).collect();
-    given(called, &words, first_argument(exe, args))
+    given(&called(exe, args), &words, first_argument(exe, args))
 }
 
 fn applet(exe: &[u8], args: &[u8]) -> Option<String> {

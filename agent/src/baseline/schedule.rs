@@ -23,7 +23,7 @@ const MOST_JOBS: usize = 64;
 /// Longest command that is kept, in bytes.
 const MOST_BYTES: usize = 1024;
 /// Schedulers: Debian's and Vixie's; cronie's, dcron's and Busybox'.
-const SCHEDULERS: [&str; 2] = ["cron", "crond"];
+const SCHEDULERS: [&[u8]; 2] = [b"cron", b"crond"];
 
 /// The jobs of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,13 +111,13 @@ pub(super) fn is_learned(it: &Behaviour<'_>) -> bool {
 /// Whether a process begins a scheduler that is one of many programs in a file: its children do not show
 /// it.
 pub(super) fn is_scheduler(process: &Process) -> bool {
-    SCHEDULERS.contains(&program::called(&process.exe, &process.args).as_str())
+    SCHEDULERS.contains(&&*program::called(&process.exe, &process.args))
 }
 
 /// Whether the program that made a process is a scheduler by its file's name.
 pub(super) fn is_by_scheduler(process: &Process) -> bool {
     let parent = process.lineage.ancestors.first();
-    parent.is_some_and(|it| SCHEDULERS.iter().any(|name| name.as_bytes() == base(&it.exe)))
+    parent.is_some_and(|it| SCHEDULERS.contains(&base(&it.exe)))
 }
 
 /// The command of a line of a table, as `crontab(5)` reads it; `None` where it has none, or is run when

@@ -150,7 +150,7 @@ metrics! {
     volume_rounds: Counter Whole "plimsoll_volume_rounds_total"
         Labels::Each("result", labels::volume_rounds());
     /// Departures that were not told by themselves, by reason: `repeated` ones are counted into a
-    /// later alert, those that are `alike` are told together when their incident is over, and those
+    /// later alert, those that are `alike` are told together a little later, and those
     /// beyond the `budget` of their profile if they happen again when it has one. One more file among
     /// the many that a program keeps in a volume (`own_data`) is not told.
     alerts_held_back: Counter Whole "plimsoll_alerts_suppressed_total"

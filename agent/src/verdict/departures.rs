@@ -69,7 +69,7 @@ pub enum Turn {
         /// Whether it is the first of these: [`Departures::keep`] takes what is to tell of them.
         is_first: bool,
     },
-    /// Enough that is like it was told of its incident: those are told together when that is over.
+    /// Enough that is like it was told of its incident: those are told together a little later.
     Alike,
     /// The image has used up what it may raise in an hour.
     Suppressed,

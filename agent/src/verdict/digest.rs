@@ -14,8 +14,8 @@ use crate::{
     baseline::{departure::Departure, report::Report},
 };
 
-/// The same of those of an incident: it is open for longer after each.
-const INCIDENT_NS: u64 = 240_000_000_000;
+/// The same of those of an incident, which is open for longer after each.
+const TOGETHER_NS: u64 = 240_000_000_000;
 /// Of these, how many are named.
 const MOST_NAMED: usize = 3;
 /// Gatherings at once; what is beyond them is counted alone.
@@ -70,7 +70,7 @@ impl Digest {
         }
         let gathered_ns = match why {
             Why::Budget(_) => HOUR_NS,
-            Why::Alike(_) => INCIDENT_NS,
+            Why::Alike(_) => TOGETHER_NS,
         };
         let held = self.held.entry(why).or_insert_with(|| Held {
             due_ns: now_ns.saturating_add(gathered_ns),
@@ -182,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_like_what_was_told_is_told_together_when_its_incident_is_over() {
+    fn what_is_like_what_was_told_is_told_together_while_its_incident_is_open() {
         let (mut digest, web) = (Digest::default(), web());
         let of = |incident| Why::Alike((7, incident, 0));
         let write = departure(Rule::NewWrite, "/usr/bin/chown attribute volume");
         digest.add(of(1), (&write, 1), (&web, 7), 10);
         digest.add(of(1), (&write, 2), (&web, 7), 20);
         digest.add(of(2), (&write, 1), (&web, 7), 20);
-        assert!(digest.take_due(INCIDENT_NS).is_empty());
-        let due = digest.take_due(INCIDENT_NS + 10);
+        assert!(digest.take_due(TOGETHER_NS).is_empty());
+        let due = digest.take_due(TOGETHER_NS + 10);
         let [Gathered { report, incident }] = due.as_slice() else { panic!("{due:?}") };
         assert_eq!((report.count, *incident), (3, Some((7, 1, 0))));
         for part in ["3 more", "(3 new_write)", "/usr/bin/chown attribute volume /data/x"] {

@@ -1,7 +1,5 @@
 //! The paths that one program writes in one place, as templates: a bounded trie of typed names.
 
-use std::fmt::{Display, Write as _};
-
 use super::{
     MOST_DEPTH, MOST_NAME,
     mining::mine,
@@ -99,37 +97,17 @@ impl Trie {
 
     /// Hands each template and its entry to `take`, in a fixed order.
     pub fn visit(&self, take: &mut dyn FnMut(&str, u32)) {
-        fn walk(node: &Node, path: &str, take: &mut dyn FnMut(&str, u32)) {
-            if let Some(leaf) = node.leaf {
-                take(if path.is_empty() { "/" } else { path }, leaf);
-            }
-            for (name, child) in &node.literals {
-                walk(child, &format!("{path}/{}", escaped(name)), take);
-            }
-            let mut patterns: Vec<(String, &Node)> =
-                node.patterns.iter().map(|(it, child)| (it.to_string(), child)).collect();
-            patterns.sort_by(|a, b| a.0.cmp(&b.0));
-            for (pattern, child) in patterns {
-                walk(child, &format!("{path}/{pattern}"), take);
-            }
+        if let Some(leaf) = self.root.leaf {
+            take("/", leaf);
         }
-        walk(&self.root, "", take);
+        self.visit_below("/", &mut |template, entry| {
+            take(template, entry);
+            true
+        });
     }
 
-    /// Hands the templates below a directory and their entries to `take` until it returns `false`.
+    /// The same of the templates below a directory, until `take` returns `false`.
     pub fn visit_below(&self, directory: &str, take: &mut dyn FnMut(&str, u32) -> bool) {
-        fn walk(node: &Node, path: &mut String, take: &mut dyn FnMut(&str, u32) -> bool) -> bool {
-            let length = path.len();
-            let mut goes_on = |name: &dyn Display, child: &Node| {
-                let _ = write!(path, "/{name}");
-                let goes_on = child.leaf.is_none_or(|leaf| take(path, leaf));
-                let goes_on = goes_on && walk(child, path, take);
-                path.truncate(length);
-                goes_on
-            };
-            node.literals.iter().all(|(name, child)| goes_on(&escaped(name), child))
-                && node.patterns.iter().all(|(pattern, child)| goes_on(pattern, child))
-        }
         let mut names = names(directory);
         let node = names.try_fold(&self.root, |node, name| node.literals.get(name));
         if let Some(node) = node {
@@ -203,6 +181,23 @@ fn is_hash(name: &str) -> bool {
     let mut first = None;
     tokens(name, &mut |token| first = first.or(Some(token)));
     matches!(first, Some(Token::Masked(_, Mask::Identifier)))
+}
+
+/// Hands what is below a node of this path to `take`; tells whether that is to go on.
+fn walk(node: &Node, path: &mut String, take: &mut dyn FnMut(&str, u32) -> bool) -> bool {
+    let length = path.len();
+    let mut goes_on = |name: &str, child: &Node| {
+        path.push('/');
+        path.push_str(name);
+        let goes_on = child.leaf.is_none_or(|leaf| take(path, leaf)) && walk(child, path, take);
+        path.truncate(length);
+        goes_on
+    };
+    let mut patterns: Vec<(String, &Node)> =
+        node.patterns.iter().map(|(it, child)| (it.to_string(), child)).collect();
+    patterns.sort_by(|a, b| a.0.cmp(&b.0));
+    node.literals.iter().all(|(name, child)| goes_on(&escaped(name), child))
+        && patterns.iter().all(|(pattern, child)| goes_on(pattern, child))
 }
 
 /// What is said comes first, then each pattern that matches.

@@ -12,15 +12,20 @@ fn files(directory: &str) -> Vec<String> {
     names.iter().map(|name| format!("{directory}/{name}")).collect()
 }
 
+/// Both containers write these.
+fn keep(stage: &mut Stage, database: &Arc<Process>, paths: &[String]) {
+    for path in paths {
+        for number in 1..=2 {
+            stage.see(number, Some(database), &write(path, 0o100_600), None);
+        }
+    }
+}
+
 /// A database that wrote so many of its files while it was learned.
 fn learned(known: usize) -> (Stage, Arc<Process>) {
     let database = process(DATABASE, Some("/app"), Origin::Init);
     let stage = Stage::learned_with(|stage| {
-        for path in files("/srv/db").iter().take(known) {
-            for number in 1..=2 {
-                stage.see(number, Some(&database), &write(path, 0o100_600), None);
-            }
-        }
+        keep(stage, &database, &files("/srv/db")[..known]);
     });
     assert!(stage.is_monitored(Dimension::Write));
     (stage, database)
@@ -52,12 +57,8 @@ fn started(at_start: &[String], at_work: usize) -> (Stage, Arc<Process>) {
         stage.start(number);
     }
     for _ in 0..80 {
-        for number in 1..=2 {
-            stage.work(number);
-            for path in files("/srv/db").iter().take(at_work) {
-                stage.see(number, Some(&database), &write(path, 0o100_600), None);
-            }
-        }
+        (1..=2).for_each(|number| stage.work(number));
+        keep(&mut stage, &database, &files("/srv/db")[..at_work]);
         stage.pass(1);
     }
     (stage, database)
@@ -84,11 +85,8 @@ fn what_it_kept_at_its_start_alone_says_nothing_of_its_work() {
 fn what_lies_in_a_volume_within_says_nothing_of_the_one_around() {
     let database = process(DATABASE, Some("/app"), Origin::Init);
     let mut stage = Stage::learned_with(|stage| {
-        for path in files("/srv/db/inner").iter().chain(&files("/srv/db")[..2]) {
-            for number in 1..=2 {
-                stage.see(number, Some(&database), &write(path, 0o100_600), None);
-            }
-        }
+        keep(stage, &database, &files("/srv/db/inner"));
+        keep(stage, &database, &files("/srv/db")[..2]);
     });
     assert_eq!(told(&mut stage, &database, "/srv/db/inner/qr"), None);
     assert_eq!(told(&mut stage, &database, "/srv/db/qr"), Some(Rule::NewWrite));
@@ -149,11 +147,7 @@ fn who_keeps_few_files_is_told_of_each() {
 fn what_somebody_denied_is_told() {
     let database = process(DATABASE, Some("/app"), Origin::Init);
     let mut stage = Stage::learned_with(|stage| {
-        for path in files("/srv/db") {
-            for number in 1..=2 {
-                stage.see(number, Some(&database), &write(&path, 0o100_600), None);
-            }
-        }
+        keep(stage, &database, &files("/srv/db"));
         stage.see(2, Some(&database), &write("/srv/db/mine", 0o100_600), None);
     });
     let (answer, _answered) = crossbeam_channel::bounded(1);

@@ -45,6 +45,14 @@ fn learned() -> Stage {
     stage
 }
 
+/// The same while the shell of number 100 runs that job for the first time.
+fn in_first_run() -> Stage {
+    let mut stage = learned();
+    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
+    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    stage
+}
+
 impl Stage {
     /// Runs a job whose shell has this number, and what its script calls; tells what departs.
     fn job(&mut self, command: &str, pid: u32) -> Vec<Rule> {
@@ -92,9 +100,7 @@ fn what_the_image_does_not_schedule_is_told() {
 
 #[test]
 fn a_program_that_is_not_the_images_is_told_in_a_first_run_too() {
-    let mut stage = learned();
-    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
-    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    let mut stage = in_first_run();
     let dropped = by(&[(SHELL, 100), (CRON, 1)], ("/tmp/x", 101), "/tmp/x");
     let told = rule(stage.see(1, Some(&dropped), &exec(code::TMPFS), None));
     assert_eq!(told, Some(Rule::NewProcess));
@@ -102,9 +108,7 @@ fn a_program_that_is_not_the_images_is_told_in_a_first_run_too() {
 
 #[test]
 fn what_a_job_leaves_behind_is_no_job_an_hour_later() {
-    let mut stage = learned();
-    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
-    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    let mut stage = in_first_run();
     stage.pass(2);
     let server = by(&[(SHELL, 100), (CRON, 1)], ("/usr/bin/perl", 101), "perl^/x");
     let told = rule(stage.see(1, Some(&server), &exec(code::IMAGE), None));
@@ -113,9 +117,7 @@ fn what_a_job_leaves_behind_is_no_job_an_hour_later() {
 
 #[test]
 fn a_flood_in_a_first_run_is_told_and_switches_nothing_off() {
-    let mut stage = learned();
-    let shell = by(&[(CRON, 1)], (SHELL, 100), &format!("/bin/sh^-c^{WEEKLY}"));
-    assert_eq!(stage.see(1, Some(&shell), &exec(code::IMAGE), None), None);
+    let mut stage = in_first_run();
     let line = [(SHELL, 100), (CRON, 1)];
     let mut told = 0;
     for number in 0..200 {
