@@ -243,4 +243,28 @@ mod tests {
         assert_eq!(host("/var/run", b"/host/plimsoll/x").as_deref(), Some("/run/plimsoll/x"));
         assert_eq!(host("/var/runner", b"/host/x").as_deref(), Some("/var/runner/x"));
     }
+
+    #[test]
+    fn data_lies_in_volumes_and_in_directories_that_the_host_does_not_obey() {
+        let mount = |destination: &str, source: &str, kind| Mount {
+            destination: destination.to_owned(),
+            source: source.to_owned(),
+            kind,
+        };
+        let container = Container {
+            mounts: vec![
+                mount("/data/cache", "", MountKind::Tmpfs),
+                mount("/data", "/var/lib/docker/volumes/it/_data", MountKind::Volume),
+                mount("/host", "/etc", MountKind::Bind),
+                mount("/srv", "/srv/it", MountKind::Bind),
+            ],
+            grants: vec![Grant { rule: Rule::HostPath, object: "/etc".to_owned() }],
+            ..Container::default()
+        };
+        assert_eq!(container.data_volume("/data/x"), Some("/data"));
+        assert_eq!(container.data_volume("/srv/x"), Some("/srv"));
+        for path in ["/data/cache/x", "/host/x", "/database", "/"] {
+            assert_eq!(container.data_volume(path), None, "{path}");
+        }
+    }
 }

@@ -134,11 +134,15 @@ fn exec(path: &str, layer: u8, bits: u32, script: (&str, u8)) -> Vec<u8> {
 }
 
 fn write(path: &str, layer: u8) -> Vec<u8> {
+    write_at(0, path, layer)
+}
+
+fn write_at(boot_ns: u64, path: &str, layer: u8) -> Vec<u8> {
     let mut texts = TailBuilder::default();
     let path = texts.push(path.as_bytes());
     let body =
         FileWrite { path, layer, mode: 0o644, op: file_write::op::CREATE, ..FileWrite::default() };
-    encode(Header::default(), body, texts.bytes())
+    encode(Header { boot_ns, ..Header::default() }, body, texts.bytes())
 }
 
 fn departure(rule: Rule, object: &str) -> Departure {
@@ -274,7 +278,12 @@ fn changes_that_are_like_others_are_told_together_as_part_of_their_incident() {
             fingerprint: number,
             ..departure(Rule::NewWrite, &path)
         };
-        scene.see(1, &write(&path, code::VOLUME), Some(&of));
+        // It goes on for longer than what was told keeps the incident open.
+        scene.see(
+            1,
+            &write_at(if number < 5 { 0 } else { 200_000_000_000 }, &path, code::VOLUME),
+            Some(&of),
+        );
     }
     assert_eq!(scene.told().len(), 5);
     let incident = scene.incidents.clone();

@@ -102,7 +102,7 @@ fn names_that_files_are_given_are_told_and_so_is_the_removal_of_what_others_obey
         encode(Header::default(), body, texts.bytes())
     };
     let mut stage = Stage::learned_with(|stage| {
-        for path in files("/srv/db") {
+        for path in files("/srv/db").into_iter().chain(["/srv/db/old.php".to_owned()]) {
             for (number, op) in [(1, op::UNLINK), (2, op::UNLINK), (1, op::RENAME), (2, op::RENAME)]
             {
                 stage.see(number, Some(&database), &change(op, &path), None);
@@ -116,6 +116,7 @@ fn names_that_files_are_given_are_told_and_so_is_the_removal_of_what_others_obey
         (op::SYMLINK, "/srv/db/qs"),
         (op::UNLINK, "/srv/db/hook.php"),
         (op::UNLINK, "/srv/db/app.js"),
+        (op::UNLINK, "/srv/db/other.conf"),
         (op::CHMOD, "/srv/db/ab"),
     ] {
         assert_eq!(told(op, path), Some(Rule::NewWrite), "{path}");
